@@ -1,0 +1,56 @@
+//! Progress on stderr: a bar on a terminal, elsewhere a log line every few seconds.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const LOG_EVERY: Duration = Duration::from_secs(5);
+
+/// Progress of one stage of known length.
+pub struct Progress {
+    bar: ProgressBar,
+    stage: &'static str,
+    last_log: Option<Mutex<Instant>>,
+}
+
+impl Progress {
+    /// A stage of `length` units.
+    pub fn new(stage: &'static str, length: u64) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(length), target);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:32}] {pos}/{len} {eta} {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(stage);
+        Self { bar, stage, last_log: (!terminal).then(|| Mutex::new(Instant::now())) }
+    }
+
+    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
+    pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
+        self.bar.inc(count);
+        match &self.last_log {
+            None => self.bar.set_message(message()),
+            Some(last) => {
+                let Ok(mut last) = last.lock() else { return };
+                if last.elapsed() >= LOG_EVERY {
+                    *last = Instant::now();
+                    eprintln!(
+                        "{}: {}/{} {}",
+                        self.stage,
+                        self.bar.position(),
+                        self.bar.length().unwrap_or(0),
+                        message()
+                    );
+                }
+            }
+        }
+    }
+
+    /// Ends the stage with one line on stderr.
+    pub fn finish(&self, message: &str) {
+        self.bar.finish_and_clear();
+        eprintln!("{}: {message}", self.stage);
+    }
+}
