@@ -3,10 +3,21 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(target_endian = "big")]
+compile_error!("algodistill-core keeps the ring and the snapshot in little-endian order");
+
+pub mod agent;
+pub mod context;
 pub mod env;
+pub mod error;
 pub mod interface;
+pub mod model;
 pub mod rng;
 
+pub use agent::{Agent, Sampling};
 pub use env::{Environment, Transition};
+pub use error::Error;
 pub use interface::{Channel, Interface};
+pub use model::kernels::Kernels;
+pub use model::{workspace_words, Dimensions, Model};
 pub use rng::PortableRng;

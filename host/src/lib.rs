@@ -2,7 +2,9 @@
 
 pub mod cli;
 pub mod error;
+pub mod export;
 pub mod files;
+pub mod float_agent;
 pub mod history;
 pub mod model;
 pub mod progress;

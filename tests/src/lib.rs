@@ -1,1 +1,40 @@
+//! Shared by the tests that cross crates: models without training.
 
+use algodistill::export::{encode, quantize};
+use algodistill::model::{layout, Dimensions, Parameters};
+use algodistill_core::{Interface, PortableRng};
+
+/// Random parameters at the scale of a trained model: logits of a few units, attention neither flat nor one-hot.
+pub fn random_parameters(dimensions: Dimensions, interface: Interface, seed: u64) -> Parameters {
+    let mut rng = PortableRng::new(seed, 0);
+    let mut values = Vec::new();
+    for tensor in layout(&dimensions, &interface) {
+        let spread =
+            if tensor.name.starts_with("embed") { 1.0 } else { 2.0 / (tensor.shape[1] as f32).sqrt() };
+        let centre = if tensor.name.ends_with("norm") { 1.0 } else { 0.0 };
+        values.extend(tensor.range().map(|_| centre + spread * gaussian(&mut rng)));
+    }
+    Parameters { dimensions, interface, values }
+}
+
+/// Sum of twelve uniforms: close enough to a normal deviate.
+fn gaussian(rng: &mut PortableRng) -> f32 {
+    (0..12).map(|_| rng.uniform()).sum::<f32>() - 6.0
+}
+
+/// The weights file of random parameters.
+pub fn random_weights(dimensions: Dimensions, interface: Interface, seed: u64) -> Vec<u8> {
+    let parameters = random_parameters(dimensions, interface, seed);
+    encode(&quantize(&parameters).expect("finite"), "{}").expect("within the limits")
+}
+
+/// Interface of Dark Room 9x9.
+pub fn dark_room_interface() -> Interface {
+    Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).expect("valid")
+}
+
+/// The reference model: 2 layers, d 64, 4 heads, FF 256, W 160.
+pub const REFERENCE: Dimensions = Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 };
+
+/// A model small enough for exhaustive tests.
+pub const TINY: Dimensions = Dimensions { layers: 2, d_model: 16, heads: 2, d_ff: 32, window: 7 };

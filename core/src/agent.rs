@@ -1,0 +1,209 @@
+//! The agent: what firmware calls.
+
+use crate::context::{Pending, PendingRows, Ring};
+use crate::model::forward::{self, Scratch, Step, Token};
+use crate::model::kernels::Kernels;
+use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
+use crate::{Channel, Error, Model, PortableRng};
+
+/// How an action is chosen from the logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sampling {
+    /// From softmax(logits / temperature), temperature 0.01 to 100. 1 is what the model was trained for.
+    Temperature(f32),
+    /// The first action with the largest logit.
+    Greedy,
+}
+
+/// A model at work: learns a new task from what it sees, in a ring buffer of fixed size, with fixed weights.
+///
+/// Calls in turn: [`Agent::act`], [`Agent::feedback`]. All memory is in the workspace that the caller lends; it belongs to the agent until
+/// that is dropped.
+pub struct Agent<'a> {
+    model: Model<'a>,
+    ring: Ring<'a>,
+    scratch: Scratch<'a>,
+    pending: Pending,
+    /// log2(e) / temperature in Q16.16; `None` is greedy.
+    log2_factor: Option<u32>,
+    kernels: Kernels,
+}
+
+const LOG2_E: f32 = core::f32::consts::LOG2_E;
+
+impl<'a> Agent<'a> {
+    /// An agent with an empty context that samples at temperature 1. `workspace` has at least [`Model::workspace_words`] words; its
+    /// content does not matter.
+    pub fn new(model: Model<'a>, workspace: &'a mut [u32]) -> Result<Self, Error> {
+        let (needed, found) = (model.workspace_words(), workspace.len());
+        let dimensions = model.dimensions();
+        let (ring, scratch) =
+            forward::split_workspace(&dimensions, workspace).ok_or(Error::Workspace { needed, found })?;
+        let mut agent = Self {
+            ring: Ring::new(ring, dimensions),
+            scratch,
+            pending: Pending { action_row: 0, feedback_row: 0, awaits_feedback: false },
+            log2_factor: None,
+            kernels: Kernels::detect(),
+            model,
+        };
+        agent.set_sampling(Sampling::Temperature(1.0))?;
+        agent.reset();
+        Ok(agent)
+    }
+
+    /// Chooses how actions are drawn.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<(), Error> {
+        self.log2_factor = match sampling {
+            Sampling::Greedy => None,
+            Sampling::Temperature(temperature) if (0.01..=100.0).contains(&temperature) => {
+                Some((LOG2_E / temperature * 65_536.0) as u32)
+            }
+            Sampling::Temperature(_) => return Err(Error::Temperature),
+        };
+        Ok(())
+    }
+
+    /// Chooses the kernels; every set gives the same bits.
+    pub fn set_kernels(&mut self, kernels: Kernels) {
+        self.kernels = kernels;
+    }
+
+    /// Kernels in use.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'a> {
+        &self.model
+    }
+
+    /// Forgets the task: empties the context.
+    pub fn reset(&mut self) {
+        self.ring.clear();
+        let rows = self.rows();
+        self.pending = Pending {
+            action_row: rows.last_action,
+            feedback_row: rows.last_feedback,
+            awaits_feedback: false,
+        };
+    }
+
+    /// One step: runs the token of `observation` (and of the action and feedback before it) through the model and draws an action.
+    pub fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
+        self.step(observation)?;
+        let action = self.sample(rng);
+        self.await_feedback(action);
+        Ok(action)
+    }
+
+    /// One step of a demonstration: as [`Agent::act`], but the action is given.
+    pub fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<(), Error> {
+        if action >= usize::from(self.model.interface.actions) {
+            return Err(Error::Action(action));
+        }
+        self.step(observation)?;
+        self.await_feedback(action);
+        Ok(())
+    }
+
+    /// What the last action brought. After `done` the next observation is that of a new episode; the context is kept.
+    pub fn feedback(&mut self, reward: f32, done: bool) -> Result<(), Error> {
+        if !self.pending.awaits_feedback {
+            return Err(Error::FeedbackUnexpected);
+        }
+        if reward.is_nan() {
+            return Err(Error::Reward);
+        }
+        let level = self.model.interface.reward_level(reward) as u16;
+        self.pending.feedback_row = 2 * level + u16::from(done);
+        self.pending.awaits_feedback = false;
+        Ok(())
+    }
+
+    /// Logits of the last step, Q16.16, one an action.
+    pub fn logits(&self) -> &[i32] {
+        self.scratch.logits
+    }
+
+    /// Bytes of a snapshot of this agent.
+    pub fn snapshot_len(&self) -> usize {
+        Ring::snapshot_len(&self.model.dimensions)
+    }
+
+    /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`] beside it to continue with
+    /// identical actions.
+    pub fn snapshot(&self, out: &mut [u8]) -> Result<usize, Error> {
+        self.ring.write_snapshot(self.model.crc(), self.pending, out)
+    }
+
+    /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the context is as before.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), Error> {
+        let rows = self.rows();
+        self.pending = self.ring.read_snapshot(self.model.crc(), snapshot, rows)?;
+        Ok(())
+    }
+
+    /// The "nothing yet" rows are the last ones of their tables.
+    fn rows(&self) -> PendingRows {
+        PendingRows {
+            last_action: self.model.interface.actions,
+            last_feedback: 2 * self.model.interface.reward_levels.len() as u16,
+        }
+    }
+
+    fn step(&mut self, observation: &[i32]) -> Result<(), Error> {
+        if self.pending.awaits_feedback {
+            return Err(Error::FeedbackMissing);
+        }
+        check_observation(&self.model.interface.channels, observation)?;
+        let Pending { action_row, feedback_row, .. } = self.pending;
+        let token = Token { observation, action_row, feedback_row };
+        let Self { model, ring, scratch, kernels, .. } = self;
+        kernels.run(Step { model, kernels: *kernels, ring, scratch, token });
+        Ok(())
+    }
+
+    fn await_feedback(&mut self, action: usize) {
+        self.pending.action_row = action as u16;
+        self.pending.awaits_feedback = true;
+    }
+
+    /// Inverse transform sampling with integer weights 2^((logit - largest) log2(e) / temperature), Q15.
+    fn sample(&self, rng: &mut PortableRng) -> usize {
+        let logits: &[i32] = self.scratch.logits;
+        let largest = logits.iter().copied().max().unwrap_or(0);
+        let Some(factor) = self.log2_factor else {
+            return logits.iter().position(|logit| *logit == largest).unwrap_or(0);
+        };
+        let weight = |logit: &i32| {
+            let below = round_shift(i64::from(largest.abs_diff(*logit)) * i64::from(factor), FRACTION_BITS);
+            exp2_negative(below.unsigned_abs())
+        };
+        let total = logits.iter().map(weight).sum();
+        let mut draw = rng.below(total);
+        for (action, logit) in logits.iter().enumerate() {
+            let weight = weight(logit);
+            if draw < weight {
+                return action;
+            }
+            draw -= weight;
+        }
+        0
+    }
+}
+
+fn check_observation(channels: &[Channel], observation: &[i32]) -> Result<(), Error> {
+    let needed = channels.iter().map(Channel::len).sum();
+    if observation.len() != needed {
+        return Err(Error::ObservationLength { needed, found: observation.len() });
+    }
+    for (index, (channel, value)) in channels.iter().zip(observation).enumerate() {
+        let Channel::Discrete { size } = channel;
+        if *value < 0 || *value >= i32::from(*size) {
+            return Err(Error::Observation { channel: index, value: *value });
+        }
+    }
+    Ok(())
+}

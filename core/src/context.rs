@@ -1,0 +1,201 @@
+//! The context: a ring buffer of the keys and values of the last W steps, and its snapshot.
+//!
+//! Slots are interchangeable: attention has no positions, and integer sums do not depend on their order. So the ring needs no order,
+//! and nothing in it grows with uptime.
+
+use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
+use crate::Error;
+
+/// First bytes of a snapshot.
+pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
+/// Version of the snapshot format that this build writes and reads.
+pub const SNAPSHOT_VERSION: u16 = 1;
+const SNAPSHOT_HEADER_LEN: usize = 32;
+
+/// Ring buffer of keys and values, in memory lent by the caller.
+///
+/// Bytes: keys `[layer, slot, d_model]` int8, values the same, key scales `[layer, head, slot]` u16, value scales the same.
+pub(crate) struct Ring<'a> {
+    memory: &'a mut [u32],
+    dimensions: Dimensions,
+    /// Slot that the next step writes.
+    next: usize,
+    /// Slots written so far, at most W.
+    filled: usize,
+}
+
+/// The part of the ring that belongs to one layer; all slots.
+pub(crate) struct LayerRing<'a> {
+    /// `[slot, d_model]`.
+    pub keys: &'a mut [i8],
+    /// `[slot, d_model]`.
+    pub values: &'a mut [i8],
+    /// `[head, slot]`, in units of 2^-8.
+    pub key_scales: &'a mut [u16],
+    /// `[head, slot]`, in units of 2^-8.
+    pub value_scales: &'a mut [u16],
+}
+
+impl<'a> Ring<'a> {
+    /// An empty ring in `memory`, which has `dimensions.ring_bytes() / 4` words.
+    pub fn new(memory: &'a mut [u32], dimensions: Dimensions) -> Self {
+        Self { memory, dimensions, next: 0, filled: 0 }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.next = 0;
+        self.filled = 0;
+    }
+
+    /// Slot that the current step writes.
+    pub fn slot(&self) -> usize {
+        self.next
+    }
+
+    /// Slots that the current step attends to, its own included: slots `0..len`.
+    pub fn attended(&self) -> usize {
+        (self.filled + 1).min(self.dimensions.window)
+    }
+
+    /// Ends the current step: the next one writes the slot of the oldest.
+    pub fn advance(&mut self) {
+        self.filled = self.attended();
+        self.next = if self.next + 1 < self.dimensions.window { self.next + 1 } else { 0 };
+    }
+
+    /// Keys, values and scales of one layer.
+    pub fn layer(&mut self, layer: usize) -> LayerRing<'_> {
+        let Dimensions { layers, window, d_model, heads, .. } = self.dimensions;
+        let (vectors, scales) = (window * d_model, window * heads);
+        let words = layers * vectors / 4;
+        let (keys, rest) = split(self.memory, words);
+        let (values, rest) = split(rest, words);
+        let rest: &mut [u16] = bytemuck::try_cast_slice_mut(rest).unwrap_or(&mut []);
+        let (key_scales, value_scales) = split(rest, layers * scales);
+        LayerRing {
+            keys: part(bytemuck::try_cast_slice_mut(keys).unwrap_or(&mut []), layer, vectors),
+            values: part(bytemuck::try_cast_slice_mut(values).unwrap_or(&mut []), layer, vectors),
+            key_scales: part(key_scales, layer, scales),
+            value_scales: part(value_scales, layer, scales),
+        }
+    }
+
+    /// Bytes of a snapshot.
+    pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
+        SNAPSHOT_HEADER_LEN + dimensions.ring_bytes()
+    }
+
+    /// Writes a snapshot to the front of `out`; `docs/weights-format.md` lists the fields.
+    pub fn write_snapshot(&self, model_crc: u32, pending: Pending, out: &mut [u8]) -> Result<usize, Error> {
+        let needed = Self::snapshot_len(&self.dimensions);
+        let found = out.len();
+        let out = out.get_mut(..needed).ok_or(Error::SnapshotLength { needed, found })?;
+        let (header, body) =
+            out.split_at_mut_checked(SNAPSHOT_HEADER_LEN).ok_or(Error::SnapshotLength { needed, found })?;
+        let fields = [
+            u32::from_le_bytes(SNAPSHOT_MAGIC),
+            u32::from(SNAPSHOT_VERSION),
+            needed as u32,
+            0,
+            model_crc,
+            self.next as u32 | (self.filled as u32) << 16,
+            u32::from(pending.action_row) | u32::from(pending.feedback_row) << 16,
+            u32::from(pending.awaits_feedback),
+        ];
+        for (bytes, field) in header.chunks_mut(4).zip(fields) {
+            copy(bytes, &field.to_le_bytes());
+        }
+        copy(body, bytemuck::try_cast_slice(self.memory).unwrap_or(&[]));
+        let crc = checksum(out);
+        copy(out.get_mut(CRC_OFFSET..CRC_OFFSET + 4).unwrap_or(&mut []), &crc.to_le_bytes());
+        Ok(needed)
+    }
+
+    /// Restores a snapshot; on an error nothing has changed.
+    pub fn read_snapshot(
+        &mut self,
+        model_crc: u32,
+        bytes: &[u8],
+        rows: PendingRows,
+    ) -> Result<Pending, Error> {
+        let needed = Self::snapshot_len(&self.dimensions);
+        let wrong_length = Error::SnapshotLength { needed, found: bytes.len() };
+        let (header, body) = bytes.split_at_checked(SNAPSHOT_HEADER_LEN).ok_or(Error::Truncated)?;
+        let mut fields = [0u32; SNAPSHOT_HEADER_LEN / 4];
+        let (words, _) = header.as_chunks::<4>();
+        for (field, word) in fields.iter_mut().zip(words) {
+            *field = u32::from_le_bytes(*word);
+        }
+        let [magic, version, length, crc, model, slots, pending, awaits] = fields;
+        if magic.to_le_bytes() != SNAPSHOT_MAGIC {
+            return Err(Error::Magic);
+        }
+        if version != u32::from(SNAPSHOT_VERSION) {
+            return Err(Error::Version(version as u16));
+        }
+        if bytes.len() < length as usize {
+            return Err(Error::Truncated);
+        }
+        if bytes.len() != length as usize {
+            return Err(Error::Length);
+        }
+        if checksum(bytes) != crc {
+            return Err(Error::Checksum);
+        }
+        if model != model_crc {
+            return Err(Error::SnapshotModel);
+        }
+        if length as usize != needed {
+            return Err(wrong_length);
+        }
+        let (next, filled) = ((slots & 0xffff) as usize, (slots >> 16) as usize);
+        let (action_row, feedback_row) = ((pending & 0xffff) as u16, (pending >> 16) as u16);
+        let window = self.dimensions.window;
+        // Until the ring is full the next slot is the number of filled ones.
+        let counters = next < window && (filled == window || filled == next);
+        if !counters || action_row > rows.last_action || feedback_row > rows.last_feedback || awaits > 1 {
+            return Err(Error::SnapshotState);
+        }
+        copy(bytemuck::try_cast_slice_mut(self.memory).unwrap_or(&mut []), body);
+        self.next = next;
+        self.filled = filled;
+        Ok(Pending { action_row, feedback_row, awaits_feedback: awaits == 1 })
+    }
+}
+
+/// What the next token says of the step before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// Row of the action table.
+    pub action_row: u16,
+    /// Row of the feedback table.
+    pub feedback_row: u16,
+    /// Whether the last action still waits for its feedback.
+    pub awaits_feedback: bool,
+}
+
+/// Last valid rows of the tables that [`Pending`] points into.
+#[derive(Clone, Copy)]
+pub(crate) struct PendingRows {
+    pub last_action: u16,
+    pub last_feedback: u16,
+}
+
+/// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was lent.
+fn split<T>(slice: &mut [T], middle: usize) -> (&mut [T], &mut [T]) {
+    let middle = middle.min(slice.len());
+    slice.split_at_mut_checked(middle).unwrap_or((&mut [], &mut []))
+}
+
+/// Part `index` of a slice cut in parts of `len`.
+fn part<T>(slice: &mut [T], index: usize, len: usize) -> &mut [T] {
+    slice.get_mut(index * len..(index + 1) * len).unwrap_or(&mut [])
+}
+
+/// Copies the shorter length.
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}

@@ -1,0 +1,257 @@
+//! The forward pass of one token.
+
+use super::attention::{attend, quantize_for_ring, HeadRing};
+use super::kernels::{Kernels, Work};
+use super::numerics::{add, maximum, quantize, round_shift, Scale, FRACTION_BITS};
+use super::tensor::Tensor;
+use super::{Dimensions, Layer, Model};
+use crate::context::{LayerRing, Ring};
+
+/// One token: rows of the embedding tables, validated by the agent.
+pub(crate) struct Token<'t> {
+    pub observation: &'t [i32],
+    pub action_row: u16,
+    pub feedback_row: u16,
+}
+
+/// Working memory of the forward pass, lent by the caller. Sizes in elements.
+pub(crate) struct Scratch<'a> {
+    /// Residual stream, fixed-point, `[d_model]`.
+    residual: &'a mut [i32],
+    /// Outputs of a matrix, `[max(3 d_model, d_ff)]`.
+    wide: &'a mut [i32],
+    /// Outputs of attention or of the second matrix of a block, `[d_model]`.
+    narrow: &'a mut [i32],
+    /// Attention scores, `[window]`.
+    scores: &'a mut [i32],
+    /// Logits, fixed-point, `[actions]`.
+    pub logits: &'a mut [i32],
+    /// Attention weights, `[window]`, padded to an even number.
+    weights: &'a mut [i16],
+    /// Quantized input of a matrix, `[max(d_model, d_ff)]`.
+    quantized: &'a mut [i8],
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b {
+        a
+    } else {
+        b
+    }
+}
+
+/// Words of 32 bits of ring and scratch.
+pub(crate) const fn workspace_words(dimensions: &Dimensions) -> usize {
+    dimensions.ring_bytes().div_ceil(4) + scratch_words(dimensions)
+}
+
+/// Words of 32 bits of the scratch.
+pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
+    let Dimensions { d_model, d_ff, window, actions, .. } = *dimensions;
+    2 * d_model + max(3 * d_model, d_ff) + window + actions + window.div_ceil(2) + max(d_model, d_ff) / 4
+}
+
+/// Cuts the ring's words and the scratch out of a workspace. `None` where it is too small.
+pub(crate) fn split_workspace<'a>(
+    dimensions: &Dimensions,
+    workspace: &'a mut [u32],
+) -> Option<(&'a mut [u32], Scratch<'a>)> {
+    let Dimensions { d_model, d_ff, window, actions, .. } = *dimensions;
+    let mut rest = workspace;
+    let mut take = |words: usize| {
+        let (part, after) = core::mem::take(&mut rest).split_at_mut_checked(words)?;
+        rest = after;
+        Some(part)
+    };
+    let ring = take(dimensions.ring_bytes().div_ceil(4))?;
+    let scratch = Scratch {
+        residual: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
+        wide: bytemuck::try_cast_slice_mut(take(max(3 * d_model, d_ff))?).ok()?,
+        narrow: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
+        scores: bytemuck::try_cast_slice_mut(take(window)?).ok()?,
+        logits: bytemuck::try_cast_slice_mut(take(actions)?).ok()?,
+        weights: bytemuck::try_cast_slice_mut(take(window.div_ceil(2))?).ok()?,
+        quantized: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 4)?).ok()?,
+    };
+    Some((ring, scratch))
+}
+
+/// One token's way through the model: its keys and values enter the ring, its logits are in `scratch.logits`.
+///
+/// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once for AVX2 and once without, the
+/// elementwise loops included.
+pub(crate) struct Step<'s, 'a> {
+    pub model: &'s Model<'a>,
+    pub kernels: Kernels,
+    pub ring: &'s mut Ring<'a>,
+    pub scratch: &'s mut Scratch<'a>,
+    pub token: Token<'s>,
+}
+
+impl Work for Step<'_, '_> {
+    #[inline(always)]
+    fn run(self) {
+        let Step { model, kernels, ring, scratch, token } = self;
+        embed(model, &token, scratch.residual);
+        for (index, layer) in model.layers.iter().enumerate() {
+            attention_block(model, kernels, layer, index, ring, scratch);
+            feed_forward_block(model, kernels, layer, scratch);
+        }
+        let input = front(scratch.quantized, model.dimensions.d_model);
+        let scale = normalize(scratch.residual, input);
+        linear(kernels, &model.head, input, scale, scratch.logits);
+        ring.advance();
+    }
+}
+
+/// Sum of the rows of the embedding tables.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn embed(model: &Model, token: &Token, residual: &mut [i32]) {
+    residual.fill(0);
+    let mut add_row = |table: &Tensor, index: usize| {
+        let (row, scale) = table.row(index);
+        for (x, weight) in residual.iter_mut().zip(row) {
+            let product = i64::from(*weight) * i64::from(scale);
+            *x = add(*x, round_shift(product, table.exponent - FRACTION_BITS));
+        }
+    };
+    for (table, word) in model.observation.iter().zip(token.observation) {
+        add_row(table, *word as usize);
+    }
+    add_row(&model.action, usize::from(token.action_row));
+    add_row(&model.feedback, usize::from(token.feedback_row));
+}
+
+/// `x += attention_output . attention(norm(x))`.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn attention_block(
+    model: &Model,
+    kernels: Kernels,
+    layer: &Layer,
+    index: usize,
+    ring: &mut Ring,
+    scratch: &mut Scratch,
+) {
+    let Dimensions { d_model, heads, window, .. } = model.dimensions;
+    let d_head = model.dimensions.d_head();
+    if d_head == 0 {
+        return;
+    }
+    let input = front(scratch.quantized, d_model);
+    let scale = normalize(scratch.residual, input);
+    let projected = front(scratch.wide, 3 * d_model);
+    linear(kernels, &layer.query_key_value, input, scale, projected);
+    let (query, rest) = projected.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
+    let (key, value) = rest.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
+
+    let (slot, attended) = (ring.slot(), ring.attended());
+    let ring = ring.layer(index);
+    store(key, d_head, window, slot, ring.keys, ring.key_scales);
+    store(value, d_head, window, slot, ring.values, ring.value_scales);
+
+    let LayerRing { keys, values, key_scales, value_scales } = ring;
+    let scores = front(scratch.scores, attended);
+    let weights = front(scratch.weights, attended);
+    let used = attended * d_model;
+    let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
+    let vectors = query.chunks_exact(d_head).zip(scratch.narrow.chunks_exact_mut(d_head));
+    for (head, ((query, output), (key_scales, value_scales))) in vectors.zip(scales).enumerate() {
+        debug_assert!(head < heads);
+        let ring = HeadRing {
+            keys: keys.get(head * d_head..used).unwrap_or(&[]),
+            values: values.get(head * d_head..used).unwrap_or(&[]),
+            key_scales: key_scales.get(..attended).unwrap_or(&[]),
+            value_scales: value_scales.get(..attended).unwrap_or(&[]),
+            stride: d_model,
+        };
+        let quantized = front(scratch.quantized, d_head);
+        attend(kernels, model.score_scale, query, &ring, quantized, scores, weights, output);
+    }
+    residual_linear(
+        kernels,
+        &layer.attention_output,
+        scratch.narrow,
+        scratch.quantized,
+        scratch.wide,
+        scratch.residual,
+    );
+}
+
+/// Quantizes a key or value `[heads * d_head]` into its slot.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn store(vector: &[i32], d_head: usize, window: usize, slot: usize, ring: &mut [i8], scales: &mut [u16]) {
+    let start = slot * vector.len();
+    let row = ring.get_mut(start..start + vector.len()).unwrap_or(&mut []);
+    let heads = vector.chunks_exact(d_head).zip(row.chunks_exact_mut(d_head));
+    for ((values, quantized), scales) in heads.zip(scales.chunks_mut(window.max(1))) {
+        let scale = quantize_for_ring(values, quantized);
+        if let Some(stored) = scales.get_mut(slot) {
+            *stored = scale;
+        }
+    }
+}
+
+/// `x += down . relu(up . norm(x))`.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &mut Scratch) {
+    let Dimensions { d_model, d_ff, .. } = model.dimensions;
+    let input = front(scratch.quantized, d_model);
+    let scale = normalize(scratch.residual, input);
+    let hidden = front(scratch.wide, d_ff);
+    linear(kernels, &layer.feed_forward_up, input, scale, hidden);
+    for value in hidden.iter_mut() {
+        *value = (*value).max(0);
+    }
+    residual_linear(
+        kernels,
+        &layer.feed_forward_down,
+        hidden,
+        scratch.quantized,
+        scratch.narrow,
+        scratch.residual,
+    );
+}
+
+/// `residual += weights . inputs` for fixed-point inputs.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn residual_linear(
+    kernels: Kernels,
+    weights: &Tensor,
+    inputs: &[i32],
+    quantized: &mut [i8],
+    outputs: &mut [i32],
+    residual: &mut [i32],
+) {
+    let quantized = front(quantized, inputs.len());
+    let largest = maximum(inputs);
+    quantize(inputs, largest, quantized);
+    let outputs = front(outputs, residual.len());
+    linear(kernels, weights, quantized, Scale::of_maximum(largest), outputs);
+    for (x, output) in residual.iter_mut().zip(outputs.iter()) {
+        *x = add(*x, *output);
+    }
+}
+
+/// RMS norm and quantization in one: `norm(x) ~ quantized * scale`.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn normalize(residual: &[i32], quantized: &mut [i8]) -> Scale {
+    quantize(residual, maximum(residual), quantized);
+    let squares = quantized.iter().map(|q| (i32::from(*q) * i32::from(*q)) as u32).sum();
+    Scale::of_rms_norm(quantized.len(), squares)
+}
+
+/// `outputs = weights . (inputs * scale)`, fixed-point.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn linear(kernels: Kernels, weights: &Tensor, inputs: &[i8], scale: Scale, outputs: &mut [i32]) {
+    kernels.matvec(weights.data(), inputs, outputs);
+    let shift = weights.exponent + scale.exponent - FRACTION_BITS;
+    for (output, row_scale) in outputs.iter_mut().zip(weights.scales()) {
+        let multiplier = i64::from(row_scale * scale.mantissa);
+        *output = round_shift(i64::from(*output) * multiplier, shift);
+    }
+}
+
+/// The first `len` elements; the workspace was checked when it was lent.
+fn front<T>(slice: &mut [T], len: usize) -> &mut [T] {
+    slice.get_mut(..len).unwrap_or(&mut [])
+}

@@ -1,0 +1,232 @@
+//! The weights file (`.adw`), decoded in place. `docs/weights-format.md` is the specification.
+
+use super::tensor::Tensor;
+use crate::{interface::MAX_CHANNELS, Channel, Error, Interface};
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Version of the weights format that this build writes and reads.
+pub const FORMAT_VERSION: u16 = 1;
+/// First bytes of a weights file.
+pub const MAGIC: [u8; 4] = *b"ADW\0";
+/// Bytes of the fixed header.
+pub const HEADER_LEN: usize = 64;
+/// Where the CRC-32 lies in the header.
+pub const CRC_OFFSET: usize = 12;
+/// The data of every tensor, and the metadata before them, are padded to this many bytes.
+pub const ALIGNMENT: usize = 16;
+/// Most layers of a model.
+pub const MAX_LAYERS: usize = 8;
+/// Most tensors of a model: embeddings, four a layer, the head.
+pub const MAX_TENSORS: usize = MAX_CHANNELS + 2 + 4 * MAX_LAYERS + 1;
+
+const MAX_WIDTH: usize = 4096;
+const MAX_WINDOW: usize = 4096;
+
+/// CRC-32 of zip and Ethernet, of weights files and snapshots.
+pub(crate) const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// CRC-32 of a file whose CRC field lies at `CRC_OFFSET`: of all bytes but the field itself.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(bytes.get(..CRC_OFFSET).unwrap_or(&[]));
+    digest.update(bytes.get(CRC_OFFSET + 4..).unwrap_or(&[]));
+    digest.finalize()
+}
+
+/// Dimensions of the transformer, as they stand in the header of a weights file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Transformer blocks, 1 to [`MAX_LAYERS`].
+    pub layers: usize,
+    /// Width of the residual stream, a multiple of 16.
+    pub d_model: usize,
+    /// Attention heads; divides `d_model` into heads of a multiple of 4.
+    pub heads: usize,
+    /// Hidden width of the feed-forward network, a multiple of 16.
+    pub d_ff: usize,
+    /// Context window W in steps.
+    pub window: usize,
+    /// Number of actions.
+    pub actions: usize,
+}
+
+impl Dimensions {
+    /// From the bytes of a weights file; reads the fixed header only. `None` where it is too short.
+    pub const fn read(file: &[u8]) -> Option<Self> {
+        if file.len() < HEADER_LEN {
+            return None;
+        }
+        Some(Self {
+            layers: u16_at(file, 16),
+            d_model: u16_at(file, 18),
+            heads: u16_at(file, 20),
+            d_ff: u16_at(file, 22),
+            window: u16_at(file, 24),
+            actions: u16_at(file, 26),
+        })
+    }
+
+    /// The first dimension that is out of its limits.
+    pub const fn check(&self) -> Result<(), Error> {
+        if self.layers == 0 || self.layers > MAX_LAYERS {
+            return Err(Error::Dimension("layers"));
+        }
+        if self.d_model == 0 || self.d_model > MAX_WIDTH || self.d_model % 16 != 0 {
+            return Err(Error::Dimension("d_model"));
+        }
+        if self.heads == 0 || self.d_model % (4 * self.heads) != 0 {
+            return Err(Error::Dimension("heads"));
+        }
+        if self.d_ff == 0 || self.d_ff > MAX_WIDTH || self.d_ff % 16 != 0 {
+            return Err(Error::Dimension("d_ff"));
+        }
+        if self.window == 0 || self.window > MAX_WINDOW {
+            return Err(Error::Dimension("window"));
+        }
+        if self.actions < 2 || self.actions > crate::interface::MAX_ACTIONS {
+            return Err(Error::Dimension("actions"));
+        }
+        Ok(())
+    }
+
+    /// Width of one head.
+    pub const fn d_head(&self) -> usize {
+        if self.heads == 0 {
+            0
+        } else {
+            self.d_model / self.heads
+        }
+    }
+
+    /// Bytes of the ring: int8 keys and values, and one u16 scale for each of them a head.
+    pub const fn ring_bytes(&self) -> usize {
+        self.layers * self.window * (2 * self.d_model + 4 * self.heads)
+    }
+}
+
+const fn u16_at(bytes: &[u8], offset: usize) -> usize {
+    bytes[offset] as usize | (bytes[offset + 1] as usize) << 8
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
+}
+
+/// The postcard part of a weights file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata<'a> {
+    /// What the model sees and does.
+    pub interface: Interface,
+    /// Binary exponent of each tensor's row scales, in the order of the tensors.
+    pub exponents: Vec<i8, MAX_TENSORS>,
+    /// Training card: JSON text for people and tools; the device does not read it.
+    #[serde(borrow)]
+    pub card: &'a str,
+}
+
+/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels, previous action, feedback; for each layer query-key-value,
+/// attention output, feed-forward up and down; head.
+pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
+    let (d, ff) = (dimensions.d_model, dimensions.d_ff);
+    let mut shapes = Vec::new();
+    // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
+    for channel in &interface.channels {
+        let Channel::Discrete { size } = channel;
+        let _ = shapes.push([usize::from(*size), d]);
+    }
+    let _ = shapes.push([interface.action_rows(), d]);
+    let _ = shapes.push([interface.feedback_rows(), d]);
+    for _ in 0..dimensions.layers.min(MAX_LAYERS) {
+        for shape in [[3 * d, d], [d, d], [ff, d], [d, ff]] {
+            let _ = shapes.push(shape);
+        }
+    }
+    let _ = shapes.push([dimensions.actions, d]);
+    shapes
+}
+
+/// `len` rounded up to [`ALIGNMENT`].
+pub const fn padded(len: usize) -> usize {
+    len.div_ceil(ALIGNMENT) * ALIGNMENT
+}
+
+/// A weights file after validation: every slice lies in the file's bytes.
+pub(crate) struct Decoded<'a> {
+    pub dimensions: Dimensions,
+    pub metadata: Metadata<'a>,
+    pub tensors: Vec<Tensor<'a>, MAX_TENSORS>,
+    pub crc: u32,
+}
+
+/// Validates a weights file.
+pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
+    if file.get(..4).ok_or(Error::Truncated)? != MAGIC {
+        return Err(Error::Magic);
+    }
+    let dimensions = Dimensions::read(file).ok_or(Error::Truncated)?;
+    let version = u16_at(file, 4) as u16;
+    if version != FORMAT_VERSION {
+        return Err(Error::Version(version));
+    }
+    let length = u32_at(file, 8).ok_or(Error::Truncated)? as usize;
+    if file.len() < length {
+        return Err(Error::Truncated);
+    }
+    if file.len() > length {
+        return Err(Error::Length);
+    }
+    let crc = u32_at(file, CRC_OFFSET).ok_or(Error::Truncated)?;
+    if checksum(file) != crc {
+        return Err(Error::Checksum);
+    }
+    dimensions.check()?;
+    let metadata_len = u32_at(file, 28).ok_or(Error::Truncated)? as usize;
+    let reserved = [file.get(6..8), file.get(32..HEADER_LEN)];
+    if reserved.iter().any(|bytes| !is_zero(bytes.unwrap_or(&[1]))) {
+        return Err(Error::Leftover);
+    }
+
+    let mut rest = file.get(HEADER_LEN..).ok_or(Error::Truncated)?;
+    let (metadata, unread) = postcard::take_from_bytes::<Metadata>(take_padded(&mut rest, metadata_len)?)
+        .map_err(|_| Error::Metadata)?;
+    let valid =
+        metadata.interface.is_valid() && usize::from(metadata.interface.actions) == dimensions.actions;
+    if !valid || !unread.is_empty() {
+        return Err(Error::Metadata);
+    }
+    let shapes = shapes(&dimensions, &metadata.interface);
+    if metadata.exponents.len() != shapes.len() {
+        return Err(Error::Metadata);
+    }
+    let mut tensors = Vec::new();
+    for ([rows, columns], exponent) in shapes.iter().copied().zip(&metadata.exponents) {
+        let scales = take_padded(&mut rest, 2 * rows)?;
+        let data = take_padded(&mut rest, rows * columns)?;
+        let tensor = Tensor::new(scales, data, columns, i32::from(*exponent));
+        tensors.push(tensor).map_err(|_| Error::Metadata)?;
+    }
+    if !rest.is_empty() {
+        return Err(Error::Leftover);
+    }
+    Ok(Decoded { dimensions, metadata, tensors, crc })
+}
+
+/// Splits `len` bytes and their zero padding off the front of `rest`.
+fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
+    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not wrap.
+    if len > rest.len() {
+        return Err(Error::Truncated);
+    }
+    let (section, after) = rest.split_at_checked(padded(len)).ok_or(Error::Truncated)?;
+    let (bytes, padding) = section.split_at_checked(len).ok_or(Error::Truncated)?;
+    if !is_zero(padding) {
+        return Err(Error::Leftover);
+    }
+    *rest = after;
+    Ok(bytes)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
