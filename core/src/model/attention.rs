@@ -25,20 +25,26 @@ pub struct HeadRing<'a> {
     pub stride: usize,
 }
 
+/// Working memory of one head: the query in int8, and one element for each slot.
+pub struct HeadScratch<'a> {
+    pub quantized_query: &'a mut [i8],
+    pub scores: &'a mut [i32],
+    pub weights: &'a mut [i16],
+}
+
 /// `softmax(query . keys / sqrt(d_head)) values` of one head over `scores.len()` slots.
 ///
-/// `query` and `output` are fixed-point, `[d_head]`. `scores` and `weights` are scratch, one element a slot.
+/// `query` and `output` are fixed-point, `[d_head]`.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn attend(
     kernels: Kernels,
     score_scale: Scale,
     query: &[i32],
     ring: &HeadRing,
-    quantized_query: &mut [i8],
-    scores: &mut [i32],
-    weights: &mut [i16],
+    scratch: HeadScratch,
     output: &mut [i32],
 ) {
+    let HeadScratch { quantized_query, scores, weights } = scratch;
     let query_maximum = maximum(query);
     quantize(query, query_maximum, quantized_query);
     kernels.query_keys(quantized_query, ring.keys, ring.stride, scores);

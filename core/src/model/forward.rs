@@ -1,6 +1,6 @@
 //! The forward pass of one token.
 
-use super::attention::{attend, quantize_for_ring, HeadRing};
+use super::attention::{attend, quantize_for_ring, HeadRing, HeadScratch};
 use super::kernels::{Kernels, Work};
 use super::numerics::{add, maximum, quantize, round_shift, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
@@ -132,7 +132,7 @@ fn attention_block(
     ring: &mut Ring,
     scratch: &mut Scratch,
 ) {
-    let Dimensions { d_model, heads, window, .. } = model.dimensions;
+    let Dimensions { d_model, window, .. } = model.dimensions;
     let d_head = model.dimensions.d_head();
     if d_head == 0 {
         return;
@@ -150,13 +150,10 @@ fn attention_block(
     store(value, d_head, window, slot, ring.values, ring.value_scales);
 
     let LayerRing { keys, values, key_scales, value_scales } = ring;
-    let scores = front(scratch.scores, attended);
-    let weights = front(scratch.weights, attended);
     let used = attended * d_model;
     let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
     let vectors = query.chunks_exact(d_head).zip(scratch.narrow.chunks_exact_mut(d_head));
     for (head, ((query, output), (key_scales, value_scales))) in vectors.zip(scales).enumerate() {
-        debug_assert!(head < heads);
         let ring = HeadRing {
             keys: keys.get(head * d_head..used).unwrap_or(&[]),
             values: values.get(head * d_head..used).unwrap_or(&[]),
@@ -164,8 +161,12 @@ fn attention_block(
             value_scales: value_scales.get(..attended).unwrap_or(&[]),
             stride: d_model,
         };
-        let quantized = front(scratch.quantized, d_head);
-        attend(kernels, model.score_scale, query, &ring, quantized, scores, weights, output);
+        let head_scratch = HeadScratch {
+            quantized_query: front(scratch.quantized, d_head),
+            scores: front(scratch.scores, attended),
+            weights: front(scratch.weights, attended),
+        };
+        attend(kernels, model.score_scale, query, &ring, head_scratch, output);
     }
     residual_linear(
         kernels,

@@ -72,13 +72,13 @@ impl Dimensions {
         if self.layers == 0 || self.layers > MAX_LAYERS {
             return Err(Error::Dimension("layers"));
         }
-        if self.d_model == 0 || self.d_model > MAX_WIDTH || self.d_model % 16 != 0 {
+        if self.d_model == 0 || self.d_model > MAX_WIDTH || !self.d_model.is_multiple_of(16) {
             return Err(Error::Dimension("d_model"));
         }
-        if self.heads == 0 || self.d_model % (4 * self.heads) != 0 {
+        if self.heads == 0 || !self.d_model.is_multiple_of(4 * self.heads) {
             return Err(Error::Dimension("heads"));
         }
-        if self.d_ff == 0 || self.d_ff > MAX_WIDTH || self.d_ff % 16 != 0 {
+        if self.d_ff == 0 || self.d_ff > MAX_WIDTH || !self.d_ff.is_multiple_of(16) {
             return Err(Error::Dimension("d_ff"));
         }
         if self.window == 0 || self.window > MAX_WINDOW {
@@ -92,10 +92,9 @@ impl Dimensions {
 
     /// Width of one head.
     pub const fn d_head(&self) -> usize {
-        if self.heads == 0 {
-            0
-        } else {
-            self.d_model / self.heads
+        match self.d_model.checked_div(self.heads) {
+            Some(width) => width,
+            None => 0,
         }
     }
 
