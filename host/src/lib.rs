@@ -1,10 +1,12 @@
 //! Host tools of `algodistill`: generate learning histories, train, export, evaluate.
 
 pub mod cli;
+pub mod environment;
 pub mod error;
 pub mod files;
 pub mod history;
 pub mod model;
 pub mod progress;
+pub mod source;
 
 pub use error::{Error, Result};
