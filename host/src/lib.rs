@@ -1,6 +1,7 @@
 //! Host tools of `algodistill`: generate learning histories, train, export, evaluate.
 
 pub mod cli;
+pub mod environment;
 pub mod error;
 pub mod export;
 pub mod files;
@@ -8,5 +9,6 @@ pub mod float_agent;
 pub mod history;
 pub mod model;
 pub mod progress;
+pub mod source;
 
 pub use error::{Error, Result};

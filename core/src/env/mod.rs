@@ -2,6 +2,7 @@
 
 use crate::{Interface, PortableRng};
 
+pub mod bandit;
 pub mod dark_room;
 
 /// What an environment answers to an action.

@@ -3,6 +3,10 @@
 use algodistill_core::Interface;
 use std::ops::Range;
 
+pub mod generate;
+
+pub use generate::{generate, GenerateConfig, Generated};
+
 /// The steps of many learning histories, one entry a step in every column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
@@ -16,6 +20,53 @@ pub struct Steps {
     pub rewards: Vec<f32>,
     /// Whether the episode ended with this step.
     pub dones: Vec<bool>,
+}
+
+impl Steps {
+    /// No steps, of observations of `words` words.
+    pub fn new(words: usize) -> Self {
+        Self { observations: vec![Vec::new(); words], ..Self::default() }
+    }
+
+    /// Number of steps.
+    pub fn len(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Makes room for `additional` more steps.
+    pub fn reserve(&mut self, additional: usize) {
+        self.episodes.reserve(additional);
+        self.observations.iter_mut().for_each(|column| column.reserve(additional));
+        self.actions.reserve(additional);
+        self.rewards.reserve(additional);
+        self.dones.reserve(additional);
+    }
+
+    /// The steps of `parts`, one part after the other; every part has observations of `words` words. Columns are copied in parallel.
+    pub fn concatenate(parts: &[&Steps], words: usize) -> Self {
+        fn column<'a, T: Copy + 'a>(parts: &[&'a Steps], of: impl Fn(&'a Steps) -> &'a [T]) -> Vec<T> {
+            let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+            parts.iter().for_each(|part| all.extend_from_slice(of(part)));
+            all
+        }
+        let mut all = Self::new(words);
+        let Self { episodes, observations, actions, rewards, dones } = &mut all;
+        rayon::scope(|scope| {
+            scope.spawn(|_| *episodes = column(parts, |part| &part.episodes));
+            for (word, observation) in observations.iter_mut().enumerate() {
+                scope.spawn(move |_| *observation = column(parts, |part| &part.observations[word]));
+            }
+            scope.spawn(|_| *actions = column(parts, |part| &part.actions));
+            scope.spawn(|_| *rewards = column(parts, |part| &part.rewards));
+            scope.spawn(|_| *dones = column(parts, |part| &part.dones));
+        });
+        all
+    }
 }
 
 /// One learning history: a contiguous run of steps.
@@ -38,4 +89,22 @@ pub struct Histories {
     pub index: Vec<History>,
     /// The steps.
     pub steps: Steps,
+}
+
+impl Histories {
+    /// The histories of `parts`, one part after the other.
+    pub fn concatenate(interface: Interface, parts: Vec<Histories>) -> Self {
+        let words = interface.observation_len();
+        let mut index = Vec::with_capacity(parts.iter().map(|part| part.index.len()).sum());
+        let mut before = 0;
+        for part in &parts {
+            index.extend(part.index.iter().map(|history| History {
+                steps: before + history.steps.start..before + history.steps.end,
+                ..*history
+            }));
+            before += part.steps.len();
+        }
+        let steps: Vec<&Steps> = parts.iter().map(|part| &part.steps).collect();
+        Self { interface, index, steps: Steps::concatenate(&steps, words) }
+    }
 }

@@ -1,0 +1,377 @@
+//! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number of threads.
+
+use super::{Histories, History, Steps};
+use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::progress::Progress;
+use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
+use crate::{Error, Result};
+use algodistill_core::{Environment, PortableRng};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Bounds on the steps that one thread generates, and one Parquet row group holds, at a time. They depend on the
+/// configuration only, so that the file does not depend on the number of threads.
+const CHUNK_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
+
+/// Which histories to generate. The defaults of [`GenerateConfig::recommended`] are measured, see `docs/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateConfig {
+    /// Where.
+    pub environment: EnvironmentConfig,
+    /// By which algorithm.
+    pub source: SourceConfig,
+    /// Seed of everything random but the split.
+    pub seed: u64,
+    /// Seed of the split into training and held-out tasks.
+    pub split_seed: u64,
+    /// Training tasks; `None` is all that are not held out.
+    pub tasks: Option<u32>,
+    /// Held-out tasks.
+    pub held_out: u32,
+    /// Histories of each training task.
+    pub histories_per_task: u32,
+    /// Histories of each held-out task: for the validation loss.
+    pub held_out_histories_per_task: u32,
+    /// Episodes of a history.
+    pub episodes: u32,
+    /// Of these, every `keep_every`-th is written, beginning with the first: progress must show within a context window.
+    pub keep_every: u32,
+}
+
+impl GenerateConfig {
+    /// Seed 0, 16 held-out tasks (500 of a bandit's), and a length and number of histories that distill well.
+    pub fn recommended(environment: EnvironmentConfig, source: SourceConfig) -> Self {
+        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
+        let (histories_per_task, episodes, keep_every) = match source {
+            _ if bandit => (1, 1, 1),
+            SourceConfig::QLearning(_) => (40, 200, 5),
+            SourceConfig::Noise { .. } => (20, 30, 1),
+            _ => (50, 14, 1),
+        };
+        Self {
+            environment,
+            source,
+            seed: 0,
+            split_seed: 0,
+            tasks: bandit.then_some(20_000),
+            held_out: if bandit { 500 } else { 16 },
+            histories_per_task,
+            held_out_histories_per_task: if bandit { 1 } else { 4 },
+            episodes,
+            keep_every,
+        }
+    }
+
+    /// Refuses what cannot be generated.
+    pub fn validate(&self) -> Result<()> {
+        self.environment.validate()?;
+        self.source.validate(&self.environment)?;
+        let positive = [
+            ("--histories", self.histories_per_task),
+            ("--episodes", self.episodes),
+            ("--keep-every", self.keep_every),
+        ];
+        for (argument, value) in positive {
+            if value == 0 {
+                return Err(Error::argument(argument, "is 0, expected at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The split of the tasks.
+    pub fn split(&self) -> Result<TaskSplit> {
+        self.environment.split(self.split_seed, self.tasks, self.held_out)
+    }
+
+    /// Most steps of a history that are kept.
+    fn kept_steps(&self) -> u64 {
+        u64::from(self.episodes.div_ceil(self.keep_every))
+            * u64::from(self.environment.horizon().unwrap_or(0))
+    }
+}
+
+/// A history to be generated.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    task: u32,
+    /// Number of the history within its task.
+    number: u32,
+    /// Number of the history in the file.
+    id: u32,
+}
+
+/// What is to be generated, cut into chunks of consecutive histories.
+pub(crate) struct Plan<'a> {
+    config: &'a GenerateConfig,
+    /// The tasks.
+    pub split: TaskSplit,
+    jobs: Vec<Job>,
+    jobs_per_chunk: usize,
+    words: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// Training histories first, then held-out ones, task by task.
+    pub fn new(config: &'a GenerateConfig) -> Result<Self> {
+        config.validate()?;
+        let split = config.split()?;
+        let histories = split.training.len() as u64 * u64::from(config.histories_per_task)
+            + split.held_out.len() as u64 * u64::from(config.held_out_histories_per_task);
+        let steps = histories.saturating_mul(config.kept_steps());
+        if histories > u64::from(u32::MAX) || steps > i64::MAX as u64 {
+            return Err(Error::argument(
+                "--histories",
+                format!("{histories} histories are too many for a file"),
+            ));
+        }
+        let training = split.training.iter().map(|&task| (task, config.histories_per_task));
+        let held_out = split.held_out.iter().map(|&task| (task, config.held_out_histories_per_task));
+        let numbered =
+            training.chain(held_out).flat_map(|(task, count)| (0..count).map(move |number| (task, number)));
+        let jobs = (0..).zip(numbered).map(|(id, (task, number))| Job { task, number, id }).collect();
+        let chunk_steps = (steps / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
+        Ok(Self {
+            config,
+            split,
+            jobs,
+            jobs_per_chunk: (chunk_steps / config.kept_steps().max(1)).max(1) as usize,
+            words: config.environment.interface()?.observation_len(),
+        })
+    }
+
+    /// Steps that the sources will take, kept or not.
+    pub fn source_steps(&self) -> u64 {
+        self.jobs.len() as u64
+            * u64::from(self.config.episodes)
+            * u64::from(self.config.environment.horizon().unwrap_or(0))
+    }
+
+    /// The chunks, in the order of the file; to be passed to [`Plan::record`]. Training and held-out tasks share none.
+    pub fn chunks(&self) -> [Vec<Range<usize>>; 2] {
+        let boundary = self.split.training.len() * self.config.histories_per_task as usize;
+        [0..boundary, boundary..self.jobs.len()].map(|jobs| {
+            let end = jobs.end;
+            let starts = jobs.step_by(self.jobs_per_chunk);
+            starts.map(|start| start..(start + self.jobs_per_chunk).min(end)).collect()
+        })
+    }
+
+    /// Generates the histories of a chunk.
+    pub fn record(&self, chunk: Range<usize>, progress: &Progress) -> Result<Histories> {
+        let jobs = &self.jobs[chunk];
+        let mut histories = Histories {
+            interface: self.config.environment.interface()?,
+            index: Vec::with_capacity(jobs.len()),
+            steps: Steps::new(self.words),
+        };
+        histories.steps.reserve(jobs.len() * self.config.kept_steps() as usize);
+        for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
+            let recorder = Recorder { config: self.config, jobs, histories: &mut histories, progress };
+            with_source(
+                &self.config.environment,
+                &self.config.source,
+                jobs[0].task,
+                self.config.episodes,
+                recorder,
+            )?;
+        }
+        Ok(histories)
+    }
+}
+
+/// Generates histories of one task.
+struct Recorder<'a> {
+    config: &'a GenerateConfig,
+    jobs: &'a [Job],
+    histories: &'a mut Histories,
+    progress: &'a Progress,
+}
+
+impl Visitor for Recorder<'_> {
+    type Output = ();
+
+    fn visit(self, mut environment: impl Environment, mut source: impl Source) {
+        let steps = &mut self.histories.steps;
+        let mut observation = vec![0; steps.observations.len()];
+        for job in self.jobs {
+            let first = steps.len();
+            let mut rng =
+                PortableRng::new(self.config.seed, u64::from(job.task) << 32 | u64::from(job.number));
+            source.begin_history();
+            let mut taken = 0;
+            for episode in 0..self.config.episodes {
+                let keep = episode % self.config.keep_every == 0;
+                run_episode(
+                    &mut environment,
+                    &mut source,
+                    episode,
+                    &mut observation,
+                    &mut rng,
+                    |seen, outcome| {
+                        taken += 1;
+                        if !keep {
+                            return;
+                        }
+                        for (column, &word) in steps.observations.iter_mut().zip(seen) {
+                            column.push(word);
+                        }
+                        steps.episodes.push(episode);
+                        steps.actions.push(outcome.action as u16);
+                        steps.rewards.push(outcome.reward);
+                        steps.dones.push(outcome.done);
+                    },
+                );
+            }
+            self.histories.index.push(History { task: job.task, id: job.id, steps: first..steps.len() });
+            self.progress.advance(taken, || format!("steps of {}", self.config.source.name()));
+        }
+    }
+}
+
+/// Generated histories, in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// Which tasks they are of.
+    pub split: TaskSplit,
+    /// Histories of the training tasks.
+    pub training: Histories,
+    /// Histories of the held-out tasks.
+    pub held_out: Histories,
+}
+
+/// Generates all histories in memory. `progress` advances by the sources' steps.
+pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generated> {
+    let plan = Plan::new(config)?;
+    let interface = config.environment.interface()?;
+    let record = |chunks: Vec<Range<usize>>| -> Result<Histories> {
+        let parts: Vec<Histories> =
+            chunks.into_par_iter().map(|chunk| plan.record(chunk, progress)).collect::<Result<_>>()?;
+        Ok(Histories::concatenate(interface.clone(), parts))
+    };
+    let [training, held_out] = plan.chunks();
+    Ok(Generated { training: record(training)?, held_out: record(held_out)?, split: plan.split })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(environment: &str, source: &str) -> GenerateConfig {
+        let environment = EnvironmentConfig::preset(environment).unwrap();
+        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
+        GenerateConfig {
+            tasks: bandit.then_some(2_000),
+            held_out: 3,
+            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap())
+        }
+    }
+
+    fn run(config: &GenerateConfig) -> Generated {
+        generate(config, &Progress::new("test", 0)).unwrap()
+    }
+
+    /// Mean return of the first and of the last tenth of the kept episodes of the training histories.
+    fn first_and_last(generated: &Generated) -> (f64, f64) {
+        let mut returns = std::collections::BTreeMap::<u32, (f64, f64)>::new();
+        let steps = &generated.training.steps;
+        for ((&episode, &reward), &done) in steps.episodes.iter().zip(&steps.rewards).zip(&steps.dones) {
+            let (sum, episodes) = returns.entry(episode).or_default();
+            *sum += f64::from(reward);
+            *episodes += f64::from(u8::from(done));
+        }
+        let means: Vec<f64> = returns.values().map(|(sum, episodes)| sum / episodes).collect();
+        let tenth = means.len().div_ceil(10);
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        (mean(&means[..tenth]), mean(&means[means.len() - tenth..]))
+    }
+
+    #[test]
+    fn every_source_improves() {
+        for (environment, source, at_first_at_most, at_last_at_least) in [
+            ("dark-room", "psrl", 4.7, 15.5),
+            ("dark-room", "q-learning", 1.5, 12.0),
+            ("dark-room", "noise", 1.5, 15.5),
+            ("dark-room-hard", "psrl", 0.2, 0.5),
+        ] {
+            let (first, last) = first_and_last(&run(&small(environment, source)));
+            println!("{environment} {source} {first} {last}");
+            assert!(first <= at_first_at_most, "{source} in {environment} begins with {first}");
+            assert!(last >= at_last_at_least, "{source} in {environment} ends with {last}");
+        }
+    }
+
+    #[test]
+    fn bandit_sources_earn_the_reference_rewards() {
+        let greedy = SourceConfig::EpsilonGreedy { epsilon: 0.0 };
+        let ucb = |alpha| SourceConfig::Ucb { alpha };
+        for (environment, source, expected) in [
+            ("bandit", SourceConfig::Thompson {}, 78.1),
+            ("bandit", ucb(0.3), 76.2),
+            ("bandit", ucb(2.0), 64.2),
+            ("bandit", greedy, 82.2),
+        ] {
+            let mut config = small(environment, "ucb");
+            config.source = source;
+            let (mean, _) = first_and_last(&run(&config));
+            println!("{source:?} {mean}");
+            assert!((mean - expected).abs() < 0.8, "{source:?}: {mean} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        for (environment, source) in [("dark-room", "q-learning"), ("bandit", "thompson")] {
+            let config = small(environment, source);
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| run(&config))
+            };
+            assert_eq!(with(1), with(3));
+        }
+    }
+
+    #[test]
+    fn kept_episodes_are_those_of_the_full_history() {
+        let mut config = small("dark-room", "q-learning");
+        (config.episodes, config.keep_every, config.histories_per_task) = (11, 5, 2);
+        let kept = run(&config).training;
+        config.keep_every = 1;
+        let full = run(&config).training;
+        assert_eq!(kept.index.len(), 78 * 2);
+        assert_eq!(kept.index[0].steps, 0..60);
+        for (some, all) in kept.index.iter().zip(&full.index) {
+            for (episode, number) in [0, 5, 10].into_iter().enumerate() {
+                let some = some.steps.start + episode * 20..some.steps.start + episode * 20 + 20;
+                let all = all.steps.start + number * 20..all.steps.start + number * 20 + 20;
+                assert_eq!(kept.steps.actions[some.clone()], full.steps.actions[all.clone()]);
+                assert_eq!(kept.steps.episodes[some], full.steps.episodes[all]);
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_requests_say_what_is_possible() {
+        let room = EnvironmentConfig::preset("dark-room").unwrap();
+        let config = GenerateConfig::recommended(room, SourceConfig::Thompson {});
+        let problem = config.validate().unwrap_err().to_string();
+        assert!(problem.contains("psrl, q-learning, noise"), "{problem}");
+        let config = GenerateConfig { episodes: 0, ..small("dark-room", "psrl") };
+        assert!(config.validate().unwrap_err().to_string().contains("--episodes"));
+        let config = GenerateConfig { held_out: 81, ..small("dark-room", "psrl") };
+        assert!(config.split().is_err());
+    }
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn speed() {
+        let mut config = small("dark-room", "q-learning");
+        (config.keep_every, config.histories_per_task) = (1, 100);
+        let start = std::time::Instant::now();
+        let all = run(&config);
+        let steps = all.training.steps.len();
+        println!("{steps} steps, {:.1} M/s", steps as f64 / start.elapsed().as_secs_f64() / 1e6);
+    }
+}
