@@ -1,5 +1,7 @@
 //! Shared by the tests that cross crates: models without training.
 
+pub mod oracle;
+
 use algodistill::export::{encode, quantize};
 use algodistill::model::{layout, Dimensions, Parameters};
 use algodistill_core::{Interface, PortableRng};

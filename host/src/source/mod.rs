@@ -108,12 +108,14 @@ impl SourceConfig {
             "q-learning" => Self::QLearning(q_learning::Parameters::default()),
             "psrl" => Self::Psrl { target: psrl::Target::default() },
             "noise" => Self::Noise { decay: defaults::decay() },
-            _ => return Err(Error::argument(
-                "--source",
-                format!(
+            _ => {
+                return Err(Error::argument(
+                    "--source",
+                    format!(
                     "unknown name {name:?}; known are ucb, thompson, epsilon-greedy, q-learning, psrl, noise"
                 ),
-            )),
+                ))
+            }
         })
     }
 

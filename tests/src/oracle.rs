@@ -1,0 +1,191 @@
+//! A second implementation of `docs/numerics.md`, written from the document: the banded full forward pass over a whole stream, layer
+//! by layer, with every key and value kept. No ring, no kernels, no workspace; `i128` throughout.
+
+use algodistill::export::{QuantizedModel, QuantizedTensor};
+
+/// One token: rows of the embedding tables, in the order of the tensors (observation channels, action, feedback).
+pub type Token = Vec<usize>;
+
+/// `mantissa * 2^-exponent`, mantissa of 15 bits.
+#[derive(Clone, Copy)]
+struct Scale(i128, i128);
+
+fn scale(value: i128, exponent: i128) -> Scale {
+    if value == 0 {
+        return Scale(0, 0);
+    }
+    let bits = 128 - i128::from(value.leading_zeros());
+    let mantissa = round_shift(value, bits - 15);
+    if mantissa == 1 << 15 {
+        return Scale(1 << 14, exponent - (bits - 15) - 1);
+    }
+    Scale(mantissa, exponent - (bits - 15))
+}
+
+/// `floor(x / 2^shift + 1/2)`.
+fn round_shift(x: i128, shift: i128) -> i128 {
+    match shift {
+        63.. => 0,
+        1.. => (x + (1 << (shift - 1))) >> shift,
+        _ => x << -shift,
+    }
+}
+
+fn saturate(x: i128) -> i128 {
+    x.clamp(-(i128::from(i32::MAX)), i128::from(i32::MAX))
+}
+
+fn largest(x: &[i128]) -> i128 {
+    x.iter().map(|x| x.abs()).max().unwrap_or(0)
+}
+
+fn quantize(x: &[i128], maximum: i128) -> Vec<i128> {
+    if maximum == 0 {
+        return vec![0; x.len()];
+    }
+    let shift = i128::from((maximum as u32).leading_zeros()) - 1;
+    let reciprocal = (127 << 54) / (maximum << shift);
+    x.iter().map(|x| round_shift((x.clamp(&-maximum, &maximum) << shift) * reciprocal, 54)).collect()
+}
+
+fn linear(tensor: &QuantizedTensor, input: &[i128], input_scale: Scale) -> Vec<i128> {
+    let rows = tensor.data.chunks(tensor.shape[1]).zip(&tensor.scales);
+    rows.map(|(row, row_scale)| {
+        let sum: i128 = row.iter().zip(input).map(|(w, x)| i128::from(*w) * x).sum();
+        let product = sum * i128::from(*row_scale) * input_scale.0;
+        saturate(round_shift(product, i128::from(tensor.exponent) + input_scale.1 - 16))
+    })
+    .collect()
+}
+
+fn norm(x: &[i128]) -> (Vec<i128>, Scale) {
+    let q = quantize(x, largest(x));
+    let squares: i128 = q.iter().map(|q| q * q).sum();
+    let scale =
+        if squares == 0 { Scale(0, 0) } else { scale((((x.len() as i128) << 46) / squares).isqrt(), 23) };
+    (q, scale)
+}
+
+fn add(x: &mut [i128], y: &[i128]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = saturate(*x + y));
+}
+
+fn add_linear(x: &mut [i128], tensor: &QuantizedTensor, input: &[i128]) {
+    let maximum = largest(input);
+    let output = linear(tensor, &quantize(input, maximum), scale((maximum << 31) / 127, 47));
+    add(x, &output);
+}
+
+/// `2^-x`, Q15.
+fn power(x: i128) -> i128 {
+    let f = x % 65_536;
+    let inner = 15_110 - (f * 2_565) / 65_536;
+    let middle = 45_313 - (f * inner) / 65_536;
+    let whole = x / 65_536;
+    if whole >= 16 {
+        return 0;
+    }
+    (((65_536 - (f * middle) / 65_536) >> whole) + 1) >> 1
+}
+
+/// A key or value of one head in the ring.
+struct Stored {
+    quantized: Vec<i128>,
+    scale: i128,
+}
+
+fn store(x: &[i128]) -> Stored {
+    let scale = ((largest(x) + 255) / 256).min(65_535);
+    Stored { quantized: quantize(x, (scale << 8).min(i128::from(i32::MAX))), scale }
+}
+
+fn attend(query: &[i128], keys: &[Stored], values: &[Stored]) -> Vec<i128> {
+    const LOG2_E_Q62: i128 = 6_653_256_548_922_161_245;
+    let constant = scale((LOG2_E_Q62 / (127 * 127)) * ((1i128 << 30) / query.len() as i128).isqrt(), 77);
+    let maximum = largest(query);
+    let q = quantize(query, maximum);
+    let factor = scale(maximum * constant.0, constant.1);
+    let scores: Vec<i128> = keys
+        .iter()
+        .map(|key| {
+            let dot: i128 = q.iter().zip(&key.quantized).map(|(q, k)| q * k).sum();
+            saturate(round_shift(dot * factor.0 * key.scale, factor.1 + 8))
+        })
+        .collect();
+    let top = scores.iter().copied().max().expect("a step attends to itself");
+    let powers: Vec<i128> = scores.iter().map(|score| power(top - score)).collect();
+    let total: i128 = powers.iter().sum();
+    let scaled: Vec<i128> = powers.iter().zip(values).map(|(p, v)| p * v.scale).collect();
+    // floor(log2 slots) = 31 - leading zeros.
+    let bits = (23 - i128::from((scores.len() as u32).ilog2()) - 1).clamp(1, 15);
+    let top_bits = 128 - i128::from(largest(&scaled).leading_zeros());
+    let drop = (top_bits - bits).max(0);
+    let weights: Vec<i128> = scaled.iter().map(|w| round_shift(*w, drop).min((1 << bits) - 1)).collect();
+    let inverse = scale((1 << 62) / (127 * total), 62);
+    (0..query.len())
+        .map(|i| {
+            let sum: i128 = weights.iter().zip(values).map(|(w, v)| w * v.quantized[i]).sum();
+            saturate(round_shift(sum * inverse.0, inverse.1 + 8 - 16 - drop))
+        })
+        .collect()
+}
+
+/// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j < window.
+pub fn banded_forward(model: &QuantizedModel, stream: &[Token]) -> Vec<Vec<i128>> {
+    let dimensions = model.dimensions;
+    let (tables, rest) = model.tensors.split_at(model.interface.channels.len() + 2);
+    let (layers, head) = rest.split_at(4 * dimensions.layers);
+    let mut residuals: Vec<Vec<i128>> = stream
+        .iter()
+        .map(|token| {
+            let mut x = vec![0; dimensions.d_model];
+            for (table, row) in tables.iter().zip(token) {
+                let columns = table.shape[1];
+                let weights = &table.data[row * columns..(row + 1) * columns];
+                let scale = i128::from(table.scales[*row]);
+                let row: Vec<i128> = weights
+                    .iter()
+                    .map(|w| saturate(round_shift(i128::from(*w) * scale, i128::from(table.exponent) - 16)))
+                    .collect();
+                add(&mut x, &row);
+            }
+            x
+        })
+        .collect();
+    let d_head = dimensions.d_model / dimensions.heads;
+    for layer in layers.chunks(4) {
+        let mut queries = Vec::new();
+        let mut ring: [Vec<Vec<Stored>>; 2] = [Vec::new(), Vec::new()];
+        ring.iter_mut().for_each(|heads| heads.resize_with(dimensions.heads, Vec::new));
+        for x in &residuals {
+            let (input, input_scale) = norm(x);
+            let projected = linear(&layer[0], &input, input_scale);
+            let (query, key_value) = projected.split_at(dimensions.d_model);
+            queries.push(query.to_vec());
+            for (heads, vector) in ring.iter_mut().zip(key_value.chunks(dimensions.d_model)) {
+                heads.iter_mut().zip(vector.chunks(d_head)).for_each(|(head, x)| head.push(store(x)));
+            }
+        }
+        for (position, x) in residuals.iter_mut().enumerate() {
+            let band = (position + 1).saturating_sub(dimensions.window)..position + 1;
+            let attention: Vec<i128> = (0..dimensions.heads)
+                .flat_map(|head| {
+                    let query = &queries[position][head * d_head..(head + 1) * d_head];
+                    attend(query, &ring[0][head][band.clone()], &ring[1][head][band.clone()])
+                })
+                .collect();
+            add_linear(x, &layer[1], &attention);
+            let (input, input_scale) = norm(x);
+            let hidden: Vec<i128> =
+                linear(&layer[2], &input, input_scale).iter().map(|h| *h.max(&0)).collect();
+            add_linear(x, &layer[3], &hidden);
+        }
+    }
+    residuals
+        .iter()
+        .map(|x| {
+            let (input, input_scale) = norm(x);
+            linear(&head[0], &input, input_scale)
+        })
+        .collect()
+}
