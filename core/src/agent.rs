@@ -1,6 +1,6 @@
 //! The agent: what firmware calls.
 
-use crate::context::{Pending, PendingRows, Ring};
+use crate::context::{snapshot_len, Pending, PendingRows, Ring};
 use crate::model::forward::{self, Scratch, Step, Token};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
@@ -129,7 +129,7 @@ impl<'a> Agent<'a> {
 
     /// Bytes of a snapshot of this agent.
     pub fn snapshot_len(&self) -> usize {
-        Ring::snapshot_len(&self.model.dimensions)
+        snapshot_len(&self.model.dimensions)
     }
 
     /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`] beside it to continue with

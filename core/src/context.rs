@@ -12,6 +12,11 @@ pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
 pub const SNAPSHOT_VERSION: u16 = 1;
 const SNAPSHOT_HEADER_LEN: usize = 32;
 
+/// Bytes of a snapshot of a model's context.
+pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
+    SNAPSHOT_HEADER_LEN + dimensions.ring_bytes()
+}
+
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
 /// Bytes: keys `[layer, slot, d_model]` int8, values the same, key scales `[layer, head, slot]` u16, value scales the same.
@@ -81,14 +86,9 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Bytes of a snapshot.
-    pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
-        SNAPSHOT_HEADER_LEN + dimensions.ring_bytes()
-    }
-
     /// Writes a snapshot to the front of `out`; `docs/weights-format.md` lists the fields.
     pub fn write_snapshot(&self, model_crc: u32, pending: Pending, out: &mut [u8]) -> Result<usize, Error> {
-        let needed = Self::snapshot_len(&self.dimensions);
+        let needed = snapshot_len(&self.dimensions);
         let found = out.len();
         let out = out.get_mut(..needed).ok_or(Error::SnapshotLength { needed, found })?;
         let (header, body) =
@@ -119,7 +119,7 @@ impl<'a> Ring<'a> {
         bytes: &[u8],
         rows: PendingRows,
     ) -> Result<Pending, Error> {
-        let needed = Self::snapshot_len(&self.dimensions);
+        let needed = snapshot_len(&self.dimensions);
         let wrong_length = Error::SnapshotLength { needed, found: bytes.len() };
         let (header, body) = bytes.split_at_checked(SNAPSHOT_HEADER_LEN).ok_or(Error::Truncated)?;
         let mut fields = [0u32; SNAPSHOT_HEADER_LEN / 4];

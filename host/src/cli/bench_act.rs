@@ -1,0 +1,114 @@
+//! `algodistill bench act`: microseconds a step of the int8 agent with a full ring.
+
+use super::Report;
+use crate::export::{encode, quantize};
+use crate::float_agent::FloatAgent;
+use crate::model::{Dimensions, Parameters};
+use crate::{Error, Result};
+use algodistill_core::{Agent, Interface, Kernels, Model, PortableRng};
+use serde_json::json;
+use std::time::Instant;
+
+/// Time one step of the int8 agent on this machine, against the scalar kernels and the float agent.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Layers of the model (its weights are random: they do not change the time).
+    #[arg(long, default_value_t = 2)]
+    pub layers: usize,
+    /// Width of the residual stream.
+    #[arg(long, default_value_t = 64)]
+    pub d_model: usize,
+    /// Attention heads.
+    #[arg(long, default_value_t = 4)]
+    pub heads: usize,
+    /// Hidden width of the feed-forward network.
+    #[arg(long, default_value_t = 256)]
+    pub d_ff: usize,
+    /// Context window in steps.
+    #[arg(long, default_value_t = 160)]
+    pub window: usize,
+    /// Steps timed for each agent.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
+    pub steps: u32,
+}
+
+/// Steps of one timed batch; the reported time is that of the median batch.
+const BATCH: u32 = 100;
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Report> {
+    let dimensions = Dimensions {
+        layers: args.layers,
+        d_model: args.d_model,
+        heads: args.heads,
+        d_ff: args.d_ff,
+        window: args.window,
+    };
+    crate::train::validate_dimensions(&dimensions)?;
+    let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0])
+        .ok_or_else(|| Error::argument("interface", "is outside the limits of the core"))?;
+    let parameters = Parameters::initial(dimensions, interface, 0);
+    let file = encode(&quantize(&parameters)?, "{}")?;
+    let model = Model::decode(&file).map_err(|e| Error::argument("model", e))?;
+
+    let int8 = |kernels: Kernels| -> Result<f64> {
+        let mut workspace = vec![0; model.workspace_words()];
+        let mut agent = Agent::new(model.clone(), &mut workspace).map_err(|e| Error::argument("agent", e))?;
+        agent.set_kernels(kernels);
+        Ok(median_microseconds(args, |observation, rng| {
+            // The observation is within the interface and feedback follows every action: neither can fail.
+            let _ = agent.act(&observation, rng);
+            let _ = agent.feedback(0.0, false);
+        }))
+    };
+    let fastest = Kernels::detect();
+    let microseconds = int8(fastest)?;
+    let scalar = int8(Kernels::Scalar)?;
+    let mut peer = FloatAgent::new(&parameters);
+    let float = median_microseconds(args, |observation, rng| {
+        peer.act(&observation, 1.0, rng);
+        peer.feedback(0.0, false);
+    });
+
+    let text = format!(
+        "{} int8 parameters, window {}, full ring, one thread\n\
+         int8, {} kernels   {microseconds:8.2} microseconds an act\n\
+         int8, scalar kernels {scalar:8.2} ({:.2} x)\n\
+         float agent          {float:8.2} ({:.2} x)\n",
+        model.parameters(),
+        args.window,
+        fastest.name(),
+        scalar / microseconds,
+        float / microseconds,
+    );
+    let json = json!({
+        "microseconds_per_act": microseconds,
+        "kernels": fastest.name(),
+        "scalar_microseconds_per_act": scalar,
+        "float_microseconds_per_act": float,
+        "parameters": model.parameters(),
+        "steps": args.steps,
+    });
+    Ok(Report { text, json })
+}
+
+/// Fills the context, then times `step` in batches.
+fn median_microseconds(args: &Args, mut step: impl FnMut([i32; 2], &mut PortableRng)) -> f64 {
+    let mut rng = PortableRng::new(0, 0);
+    let mut run = |steps: usize| {
+        for _ in 0..steps {
+            let observation = [rng.below(9) as i32, rng.below(9) as i32];
+            step(observation, &mut rng);
+        }
+    };
+    run(args.window);
+    let mut times: Vec<f64> = (0..args.steps.div_ceil(BATCH))
+        .map(|_| {
+            let start = Instant::now();
+            run(BATCH as usize);
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(BATCH)
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -1,0 +1,220 @@
+//! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the same behaviour, never a panic.
+
+use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng};
+use algodistill_tests::{dark_room_interface, random_weights, TINY};
+
+fn tiny() -> Vec<u8> {
+    random_weights(TINY, dark_room_interface(), 5)
+}
+
+/// An agent's context after `steps` steps.
+fn played<'a>(model: &Model<'a>, workspace: &'a mut [u32], steps: usize) -> Agent<'a> {
+    let mut agent = Agent::new(model.clone(), workspace).unwrap();
+    let mut rng = PortableRng::new(6, 0);
+    for step in 0..steps {
+        let observation = [rng.below(9) as i32, rng.below(9) as i32];
+        agent.act(&observation, &mut rng).unwrap();
+        agent.feedback(rng.below(2) as f32, step % 5 == 4).unwrap();
+    }
+    agent
+}
+
+#[test]
+fn every_flipped_bit_of_a_weights_file_is_refused() {
+    let mut file = tiny();
+    for index in 0..file.len() {
+        for bit in 0..8 {
+            file[index] ^= 1 << bit;
+            assert!(Model::decode(&file).is_err(), "byte {index}, bit {bit}");
+            file[index] ^= 1 << bit;
+        }
+    }
+    assert!(Model::decode(&file).is_ok());
+}
+
+#[test]
+fn every_truncation_and_extension_of_a_weights_file_is_refused() {
+    let mut file = tiny();
+    for len in 0..file.len() {
+        assert!(Model::decode(&file[..len]).is_err(), "{len} bytes");
+    }
+    file.push(0);
+    assert_eq!(Model::decode(&file).unwrap_err(), Error::Length);
+}
+
+/// Past the checksum: a file whose bytes were changed by something that also wrote a matching CRC.
+#[test]
+fn changed_bytes_with_a_valid_checksum_never_panic() {
+    let original = tiny();
+    let mut rng = PortableRng::new(7, 0);
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut file = original.clone();
+        // Mostly the header and the metadata, where structure can break.
+        let reach = if round % 4 == 0 { file.len() as u32 } else { 160 };
+        for _ in 0..=rng.below(3) {
+            let index = rng.below(reach) as usize;
+            file[index] = rng.next_u32() as u8;
+        }
+        let crc = algodistill_core::model::weights::checksum(&file);
+        file[12..16].copy_from_slice(&crc.to_le_bytes());
+        let Ok(model) = Model::decode(&file) else { continue };
+        accepted += 1;
+        let mut workspace = vec![0; model.workspace_words()];
+        assert_eq!(workspace_words(&file), Some(workspace.len()));
+        let observation = vec![0; model.interface().observation_len()];
+        let mut agent = Agent::new(model, &mut workspace).unwrap();
+        for _ in 0..10 {
+            agent.act(&observation, &mut rng).unwrap();
+            agent.feedback(1.0, false).unwrap();
+        }
+    }
+    assert!(accepted > 100, "only {accepted} files were accepted: the test does not reach the agent");
+}
+
+#[test]
+fn errors_name_the_cause() {
+    let file = tiny();
+    let with = |offset: usize, bytes: &[u8]| {
+        let mut changed = file.clone();
+        changed[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let crc = algodistill_core::model::weights::checksum(&changed);
+        changed[12..16].copy_from_slice(&crc.to_le_bytes());
+        Model::decode(&changed).unwrap_err()
+    };
+    assert_eq!(Model::decode(b"").unwrap_err(), Error::Truncated);
+    assert_eq!(with(0, b"GGUF"), Error::Magic);
+    assert_eq!(with(4, &[2, 0]), Error::Version(2));
+    assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
+    assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
+    assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));
+    assert_eq!(with(22, &[1, 0]), Error::Dimension("d_ff"));
+    assert_eq!(with(24, &[0, 0]), Error::Dimension("window"));
+    assert_eq!(with(26, &[1, 0]), Error::Dimension("actions"));
+    assert_eq!(with(40, &[1]), Error::Leftover);
+    // One layer less: the tensors of the second are left over, which the number of exponents shows first.
+    assert_eq!(with(16, &[1, 0]), Error::Metadata);
+}
+
+#[test]
+fn every_flipped_bit_and_truncation_of_a_snapshot_is_refused_and_changes_nothing() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let (mut memory, mut other_memory) = (vec![0; model.workspace_words()], vec![0; model.workspace_words()]);
+    let mut snapshot = vec![0; played(&model, &mut memory, 9).snapshot_len()];
+    played(&model, &mut memory, 9).snapshot(&mut snapshot).unwrap();
+
+    let mut agent = played(&model, &mut other_memory, 4);
+    let mut before = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut before).unwrap();
+    for index in 0..snapshot.len() {
+        for bit in 0..8 {
+            snapshot[index] ^= 1 << bit;
+            assert!(agent.restore(&snapshot).is_err(), "byte {index}, bit {bit}");
+            snapshot[index] ^= 1 << bit;
+        }
+        assert!(agent.restore(&snapshot[..index]).is_err(), "{index} bytes");
+    }
+    let mut after = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut after).unwrap();
+    assert_eq!(before, after);
+    agent.restore(&snapshot).unwrap();
+    agent.snapshot(&mut after).unwrap();
+    assert_eq!(snapshot, after);
+}
+
+#[test]
+fn snapshots_with_a_valid_checksum_never_panic() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let (mut memory, mut other_memory) = (vec![0; model.workspace_words()], vec![0; model.workspace_words()]);
+    let agent = played(&model, &mut memory, 20);
+    let mut original = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut original).unwrap();
+    let mut agent = played(&model, &mut other_memory, 0);
+    let mut rng = PortableRng::new(8, 0);
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut snapshot = original.clone();
+        let reach = if round % 2 == 0 { 32 } else { snapshot.len() as u32 };
+        for _ in 0..=rng.below(3) {
+            snapshot[rng.below(reach) as usize] = rng.next_u32() as u8;
+        }
+        let crc = algodistill_core::model::weights::checksum(&snapshot);
+        snapshot[12..16].copy_from_slice(&crc.to_le_bytes());
+        if agent.restore(&snapshot).is_ok() {
+            accepted += 1;
+            for _ in 0..3 {
+                let _ = agent.feedback(0.0, false);
+                agent.act(&[0, 8], &mut rng).unwrap();
+            }
+        }
+    }
+    assert!(accepted > 100, "only {accepted} snapshots were accepted");
+}
+
+#[test]
+fn a_restored_agent_continues_with_identical_actions() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    for steps in 0..3 * TINY.window {
+        let (mut memory, mut other_memory) =
+            (vec![0; model.workspace_words()], vec![0; model.workspace_words()]);
+        let mut agent = played(&model, &mut memory, steps);
+        let mut snapshot = vec![0; agent.snapshot_len()];
+        agent.snapshot(&mut snapshot).unwrap();
+        let mut restored = Agent::new(model.clone(), &mut other_memory).unwrap();
+        restored.restore(&snapshot).unwrap();
+        let (mut rng, mut same) = (PortableRng::new(9, 0), PortableRng::new(9, 0));
+        for step in 0..20 {
+            let observation = [step % 9, 8 - step % 9];
+            let action = agent.act(&observation, &mut rng).unwrap();
+            assert_eq!(restored.act(&observation, &mut same).unwrap(), action);
+            assert_eq!(restored.logits(), agent.logits());
+            agent.feedback(1.0, false).unwrap();
+            restored.feedback(1.0, false).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_other_weights_is_refused() {
+    let (file, other) = (tiny(), random_weights(TINY, dark_room_interface(), 99));
+    let (model, other) = (Model::decode(&file).unwrap(), Model::decode(&other).unwrap());
+    let (mut memory, mut other_memory) = (vec![0; model.workspace_words()], vec![0; model.workspace_words()]);
+    let agent = played(&model, &mut memory, 3);
+    let mut snapshot = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut snapshot).unwrap();
+    assert_eq!(played(&other, &mut other_memory, 0).restore(&snapshot), Err(Error::SnapshotModel));
+}
+
+#[test]
+fn wrong_calls_get_a_typed_error_and_keep_the_context() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let mut short = vec![0; model.workspace_words() - 1];
+    let needed = model.workspace_words();
+    assert_eq!(
+        Agent::new(model.clone(), &mut short).err(),
+        Some(Error::Workspace { needed, found: needed - 1 })
+    );
+    let mut memory = vec![0; needed];
+    let mut agent = Agent::new(model, &mut memory).unwrap();
+    let mut rng = PortableRng::new(1, 1);
+    assert_eq!(agent.feedback(0.0, false), Err(Error::FeedbackUnexpected));
+    assert_eq!(agent.act(&[0], &mut rng), Err(Error::ObservationLength { needed: 2, found: 1 }));
+    assert_eq!(agent.act(&[0, 9], &mut rng), Err(Error::Observation { channel: 1, value: 9 }));
+    assert_eq!(agent.act(&[-1, 0], &mut rng), Err(Error::Observation { channel: 0, value: -1 }));
+    assert_eq!(agent.demonstrate(&[0, 0], 5), Err(Error::Action(5)));
+    agent.act(&[0, 0], &mut rng).unwrap();
+    assert_eq!(agent.act(&[0, 0], &mut rng), Err(Error::FeedbackMissing));
+    assert_eq!(agent.feedback(f32::NAN, false), Err(Error::Reward));
+    agent.feedback(f32::INFINITY, true).unwrap();
+    for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        assert_eq!(
+            agent.set_sampling(algodistill_core::Sampling::Temperature(temperature)),
+            Err(Error::Temperature)
+        );
+    }
+    assert!(matches!(agent.snapshot(&mut [0; 8]), Err(Error::SnapshotLength { .. })));
+}
