@@ -141,7 +141,7 @@ pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
 
 /// `2^-x` for a fixed-point `x >= 0`, as Q15 (32768 is 1). Below 2^-16 it is 0.
 ///
-/// The fraction's power is a cubic in Q16 with exact ends (1 and 1/2), largest relative error 1.1e-4.
+/// The fraction's power is a cubic in Q16 with exact ends (1 and 1/2), relative error below 2e-4.
 #[inline(always)]
 pub const fn exp2_negative(x: u32) -> u32 {
     const C1: u32 = 45_313; // 0.69142
