@@ -6,5 +6,6 @@ pub mod files;
 pub mod history;
 pub mod model;
 pub mod progress;
+pub mod train;
 
 pub use error::{Error, Result};
