@@ -10,5 +10,6 @@ pub mod history;
 pub mod model;
 pub mod progress;
 pub mod source;
+pub mod train;
 
 pub use error::{Error, Result};
