@@ -1,6 +1,7 @@
 //! One evaluation: learners and references on the same tasks.
 
 use super::chart::Series;
+use super::fidelity::Fidelity;
 use super::policy::Learner;
 use super::rollout::{rollout, rollout_source, Axis, Contexts};
 use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
@@ -40,6 +41,8 @@ pub struct Evaluation {
     pub optimal: f64,
     /// Return of the ideal in-context learner by episode, mean over all tasks of the environment; empty where none is known.
     pub ideal: Vec<f64>,
+    /// How near the first int8 model is to its float model, where that was asked for.
+    pub fidelity: Option<Fidelity>,
     /// Episodes (from 0) over which returns are averaged for the summary.
     pub summary: Range<usize>,
 }
@@ -86,6 +89,7 @@ impl Evaluation {
             sampling: String::new(),
             measured: Vec::new(),
             ideal,
+            fidelity: None,
             summary,
         })
     }

@@ -3,6 +3,7 @@
 //! Nothing is trained here. A *context* is one learner, its memory empty at first, on one task over several episodes;
 //! what improves from episode to episode was learned in context.
 
+pub mod card;
 pub mod chart;
 #[cfg(test)]
 mod chart_tests;
@@ -16,6 +17,11 @@ pub mod report;
 #[cfg(test)]
 mod report_tests;
 pub mod rollout;
+mod run;
 pub mod statistics;
 pub mod svg;
 pub mod terminal;
+
+pub use card::TrainingCard;
+pub use evaluation::Evaluation;
+pub use run::{evaluate, Contestants, EvaluateConfig};

@@ -2,6 +2,7 @@
 
 use super::chart::{Chart, Line, Series};
 use super::evaluation::{Evaluation, Measured};
+use super::fidelity::Fidelity;
 use super::rollout::Axis;
 use super::statistics::Estimate;
 use super::{svg, terminal};
@@ -64,6 +65,14 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("mean_return", by_key(&|one| estimate(&one.summary)).into());
     if let Some(ratio) = ratio_to_source(evaluation) {
         add("ratio_to_source", ratio.into());
+    }
+    if let Some(fidelity) = &evaluation.fidelity {
+        add("kl_nats", fidelity.kl_nats.into());
+        add("top1_agreement", fidelity.top1_agreement.into());
+        add("compared_steps", fidelity.steps.into());
+        let mean_return = |series| evaluation.of(series).map(|one: &Measured| one.summary.mean);
+        add("float_return", mean_return(Series::Float).into());
+        add("int8_return", mean_return(Series::Int8).into());
     }
     add("per_task", per_task(evaluation));
     object.into()
@@ -191,6 +200,13 @@ pub fn text(evaluation: &Evaluation, width: usize) -> String {
     }
     if let Some(ratio) = ratio_to_source(evaluation) {
         let _ = writeln!(text, "int8 model / source algorithm: {ratio:.3}");
+    }
+    if let Some(Fidelity { kl_nats, top1_agreement, steps }) = evaluation.fidelity {
+        let _ = writeln!(
+            text,
+            "int8 against float over {steps} steps: KL {kl_nats:.5} nats, the same preferred action in {:.2} %",
+            100.0 * top1_agreement
+        );
     }
     let _ = write!(text, "\n{}:\n{}", chart.y, terminal::render(&chart, width));
     text
