@@ -11,5 +11,6 @@ pub mod history;
 pub mod model;
 pub mod progress;
 pub mod source;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,0 +1,216 @@
+//! Parameters and checkpoints on disk: safetensors, with a digest over everything they hold.
+//!
+//! The file's `__metadata__` has one entry, `algodistill`: a JSON object with `content`, itself JSON, and `sha256`, over `content` and then each
+//! tensor's name, shape and bytes in the order of their names. (One entry, because safetensors writes several in
+//! random order, and the same run must give the same file.)
+
+use super::config::validate_dimensions;
+use super::{AdamW, TrainConfig};
+use crate::files::{read_bytes, write_bytes};
+use crate::model::{Dimensions, Parameters};
+use crate::{Error, Result};
+use algodistill_core::Interface;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Name of the one metadata entry.
+const ENTRY: &str = "algodistill";
+/// Version of the content.
+const FORMAT: u32 = 1;
+
+/// How a model was trained: stored with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecord {
+    /// The resolved configuration.
+    pub config: TrainConfig,
+    /// Digest of the training histories ([`crate::train::histories_digest`]).
+    pub dataset: String,
+    /// Updates done.
+    pub update: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    content: String,
+    sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    format: u32,
+    dimensions: Dimensions,
+    interface: Interface,
+    training: TrainingRecord,
+}
+
+/// Everything a run needs to go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The parameters.
+    pub parameters: Parameters,
+    /// The optimizer's moments.
+    pub optimizer: AdamW,
+    /// Configuration, data, and updates done.
+    pub training: TrainingRecord,
+}
+
+const PARAMETER: &str = "parameter.";
+const FIRST_MOMENT: &str = "first_moment.";
+const SECOND_MOMENT: &str = "second_moment.";
+
+/// Writes a model, whole or not at all.
+pub fn save_parameters(path: &Path, parameters: &Parameters, training: &TrainingRecord) -> Result<()> {
+    save(path, parameters, training, &[(PARAMETER, &parameters.values)])
+}
+
+/// Reads a model.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, or holds a value that is not finite.
+pub fn load_parameters(path: &Path) -> Result<(Parameters, TrainingRecord)> {
+    let (parameters, training, _) = load(path, [PARAMETER])?;
+    Ok((parameters, training))
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let groups: [(&str, &[f32]); 3] = [
+            (PARAMETER, &self.parameters.values),
+            (FIRST_MOMENT, &self.optimizer.first),
+            (SECOND_MOMENT, &self.optimizer.second),
+        ];
+        save(path, &self.parameters, &self.training, &groups)
+    }
+
+    /// Reads a checkpoint. Errors as [`load_parameters`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let (parameters, training, [_, first, second]) =
+            load(path, [PARAMETER, FIRST_MOMENT, SECOND_MOMENT])?;
+        let mut optimizer = AdamW::new(&parameters.dimensions, &parameters.interface);
+        optimizer.first = first;
+        optimizer.second = second;
+        Ok(Self { parameters, optimizer, training })
+    }
+}
+
+fn save(
+    path: &Path,
+    parameters: &Parameters,
+    training: &TrainingRecord,
+    groups: &[(&str, &[f32])],
+) -> Result<()> {
+    let content = Content {
+        format: FORMAT,
+        dimensions: parameters.dimensions,
+        interface: parameters.interface.clone(),
+        training: training.clone(),
+    };
+    let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
+    for (prefix, values) in groups {
+        for tensor in parameters.layout() {
+            let bytes = values[tensor.range()].iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.push((format!("{prefix}{}", tensor.name), tensor.shape, bytes));
+        }
+    }
+    tensors.sort();
+    let content = serde_json::to_string(&content).map_err(|e| Error::file(path, e))?;
+    let mut digest = Sha256::new_with_prefix(&content);
+    for (name, shape, bytes) in &tensors {
+        update_digest(&mut digest, name, shape, bytes);
+    }
+    let envelope = Envelope { content, sha256: hexadecimal(&digest.finalize()) };
+    let envelope = serde_json::to_string(&envelope).map_err(|e| Error::file(path, e))?;
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, shape, bytes) in &tensors {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|e| Error::file(path, e))?;
+        views.push((name.as_str(), view));
+    }
+    let metadata = HashMap::from([(ENTRY.to_string(), envelope)]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::file(path, e))?;
+    write_bytes(path, &file)
+}
+
+/// Reads the groups of tensors with the given prefixes; the first group are the parameters.
+fn load<const GROUPS: usize>(
+    path: &Path,
+    prefixes: [&str; GROUPS],
+) -> Result<(Parameters, TrainingRecord, [Vec<f32>; GROUPS])> {
+    let bytes = read_bytes(path)?;
+    let damaged = |what: &dyn std::fmt::Display| {
+        Error::file(
+            path,
+            format!("is damaged or not what it must be ({what}); take a copy of it, or train again"),
+        )
+    };
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+    let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+    let entry = entry.ok_or_else(|| damaged(&"it has no metadata of algodistill"))?;
+    let envelope: Envelope = parse(entry).map_err(|e| damaged(&e))?;
+    let mut digest = Sha256::new_with_prefix(&envelope.content);
+    let mut names = file.names();
+    names.sort_unstable();
+    for name in names {
+        let tensor = file.tensor(name).map_err(|e| damaged(&e))?;
+        update_digest(&mut digest, name, tensor.shape(), tensor.data());
+    }
+    if hexadecimal(&digest.finalize()) != envelope.sha256 {
+        return Err(damaged(&"its SHA-256 does not match"));
+    }
+    let Content { format, dimensions, interface, training } =
+        parse(&envelope.content).map_err(|e| damaged(&e))?;
+    if format != FORMAT {
+        return Err(Error::file(path, format!("has format {format}; this program reads format {FORMAT}")));
+    }
+    validate_dimensions(&dimensions).map_err(|e| damaged(&e))?;
+    if !interface.is_valid() {
+        return Err(damaged(&"its interface is not valid"));
+    }
+    let mut parameters = Parameters { dimensions, interface, values: Vec::new() };
+    let layout = parameters.layout();
+    if file.len() != layout.len() * GROUPS {
+        return Err(damaged(&format!("it has {} tensors, must be {}", file.len(), layout.len() * GROUPS)));
+    }
+    let mut groups = [const { Vec::new() }; GROUPS];
+    for (prefix, values) in prefixes.iter().zip(&mut groups) {
+        for expected in &layout {
+            let name = format!("{prefix}{}", expected.name);
+            let tensor = file.tensor(&name).map_err(|e| damaged(&e))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != expected.shape {
+                return Err(damaged(&format!("{name} is not an f32 tensor of shape {:?}", expected.shape)));
+            }
+            values
+                .extend(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        }
+        if values.iter().any(|value: &f32| !value.is_finite()) {
+            return Err(damaged(&format!("a value of {prefix}* is not finite")));
+        }
+    }
+    parameters.values.clone_from(&groups[0]);
+    Ok((parameters, training, groups))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> std::result::Result<T, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn update_digest(digest: &mut Sha256, name: &str, shape: &[usize], bytes: &[u8]) {
+    digest.update(name);
+    for &length in shape {
+        digest.update((length as u64).to_le_bytes());
+    }
+    digest.update(bytes);
+}
+
+/// Lower-case hexadecimal digits of a digest.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
