@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod environment;
 pub mod error;
+pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod float_agent;

@@ -1,0 +1,57 @@
+//! The training card of a weights file: how the model was made, and so on which tasks it may be evaluated.
+
+use crate::history::GenerateConfig;
+use crate::train::TrainingRecord;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The JSON text in a weights file. The device does not read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingCard {
+    /// Environment, source algorithm, seeds and split of the learning histories; `None` for histories that another
+    /// program wrote.
+    pub generation: Option<GenerateConfig>,
+    /// Configuration, digest of the histories, updates.
+    pub training: TrainingRecord,
+    /// Results on held-out tasks, as far as known when the file was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSummary>,
+}
+
+/// The results that travel with a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationSummary {
+    /// Name of the environment.
+    pub environment: String,
+    /// Held-out tasks.
+    pub tasks: usize,
+    /// Contexts of each.
+    pub runs: u32,
+    /// Seed of the evaluation.
+    pub seed: u64,
+    /// First and last episode of the mean, from 1.
+    pub episodes: [usize; 2],
+    /// Mean return of an episode.
+    pub mean_return: f64,
+    /// The same of the source algorithm, where it was run.
+    pub source_mean_return: Option<f64>,
+    /// Runs without any reward.
+    pub never_solved: usize,
+}
+
+impl TrainingCard {
+    /// Reads the card of the weights file `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let problem = |error| {
+            Error::file(path, format!("its training card cannot be used ({error}); export the model again"))
+        };
+        serde_json::from_str(text).map_err(problem)
+    }
+
+    /// The JSON text.
+    pub fn to_json(&self) -> String {
+        // Structures of strings and numbers; map keys are strings.
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a card is valid JSON: {error}"))
+    }
+}

@@ -1,0 +1,44 @@
+//! Golden files of the chart formats.
+
+use super::chart::{Chart, Line, Series};
+use super::golden::assert_golden;
+use super::statistics::Estimate;
+use super::{svg, terminal};
+
+/// A learning curve of the usual shape, computed without libm so that every machine draws the same.
+fn example() -> Chart {
+    let line = |series, points: &[f64], width: f64| Line {
+        series,
+        points: points.iter().map(|&mean| Estimate { mean, low: mean - width, high: mean + width }).collect(),
+    };
+    let learned: Vec<f64> = (0..20).map(|episode| 16.0 - 14.0 / f64::from(1 + episode * episode)).collect();
+    let source: Vec<f64> = (0..20).map(|episode| 16.5 - 14.5 / f64::from(1 + episode)).collect();
+    Chart {
+        title: "Dark Room 9x9: learning in context".into(),
+        subtitle: "int8, 103 k parameters; 16 held-out tasks x 4 runs; mean and 95 % confidence interval"
+            .into(),
+        x: "episode",
+        y: "return",
+        lines: vec![
+            line(Series::Optimal, &[16.5; 20], 0.0),
+            line(Series::Random, &[0.25; 20], 0.1),
+            line(Series::Source, &source, 0.3),
+            line(Series::Int8, &learned, 0.5),
+        ],
+    }
+}
+
+#[test]
+fn csv() {
+    assert_golden("chart.csv", &example().csv());
+}
+
+#[test]
+fn terminal_plot() {
+    assert_golden("chart.txt", &terminal::render(&example(), 80));
+}
+
+#[test]
+fn svg_plot() {
+    assert_golden("chart.svg", &svg::render(&example()));
+}

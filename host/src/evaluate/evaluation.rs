@@ -1,0 +1,161 @@
+//! One evaluation: learners and references on the same tasks.
+
+use super::chart::Series;
+use super::fidelity::Fidelity;
+use super::policy::Learner;
+use super::rollout::{rollout, rollout_source, Axis, Contexts};
+use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
+use crate::environment::EnvironmentConfig;
+use crate::progress::Progress;
+use crate::source::SourceConfig;
+use crate::Result;
+use std::ops::Range;
+
+/// A model that was evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSummary {
+    /// Its file.
+    pub file: String,
+    /// Number of its parameters.
+    pub parameters: usize,
+    /// Size of its file in bytes.
+    pub bytes: usize,
+}
+
+/// Everything that a report says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Name of the environment as the user gave it.
+    pub name: String,
+    /// The environment.
+    pub environment: EnvironmentConfig,
+    /// Tasks, runs, episodes, seed.
+    pub contexts: Contexts,
+    /// The int8 models: training seeds of one configuration.
+    pub models: Vec<ModelSummary>,
+    /// How actions are chosen from logits.
+    pub sampling: String,
+    /// What was measured, the int8 model among it.
+    pub measured: Vec<Measured>,
+    /// Mean over the tasks of the largest expected return of an episode.
+    pub optimal: f64,
+    /// Return of the ideal in-context learner by episode, mean over all tasks of the environment; empty where none is known.
+    pub ideal: Vec<f64>,
+    /// How near the first int8 model is to its float model, where that was asked for.
+    pub fidelity: Option<Fidelity>,
+    /// Episodes (from 0) over which returns are averaged for the summary.
+    pub summary: Range<usize>,
+}
+
+/// One learner's contexts and what they amount to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Which learner.
+    pub series: Series,
+    /// Every context.
+    pub clusters: Vec<Cluster>,
+    /// Mean by episode or by step, see [`Axis`].
+    pub curve: Vec<Estimate>,
+    /// Mean return of an episode over [`Evaluation::summary`].
+    pub summary: Estimate,
+    /// Runs and tasks without any reward.
+    pub never_solved: NeverSolved,
+}
+
+impl Evaluation {
+    /// An evaluation with its references and nothing measured yet.
+    pub fn new(
+        name: &str,
+        environment: EnvironmentConfig,
+        contexts: Contexts,
+        summary: Range<usize>,
+    ) -> Result<Self> {
+        let optimal: f64 =
+            contexts.tasks.iter().map(|task| environment.optimal_return(*task)).sum::<Result<f64>>()?;
+        let ideal = match (contexts.axis(), environment.ideal_sweep()) {
+            (Axis::Episode, Some(sweep)) => {
+                // Once everything is swept it stays as it is.
+                let settled = std::iter::repeat(sweep[sweep.len() - 1]);
+                sweep.iter().copied().chain(settled).take(contexts.episodes as usize).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            name: name.into(),
+            optimal: optimal / contexts.tasks.len() as f64,
+            environment,
+            contexts,
+            models: Vec::new(),
+            sampling: String::new(),
+            measured: Vec::new(),
+            ideal,
+            fidelity: None,
+            summary,
+        })
+    }
+
+    /// Runs `learners` (training seeds of one configuration; one for a baseline) and adds the result.
+    pub fn measure(&mut self, series: Series, learners: &[&dyn Learner]) -> Result<()> {
+        let progress = self.progress(series, learners.len());
+        let mut clusters = Vec::new();
+        for (model, learner) in learners.iter().enumerate() {
+            clusters.extend(rollout(&self.environment, &self.contexts, model, *learner, &progress)?);
+        }
+        self.add(series, clusters, &progress);
+        Ok(())
+    }
+
+    /// Runs the source algorithm on the same tasks and adds the result; `planned_episodes` as in
+    /// [`rollout_source`].
+    pub fn measure_source(&mut self, source: &SourceConfig, planned_episodes: u32) -> Result<()> {
+        let progress = self.progress(Series::Source, 1);
+        let clusters =
+            rollout_source(&self.environment, &self.contexts, source, planned_episodes, &progress)?;
+        self.add(Series::Source, clusters, &progress);
+        Ok(())
+    }
+
+    fn progress(&self, series: Series, models: usize) -> Progress {
+        Progress::new(series.key(), (self.contexts.count() * models) as u64)
+    }
+
+    fn add(&mut self, series: Series, clusters: Vec<Cluster>, progress: &Progress) {
+        let curve = curve(&clusters, self.contexts.seed);
+        let summary = self.summarize(&clusters);
+        let never_solved = never_solved(&clusters);
+        let Estimate { mean, low, high } = summary;
+        progress.finish(&format!("mean return {mean:.2} [{low:.2}, {high:.2}]"));
+        self.measured.push(Measured { series, clusters, curve, summary, never_solved });
+    }
+
+    /// Mean return of an episode over [`Evaluation::summary`].
+    fn summarize(&self, clusters: &[Cluster]) -> Estimate {
+        let (points, scale) = self.summary_points();
+        let Estimate { mean, low, high } = mean_over(clusters, &points, self.contexts.seed);
+        Estimate { mean: mean * scale, low: low * scale, high: high * scale }
+    }
+
+    /// Points of a curve that the summary covers, and what turns the mean over them into the return of an episode.
+    fn summary_points(&self) -> (Range<usize>, f64) {
+        match self.contexts.axis() {
+            Axis::Episode => (self.summary.clone(), 1.0),
+            Axis::Step => {
+                let steps = self.environment.horizon().unwrap_or(0);
+                (0..steps as usize, f64::from(steps))
+            }
+        }
+    }
+
+    /// Mean return of an episode of `task` over [`Evaluation::summary`], all models and runs.
+    pub fn task_return(&self, measured: &Measured, task: u32) -> f64 {
+        let (points, scale) = self.summary_points();
+        let of_task = measured.clusters.iter().filter(|cluster| cluster.task == task);
+        let means: Vec<f64> = of_task.map(|cluster| task_mean(cluster, &points)).collect();
+        means.iter().sum::<f64>() / means.len().max(1) as f64 * scale
+    }
+
+    /// The measurement of `series`.
+    pub fn of(&self, series: Series) -> Option<&Measured> {
+        self.measured.iter().find(|measured| measured.series == series)
+    }
+}

@@ -1,0 +1,228 @@
+//! From model files and options to an [`Evaluation`].
+
+use super::card::TrainingCard;
+use super::chart::Series;
+use super::evaluation::{Evaluation, ModelSummary};
+use super::fidelity::fidelity;
+use super::models::{FloatModel, Int8Model};
+use super::policy::{Learner, UniformRandom};
+use super::rollout::Contexts;
+use crate::environment::{EnvironmentConfig, PRESETS};
+use crate::train::load_parameters;
+use crate::{Error, Result};
+use algodistill_core::{PortableRng, Sampling};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs of every held-out
+/// task, or, where one episode is long enough to learn in (bandits), 1 and 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateConfig {
+    /// Name of a preset; absent: the environment the first model was trained in.
+    pub environment: Option<String>,
+    /// Held-out tasks to use; absent: all of the training card.
+    pub tasks: Option<u32>,
+    /// Contexts of each task.
+    pub runs: Option<u32>,
+    /// Episodes of each context.
+    pub episodes: Option<u32>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Softmax temperature; absent: 1. 0 is greedy.
+    pub temperature: Option<f32>,
+    /// Percentage of optimal actions of the demonstration that begins each context; absent: no demonstration.
+    pub prompt: Option<u8>,
+    /// First and last episode of the summary, from 1; absent: the second half.
+    pub mean_over: Option<(u32, u32)>,
+}
+
+/// The files to be compared.
+#[derive(Clone, Debug, Default)]
+pub struct Contestants {
+    /// Weights files: training seeds of one configuration, at least one.
+    pub models: Vec<PathBuf>,
+    /// Weights files of expert distillation.
+    pub experts: Vec<PathBuf>,
+    /// Float model of the first weights file.
+    pub float: Option<PathBuf>,
+    /// Whether to compare the float model's action distributions with those of the first weights file.
+    pub compare_float: bool,
+}
+
+impl EvaluateConfig {
+    fn sampling(&self) -> Sampling {
+        match self.temperature {
+            Some(0.0) => Sampling::Greedy,
+            temperature => Sampling::Temperature(temperature.unwrap_or(1.0)),
+        }
+    }
+
+    /// The environment and its name.
+    fn environment(&self, card: &TrainingCard) -> Result<(String, EnvironmentConfig)> {
+        if let Some(name) = &self.environment {
+            return Ok((name.clone(), EnvironmentConfig::preset(name)?));
+        }
+        let generate = card.generation.as_ref().ok_or_else(|| {
+            Error::argument(
+                "--environment",
+                "is needed: the model was trained on histories without a simulator",
+            )
+        })?;
+        let trained_in = &generate.environment;
+        let is_it = |name: &&&str| EnvironmentConfig::preset(name).is_ok_and(|preset| preset == *trained_in);
+        let name = PRESETS.iter().find(is_it).copied().unwrap_or(trained_in.name());
+        Ok((name.into(), trained_in.clone()))
+    }
+
+    fn contexts(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Contexts> {
+        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
+        let default = |many| if bandit { 1 } else { many };
+        Ok(Contexts {
+            tasks: self.tasks(environment, card)?,
+            runs: self.runs.unwrap_or(default(4)),
+            episodes: self.episodes.unwrap_or(default(40)),
+            seed: self.seed,
+            demonstration: self.prompt.map(|percent| f32::from(percent) / 100.0),
+        })
+    }
+
+    /// Tasks that the model was not trained on.
+    fn tasks(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Vec<u32>> {
+        let held_out = match &card.generation {
+            Some(generate) => generate.split()?.held_out,
+            None => (0..environment.task_count().unwrap_or(500)).collect(),
+        };
+        let Some(wanted) = self.tasks else { return Ok(held_out) };
+        if environment.task_count().is_none() {
+            // There is no end to the tasks, and training used those before the first held-out one.
+            let first = held_out.first().copied().unwrap_or(0);
+            return Ok((first..first.saturating_add(wanted)).collect());
+        }
+        if wanted as usize > held_out.len() {
+            let problem = format!("is {wanted}, but the model has {} held-out tasks", held_out.len());
+            return Err(Error::argument("--tasks", problem));
+        }
+        Ok(choose(held_out, wanted as usize, self.seed))
+    }
+
+    /// Episodes of the summary, from 0.
+    fn summary(&self, episodes: u32) -> Result<std::ops::Range<usize>> {
+        let (first, last) = self.mean_over.unwrap_or((episodes / 2 + 1, episodes));
+        if first == 0 || first > last || last > episodes {
+            let problem = format!("is {first}-{last}, expected FIRST-LAST within 1-{episodes}");
+            return Err(Error::argument("--mean-over", problem));
+        }
+        Ok(first as usize - 1..last as usize)
+    }
+}
+
+/// `wanted` of `tasks`, drawn by `seed`, ascending.
+fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
+    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of the bootstrap.
+    let mut rng = PortableRng::new(seed, u64::MAX - 1);
+    for place in 0..wanted {
+        let left = (tasks.len() - place) as u32;
+        tasks.swap(place, place + rng.below(left) as usize);
+    }
+    tasks.truncate(wanted);
+    tasks.sort_unstable();
+    tasks
+}
+
+/// Evaluates `contestants` and every baseline that exists for the environment.
+pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Evaluation> {
+    let sampling = config.sampling();
+    let read = |paths: &[PathBuf]| -> Result<Vec<Int8Model>> {
+        paths.iter().map(|path| Int8Model::read(path, sampling)).collect()
+    };
+    let (models, experts) = (read(&contestants.models)?, read(&contestants.experts)?);
+    let first = models.first().ok_or_else(|| Error::argument("MODEL.adw", "at least one is needed"))?;
+    let card = TrainingCard::parse(first.path(), first.decode()?.card())?;
+    let (name, environment) = config.environment(&card)?;
+    for model in models.iter().chain(&experts) {
+        check_interface(model, &name, &environment)?;
+    }
+    let float = contestants.float.as_deref().map(|path| read_float(path, first, sampling)).transpose()?;
+    let contexts = config.contexts(&environment, &card)?;
+    let summary = config.summary(contexts.episodes)?;
+    let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
+    evaluation.models = models.iter().map(summarize).collect::<Result<_>>()?;
+    evaluation.sampling = match sampling {
+        Sampling::Greedy => "greedy".into(),
+        Sampling::Temperature(temperature) => format!("temperature {temperature}"),
+    };
+
+    evaluation.measure(Series::Int8, &learners(&models))?;
+    if let Some(float) = &float {
+        evaluation.measure(Series::Float, &[float])?;
+    }
+    if !experts.is_empty() {
+        evaluation.measure(Series::Expert, &learners(&experts))?;
+    }
+    if let Some(generate) = &card.generation {
+        if generate.source.validate(&evaluation.environment).is_ok() {
+            evaluation.measure_source(&generate.source, generate.episodes)?;
+        }
+    }
+    let actions = evaluation.environment.interface()?.actions;
+    evaluation.measure(Series::Random, &[&move |_| Ok(UniformRandom { actions })])?;
+    if let Some(float) = float.filter(|_| contestants.compare_float) {
+        let compared = fidelity(&evaluation.environment, &evaluation.contexts, first, &float)?;
+        evaluation.fidelity = Some(compared);
+    }
+    Ok(evaluation)
+}
+
+fn learners(models: &[Int8Model]) -> Vec<&dyn Learner> {
+    models.iter().map(|model| model as &dyn Learner).collect()
+}
+
+fn summarize(model: &Int8Model) -> Result<ModelSummary> {
+    Ok(ModelSummary {
+        file: model.path().display().to_string(),
+        parameters: model.decode()?.parameters(),
+        bytes: model.file_len(),
+    })
+}
+
+fn check_interface(model: &Int8Model, name: &str, environment: &EnvironmentConfig) -> Result<()> {
+    if *model.decode()?.interface() == environment.interface()? {
+        return Ok(());
+    }
+    let path = model.path().display();
+    Err(Error::argument("--environment", format!("{name} has other observations or actions than {path}")))
+}
+
+fn read_float(path: &Path, int8: &Int8Model, sampling: Sampling) -> Result<FloatModel> {
+    let (parameters, _) = load_parameters(path)?;
+    if parameters.interface != *int8.decode()?.interface() {
+        let problem = format!("has other observations or actions than {}", int8.path().display());
+        return Err(Error::file(path, problem));
+    }
+    Ok(FloatModel { parameters, sampling })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_tasks_are_ascending_and_distinct() {
+        let chosen = choose((10..30).collect(), 7, 3);
+        assert_eq!(chosen.len(), 7);
+        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(chosen.iter().all(|task| (10..30).contains(task)));
+        assert_eq!(chosen, choose((10..30).collect(), 7, 3));
+    }
+
+    #[test]
+    fn the_summary_is_the_second_half_unless_told() {
+        let config = EvaluateConfig::default();
+        assert_eq!(config.summary(40).ok(), Some(20..40));
+        assert_eq!(config.summary(1).ok(), Some(0..1));
+        let told = EvaluateConfig { mean_over: Some((3, 5)), ..config };
+        assert_eq!(told.summary(5).ok(), Some(2..5));
+        assert!(told.summary(4).is_err());
+    }
+}
