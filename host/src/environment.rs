@@ -307,10 +307,7 @@ impl EnvironmentConfig {
             ));
         }
         let mut tasks: Vec<u32> = (0..count).collect();
-        let mut rng = PortableRng::new(seed, 0);
-        for last in (1..count).rev() {
-            tasks.swap(last as usize, rng.below(last + 1) as usize);
-        }
+        shuffle(&mut tasks, &mut PortableRng::new(seed, 0));
         let (held_out, rest) = tasks.split_at(held_out as usize);
         let mut split =
             TaskSplit { training: rest[..training as usize].to_vec(), held_out: held_out.to_vec() };
@@ -328,6 +325,13 @@ pub struct TaskSplit {
     pub training: Vec<u32>,
     /// Tasks that training never sees.
     pub held_out: Vec<u32>,
+}
+
+/// Shuffles tasks (Fisher and Yates).
+pub(crate) fn shuffle(tasks: &mut [u32], rng: &mut PortableRng) {
+    for last in (1..tasks.len()).rev() {
+        tasks.swap(last, rng.below(last as u32 + 1) as usize);
+    }
 }
 
 /// A task of any environment.
