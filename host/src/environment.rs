@@ -14,7 +14,7 @@ const MAX_DARK_ROOM_SIZE: u16 = 128;
 const MAX_HORIZON: u32 = 1_000_000;
 
 /// When the goal of a Dark Room pays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum GoalReward {
     /// +1 after every step that ends on the goal.
@@ -307,10 +307,7 @@ impl EnvironmentConfig {
             ));
         }
         let mut tasks: Vec<u32> = (0..count).collect();
-        let mut rng = PortableRng::new(seed, 0);
-        for last in (1..count).rev() {
-            tasks.swap(last as usize, rng.below(last + 1) as usize);
-        }
+        shuffle(&mut tasks, &mut PortableRng::new(seed, 0));
         let (held_out, rest) = tasks.split_at(held_out as usize);
         let mut split =
             TaskSplit { training: rest[..training as usize].to_vec(), held_out: held_out.to_vec() };
@@ -330,8 +327,17 @@ pub struct TaskSplit {
     pub held_out: Vec<u32>,
 }
 
+/// Shuffles tasks (Fisher and Yates).
+pub(crate) fn shuffle(tasks: &mut [u32], rng: &mut PortableRng) {
+    for last in (1..tasks.len()).rev() {
+        tasks.swap(last, rng.below(last as u32 + 1) as usize);
+    }
+}
+
 /// A task of any environment.
 #[derive(Clone, Debug, PartialEq)]
+// Few exist at a time, and a box would cost an indirection a step.
+#[allow(clippy::large_enum_variant)]
 pub enum AnyEnvironment {
     /// A Dark Room.
     DarkRoom(DarkRoom),

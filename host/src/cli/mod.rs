@@ -1,5 +1,9 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
+pub mod bench_generate;
+pub mod generate;
+pub mod histories;
+
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
 #[derive(Clone, Debug)]
 pub struct Report {

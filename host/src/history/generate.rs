@@ -86,6 +86,19 @@ impl GenerateConfig {
         self.environment.split(self.split_seed, self.tasks, self.held_out)
     }
 
+    /// Most steps that the sources will take, kept or not: the length of a progress bar.
+    pub fn source_steps(&self) -> Result<u64> {
+        let split = self.split()?;
+        let horizon = self.environment.horizon().unwrap_or(0);
+        Ok(self.histories(&split).saturating_mul(u64::from(self.episodes)).saturating_mul(horizon.into()))
+    }
+
+    /// Number of histories of all tasks.
+    fn histories(&self, split: &TaskSplit) -> u64 {
+        split.training.len() as u64 * u64::from(self.histories_per_task)
+            + split.held_out.len() as u64 * u64::from(self.held_out_histories_per_task)
+    }
+
     /// Most steps of a history that are kept.
     fn kept_steps(&self) -> u64 {
         u64::from(self.episodes.div_ceil(self.keep_every))
@@ -118,8 +131,7 @@ impl<'a> Plan<'a> {
     pub fn new(config: &'a GenerateConfig) -> Result<Self> {
         config.validate()?;
         let split = config.split()?;
-        let histories = split.training.len() as u64 * u64::from(config.histories_per_task)
-            + split.held_out.len() as u64 * u64::from(config.held_out_histories_per_task);
+        let histories = config.histories(&split);
         let steps = histories.saturating_mul(config.kept_steps());
         if histories > u64::from(u32::MAX) || steps > i64::MAX as u64 {
             return Err(Error::argument(
@@ -142,11 +154,9 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Steps that the sources will take, kept or not.
-    pub fn source_steps(&self) -> u64 {
-        self.jobs.len() as u64
-            * u64::from(self.config.episodes)
-            * u64::from(self.config.environment.horizon().unwrap_or(0))
+    /// Number of histories.
+    pub fn histories(&self) -> u32 {
+        self.jobs.len() as u32
     }
 
     /// The chunks, in the order of the file; to be passed to [`Plan::record`]. Training and held-out tasks share none.

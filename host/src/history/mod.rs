@@ -1,10 +1,16 @@
 //! Learning histories: in memory, and on disk as Parquet with a JSON card beside it.
 
 use algodistill_core::Interface;
+use std::collections::HashSet;
 use std::ops::Range;
 
+pub mod card;
+mod columns;
+pub mod file;
 pub mod generate;
 
+pub use card::{Card, ReturnWindow};
+pub use file::{describe, generate_to_file, read, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
 
 /// The steps of many learning histories, one entry a step in every column.
@@ -45,6 +51,17 @@ impl Steps {
         self.actions.reserve(additional);
         self.rewards.reserve(additional);
         self.dones.reserve(additional);
+    }
+
+    /// Appends a range of the steps of `other`.
+    pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
+        self.episodes.extend_from_slice(&other.episodes[range.clone()]);
+        for (column, other) in self.observations.iter_mut().zip(&other.observations) {
+            column.extend_from_slice(&other[range.clone()]);
+        }
+        self.actions.extend_from_slice(&other.actions[range.clone()]);
+        self.rewards.extend_from_slice(&other.rewards[range.clone()]);
+        self.dones.extend_from_slice(&other.dones[range]);
     }
 
     /// The steps of `parts`, one part after the other; every part has observations of `words` words. Columns are copied in parallel.
@@ -106,5 +123,22 @@ impl Histories {
         }
         let steps: Vec<&Steps> = parts.iter().map(|part| &part.steps).collect();
         Self { interface, index, steps: Steps::concatenate(&steps, words) }
+    }
+
+    /// Only the histories of `tasks`, with their numbers.
+    pub fn of_tasks(&self, tasks: &HashSet<u32>) -> Self {
+        let mut some = Self {
+            interface: self.interface.clone(),
+            index: Vec::new(),
+            steps: Steps::new(self.steps.observations.len()),
+        };
+        let kept: Vec<&History> = self.index.iter().filter(|history| tasks.contains(&history.task)).collect();
+        some.steps.reserve(kept.iter().map(|history| history.steps.len()).sum());
+        for history in kept {
+            let first = some.steps.len();
+            some.steps.extend(&self.steps, history.steps.clone());
+            some.index.push(History { steps: first..some.steps.len(), ..*history });
+        }
+        some
     }
 }

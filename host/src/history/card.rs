@@ -1,0 +1,168 @@
+//! The card: a JSON file beside a Parquet file that says what is in it and how it came about.
+
+use super::{GenerateConfig, Steps};
+use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::{files, Error, Result};
+use algodistill_core::Interface;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Version of the card and of the columns it describes.
+pub const FORMAT_VERSION: u32 = 1;
+/// Largest card that is read.
+const MAX_CARD_BYTES: u64 = 64 << 20;
+/// Most windows of [`Card::returns`].
+const WINDOWS: usize = 10;
+
+/// What is in a file of learning histories, and how it came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Where the histories are from.
+    pub environment: EnvironmentConfig,
+    /// What the source saw and did.
+    pub interface: Interface,
+    /// How to generate the same file again; absent where another program wrote it.
+    pub generation: Option<GenerateConfig>,
+    /// Which tasks are trained on and which are not.
+    pub split: TaskSplit,
+    /// Number of histories.
+    pub histories: u32,
+    /// Number of steps: rows of the file.
+    pub steps: u64,
+    /// How the source improved.
+    pub returns: Vec<ReturnWindow>,
+    /// SHA-256 of the Parquet file, in lower-case hexadecimal.
+    pub sha256: String,
+    /// SHA-256 of this card's text with this field empty.
+    pub card_sha256: String,
+}
+
+/// Mean return of the episodes of a window, over all histories.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnWindow {
+    /// First episode.
+    pub first_episode: u32,
+    /// Last episode.
+    pub last_episode: u32,
+    /// Over the training tasks.
+    pub training: Option<f64>,
+    /// Over the held-out tasks.
+    pub held_out: Option<f64>,
+}
+
+/// Where the card of a Parquet file lies: `NAME.parquet` has `NAME.card.json`.
+pub fn card_path(parquet: &Path) -> PathBuf {
+    parquet.with_extension("card.json")
+}
+
+/// Lower-case hexadecimal SHA-256.
+pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Card {
+    /// Writes the card of `parquet`, with its own digest.
+    pub fn write(&mut self, parquet: &Path) -> Result<()> {
+        let path = card_path(parquet);
+        self.card_sha256.clear();
+        self.card_sha256 = hexadecimal(Sha256::digest(self.text(&path)?));
+        files::write_bytes(&path, self.text(&path)?.as_bytes())
+    }
+
+    fn text(&self, path: &Path) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|e| Error::file(path, e))
+    }
+
+    /// Reads the card of `parquet` and checks all that can be checked without the data.
+    pub fn read(parquet: &Path) -> Result<Self> {
+        let path = card_path(parquet);
+        let refuse = |problem: String| {
+            let advice = "generate the histories again, or `histories check FILE --write-card` to describe foreign ones";
+            Error::file(&path, format!("{problem}; {advice}"))
+        };
+        let size = std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?.len();
+        if size > MAX_CARD_BYTES {
+            return Err(refuse(format!("has {size} bytes, a card has at most {MAX_CARD_BYTES}")));
+        }
+        let text = files::read_text(&path)?;
+        let card: Self = serde_json::from_str(&text).map_err(|e| refuse(format!("is not a card: {e}")))?;
+        if card.format_version != FORMAT_VERSION {
+            let found = card.format_version;
+            return Err(refuse(format!("format_version is {found}, this program reads {FORMAT_VERSION}")));
+        }
+        let digest = hexadecimal(Sha256::digest(text.replacen(&card.card_sha256, "", 1)));
+        if digest != card.card_sha256 {
+            return Err(refuse("was changed: its text does not match card_sha256".into()));
+        }
+        if card.environment.interface()? != card.interface {
+            return Err(refuse("interface is not that of the environment".into()));
+        }
+        Ok(card)
+    }
+}
+
+/// Sums of returns by episode number, of training and of held-out tasks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Returns {
+    episodes: BTreeMap<u32, [Mean; 2]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    fn add(&mut self, other: Mean) {
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
+    fn value(self) -> Option<f64> {
+        (self.count > 0.0).then_some(self.sum / self.count)
+    }
+}
+
+impl Returns {
+    /// Adds the episodes of one history.
+    pub fn add(&mut self, steps: &Steps, history: std::ops::Range<usize>, held_out: bool) {
+        let episodes = steps.episodes[history.clone()].chunk_by(|a, b| a == b);
+        let mut first = history.start;
+        for episode in episodes {
+            let rewards = &steps.rewards[first..first + episode.len()];
+            first += episode.len();
+            let sum = rewards.iter().map(|&reward| f64::from(reward)).sum();
+            self.episodes.entry(episode[0]).or_default()[usize::from(held_out)].add(Mean { sum, count: 1.0 });
+        }
+    }
+
+    /// Adds other episodes.
+    pub fn merge(&mut self, other: &Returns) {
+        for (&episode, means) in &other.episodes {
+            let entry = self.episodes.entry(episode).or_default();
+            entry.iter_mut().zip(means).for_each(|(mine, theirs)| mine.add(*theirs));
+        }
+    }
+
+    /// At most [`WINDOWS`] windows with equally many episode numbers.
+    pub fn windows(&self) -> Vec<ReturnWindow> {
+        let episodes: Vec<_> = self.episodes.iter().collect();
+        let window = |episodes: &[(&u32, &[Mean; 2])]| {
+            let mut means = [Mean::default(); 2];
+            for (_, episode) in episodes {
+                means.iter_mut().zip(*episode).for_each(|(mean, other)| mean.add(*other));
+            }
+            let [training, held_out] = means.map(Mean::value);
+            let (first, last) = (episodes.first()?, episodes.last()?);
+            Some(ReturnWindow { first_episode: *first.0, last_episode: *last.0, training, held_out })
+        };
+        episodes.chunks(episodes.len().div_ceil(WINDOWS).max(1)).filter_map(window).collect()
+    }
+}

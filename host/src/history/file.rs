@@ -1,0 +1,584 @@
+//! Files of learning histories: Parquet with a card beside it.
+
+use super::card::{card_path, hexadecimal, Card, Returns, FORMAT_VERSION};
+use super::columns::{decode, EncodedRows, Layout, Rows};
+use super::generate::{GenerateConfig, Plan};
+use super::{Histories, History, Steps};
+use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
+use crate::progress::Progress;
+use crate::{files, Error, Result};
+use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
+use algodistill_core::{Channel, Interface, PortableRng};
+use bytes::Bytes;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashSet};
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
+pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+    check_name(path)?;
+    let plan = Plan::new(config)?;
+    let interface = config.environment.interface()?;
+    let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
+    let layout = Layout::new(interface.observation_len()).map_err(refuse)?;
+    let held_out: HashSet<u32> = plan.split.held_out.iter().copied().collect();
+    let encode = |chunk: &Range<usize>| -> Result<(EncodedRows, Returns, u64)> {
+        let histories = plan.record(chunk.clone(), progress)?;
+        let mut returns = Returns::default();
+        for history in &histories.index {
+            returns.add(&histories.steps, history.steps.clone(), held_out.contains(&history.task));
+        }
+        let rows = layout.encode(&histories, config.source.name()).map_err(refuse)?;
+        Ok((rows, returns, histories.steps.len() as u64))
+    };
+    let mut returns = Returns::default();
+    let mut steps = 0;
+    let chunks = plan.chunks().concat();
+    let sha256 = files::write_atomically(path, |file| {
+        let mut file = layout.file_writer(Hashing { sink: file, digest: Sha256::new() }).map_err(refuse)?;
+        for wave in chunks.chunks(2 * rayon::current_num_threads()) {
+            let encoded: Vec<_> = wave.par_iter().map(encode).collect::<Result<_>>()?;
+            for (rows, chunk_returns, chunk_steps) in encoded {
+                rows.splice(&mut file).map_err(refuse)?;
+                returns.merge(&chunk_returns);
+                steps += chunk_steps;
+            }
+        }
+        Ok(hexadecimal(file.into_inner().map_err(refuse)?.digest.finalize()))
+    })?;
+    let mut card = Card {
+        format_version: FORMAT_VERSION,
+        environment: config.environment.clone(),
+        interface,
+        generation: Some(config.clone()),
+        histories: plan.histories(),
+        split: plan.split,
+        steps,
+        returns: returns.windows(),
+        sha256,
+        card_sha256: String::new(),
+    };
+    card.write(path)?;
+    Ok(card)
+}
+
+/// Computes the digest of what passes through.
+struct Hashing<W> {
+    sink: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+/// The name must leave room for the card's.
+fn check_name(path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|extension| extension == "parquet") {
+        return Ok(());
+    }
+    Err(Error::argument(path.display().to_string(), "a file of histories is called NAME.parquet"))
+}
+
+/// A file of learning histories, read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryFile {
+    /// The Parquet file.
+    pub path: PathBuf,
+    /// What its card says.
+    pub card: Card,
+    /// Histories of the training tasks.
+    pub training: Histories,
+    /// Histories of the held-out tasks.
+    pub held_out: Histories,
+}
+
+impl HistoryFile {
+    /// SHA-256 of the Parquet file, in lower-case hexadecimal: what a training run writes down.
+    pub fn digest(&self) -> &str {
+        &self.card.sha256
+    }
+}
+
+/// Reads histories and their card; refuses a file whose digest is not the card's, and any value out of its range.
+pub fn read(path: &Path) -> Result<HistoryFile> {
+    check_name(path)?;
+    let card = Card::read(path)?;
+    let bytes = files::read_bytes(path)?;
+    if hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
+        return Err(Error::file(
+            path,
+            format!(
+                "is not the file that {} describes (its SHA-256 differs): it was changed or damaged; generate it again, \
+                 copy both files again, or check it and write a new card with `histories check FILE --write-card`",
+                card_path(path).display()
+            ),
+        ));
+    }
+    let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
+    if all.index.len() as u64 != u64::from(card.histories) || all.steps.len() as u64 != card.steps {
+        return Err(Error::file(path, "has another number of histories or steps than its card says"));
+    }
+    let listed = |tasks: &[u32]| tasks.iter().copied().collect::<HashSet<u32>>();
+    let (training, held_out) = (listed(&card.split.training), listed(&card.split.held_out));
+    if let Some(stray) = all.index.iter().find(|h| training.contains(&h.task) == held_out.contains(&h.task)) {
+        let (id, task) = (stray.id, stray.task);
+        let problem =
+            format!("history {id} is of task {task}, which its card must list as training or held-out");
+        return Err(Error::file(path, problem));
+    }
+    let (training, held_out) = (all.of_tasks(&training), all.of_tasks(&held_out));
+    Ok(HistoryFile { path: path.into(), card, training, held_out })
+}
+
+/// Checks a file that another program wrote, and describes it: observation sizes, actions and reward levels are those that occur,
+/// and `held_out` of its tasks (drawn by `split_seed`) are held out. The card is returned, not written.
+pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(Card, Histories)> {
+    check_name(path)?;
+    let bytes = files::read_bytes(path)?;
+    let sha256 = hexadecimal(Sha256::digest(&bytes));
+    let all = assemble(path, bytes, |rows| infer(rows).map_err(|problem| Error::file(path, problem)))?;
+    let split = split_found(&all, held_out, split_seed)?;
+    let mut returns = Returns::default();
+    for history in &all.index {
+        let held_out = split.held_out.binary_search(&history.task).is_ok();
+        returns.add(&all.steps, history.steps.clone(), held_out);
+    }
+    let card = Card {
+        format_version: FORMAT_VERSION,
+        environment: EnvironmentConfig::Custom { interface: all.interface.clone() },
+        interface: all.interface.clone(),
+        generation: None,
+        split,
+        histories: all.index.len() as u32,
+        steps: all.steps.len() as u64,
+        returns: returns.windows(),
+        sha256,
+        card_sha256: String::new(),
+    };
+    Ok((card, all))
+}
+
+/// Decodes and checks the rows of a file.
+fn assemble(
+    path: &Path,
+    bytes: Vec<u8>,
+    interface: impl FnOnce(&[Rows]) -> Result<Interface>,
+) -> Result<Histories> {
+    let refuse = |problem: String| Error::file(path, problem);
+    // The Parquet library is not proof against every malformed file; what it says then is of no use to a user.
+    let rows = std::panic::catch_unwind(|| decode(Bytes::from(bytes)))
+        .map_err(|_| refuse("is not a Parquet file that can be read: it is damaged".into()))?
+        .map_err(refuse)?;
+    let interface = interface(&rows)?;
+    let words = interface.observation_len();
+    if let Some(part) = rows.iter().find(|part| part.steps.observations.len() != words) {
+        let found = part.steps.observations.len();
+        return Err(refuse(format!("has {found} observation columns, expected {words}")));
+    }
+    let mut checker = Checker::new(&interface);
+    for part in &rows {
+        checker.check(part).map_err(refuse)?;
+    }
+    let index = checker.index;
+    let steps: Vec<&Steps> = rows.iter().map(|part| &part.steps).collect();
+    Ok(Histories { index, steps: Steps::concatenate(&steps, words), interface })
+}
+
+/// Checks rows in order, and finds the histories.
+struct Checker<'a> {
+    interface: &'a Interface,
+    index: Vec<History>,
+    row: usize,
+    last: Option<Last>,
+}
+
+/// The row before.
+#[derive(Clone, Copy)]
+struct Last {
+    task: u32,
+    history: u32,
+    episode: u32,
+    number: u32,
+    done: bool,
+}
+
+impl<'a> Checker<'a> {
+    fn new(interface: &'a Interface) -> Self {
+        Self { interface, index: Vec::new(), row: 0, last: None }
+    }
+
+    fn check(&mut self, rows: &Rows) -> std::result::Result<(), String> {
+        let steps = &rows.steps;
+        for (channel, (kind, column)) in self.interface.channels.iter().zip(&steps.observations).enumerate() {
+            let Channel::Discrete { size } = kind else {
+                return Err(format!("observation_{channel} is of a kind that histories cannot hold"));
+            };
+            if let Some(row) = column.iter().position(|word| !(0..i32::from(*size)).contains(word)) {
+                let (word, row) = (column[row], self.row + row);
+                return Err(format!(
+                    "observation_{channel} is {word} in row {row}, expected 0 to {}",
+                    size - 1
+                ));
+            }
+        }
+        if let Some(row) = steps.actions.iter().position(|&action| action >= self.interface.actions) {
+            let (action, row) = (steps.actions[row], self.row + row);
+            return Err(format!(
+                "action is {action} in row {row}, expected 0 to {}",
+                self.interface.actions - 1
+            ));
+        }
+        for row in 0..steps.len() {
+            let now = Last {
+                task: rows.tasks[row],
+                history: rows.histories[row],
+                episode: steps.episodes[row],
+                number: rows.numbers[row],
+                done: steps.dones[row],
+            };
+            self.follow(now).map_err(|problem| format!("{problem} in row {}", self.row))?;
+            self.row += 1;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, now: Last) -> std::result::Result<(), String> {
+        let expected_number = match self.last {
+            Some(last) if last.history == now.history => {
+                if now.task != last.task {
+                    return Err(format!(
+                        "task_id changes from {} to {} within history {}",
+                        last.task, now.task, now.history
+                    ));
+                }
+                if now.episode < last.episode {
+                    return Err(format!(
+                        "episode falls from {} to {}; rows must be sorted by history_id, episode, step",
+                        last.episode, now.episode
+                    ));
+                }
+                match (now.episode > last.episode, last.done) {
+                    (false, false) => last.number + 1,
+                    (true, true) => 0,
+                    (true, false) => {
+                        return Err(format!(
+                            "episode {} begins, but the last step of episode {} is not done",
+                            now.episode, last.episode
+                        ))
+                    }
+                    (false, true) => {
+                        return Err(format!("episode {} goes on after a step that is done", now.episode))
+                    }
+                }
+            }
+            Some(last) if last.history > now.history => {
+                return Err(format!(
+                    "history_id falls from {} to {}; rows must be sorted by history_id, episode, step",
+                    last.history, now.history
+                ));
+            }
+            _ => 0,
+        };
+        if now.number != expected_number {
+            return Err(format!(
+                "step is {}, expected {expected_number}: no step may be missing",
+                now.number
+            ));
+        }
+        match self.index.last_mut() {
+            Some(history) if self.last.is_some_and(|last| last.history == now.history) => {
+                history.steps.end += 1
+            }
+            _ => self.index.push(History { task: now.task, id: now.history, steps: self.row..self.row + 1 }),
+        }
+        self.last = Some(now);
+        Ok(())
+    }
+}
+
+/// The interface of a foreign file: what occurs in it.
+fn infer(parts: &[Rows]) -> std::result::Result<Interface, String> {
+    let words = parts.first().map_or(0, |part| part.steps.observations.len());
+    let mut sizes = Vec::with_capacity(words);
+    for word in 0..words {
+        let values = || parts.iter().flat_map(|part| part.steps.observations.get(word).into_iter().flatten());
+        let (low, high) = (values().min().copied().unwrap_or(0), values().max().copied().unwrap_or(0));
+        if low < 0 || high as usize >= MAX_CHANNEL_SIZE {
+            let limit = MAX_CHANNEL_SIZE - 1;
+            return Err(format!("observation_{word} has values from {low} to {high}, expected 0 to {limit}"));
+        }
+        sizes.push(high as u16 + 1);
+    }
+    let highest_action = parts.iter().flat_map(|part| &part.steps.actions).max();
+    let Some(&highest_action) = highest_action else { return Err("has no rows".into()) };
+    let levels = reward_levels(parts);
+    Interface::discrete(&sizes, (highest_action + 1).max(2), &levels)
+        .ok_or_else(|| "does not describe an interface that a model can have".into())
+}
+
+/// The distinct rewards, or where they are too many, quantiles.
+fn reward_levels(parts: &[Rows]) -> Vec<f32> {
+    let rewards = || parts.iter().flat_map(|part| part.steps.rewards.iter().copied());
+    let mut levels: Vec<f32> = Vec::with_capacity(MAX_REWARD_LEVELS);
+    for reward in rewards() {
+        if levels.contains(&reward) {
+            continue;
+        }
+        if levels.len() == MAX_REWARD_LEVELS {
+            levels = rewards().collect();
+            levels.sort_unstable_by(f32::total_cmp);
+            let count = levels.len();
+            levels = (0..MAX_REWARD_LEVELS)
+                .map(|i| levels[count * (2 * i + 1) / (2 * MAX_REWARD_LEVELS)])
+                .collect();
+            break;
+        }
+        levels.push(reward);
+    }
+    levels.sort_unstable_by(f32::total_cmp);
+    levels.dedup();
+    levels
+}
+
+/// Splits the tasks that occur in a foreign file; one in ten is held out unless `held_out` says how many.
+fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<TaskSplit> {
+    let tasks: BTreeSet<u32> = all.index.iter().map(|history| history.task).collect();
+    let mut tasks: Vec<u32> = tasks.into_iter().collect();
+    let held_out = held_out.map_or(tasks.len() / 10, |count| count as usize);
+    if held_out >= tasks.len() {
+        return Err(Error::argument(
+            "--held-out",
+            format!(
+                "is {held_out}, but the file has {} tasks and at least one is needed for training",
+                tasks.len()
+            ),
+        ));
+    }
+    shuffle(&mut tasks, &mut PortableRng::new(seed, 0));
+    let mut training = tasks.split_off(held_out);
+    training.sort_unstable();
+    tasks.sort_unstable();
+    Ok(TaskSplit { training, held_out: tasks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::generate;
+    use crate::source::SourceConfig;
+
+    fn config(environment: &str, source: &str) -> GenerateConfig {
+        let environment = EnvironmentConfig::preset(environment).unwrap();
+        let tasks = if environment.task_count().is_none() { 300 } else { 9 };
+        GenerateConfig {
+            tasks: Some(tasks),
+            held_out: 5,
+            histories_per_task: 3,
+            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap())
+        }
+    }
+
+    fn progress() -> Progress {
+        Progress::new("test", 0)
+    }
+
+    /// A small file in a folder of its own.
+    fn small() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.parquet");
+        let config =
+            GenerateConfig { tasks: Some(4), held_out: 1, episodes: 3, ..config("dark-room", "psrl") };
+        generate_to_file(&config, &path, &progress()).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_generated() {
+        let folder = tempfile::tempdir().unwrap();
+        for (environment, source) in [("dark-room", "psrl"), ("dark-room", "q-learning"), ("bandit", "ucb")] {
+            let config = config(environment, source);
+            let path = folder.path().join(format!("new/{source}.parquet"));
+            let card = generate_to_file(&config, &path, &progress()).unwrap();
+            let read = read(&path).unwrap();
+            let generated = generate(&config, &progress()).unwrap();
+            assert_eq!(read.card, card);
+            assert_eq!((read.training, read.held_out), (generated.training, generated.held_out));
+            assert_eq!(card.split, generated.split);
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = GenerateConfig { histories_per_task: 200, ..config("dark-room", "q-learning") };
+        let write = |threads: usize| {
+            let path = folder.path().join(format!("{threads}.parquet"));
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| generate_to_file(&config, &path, &progress())).unwrap();
+            (std::fs::read(&path).unwrap(), std::fs::read(card_path(&path)).unwrap())
+        };
+        assert!(write(1) == write(4));
+    }
+
+    /// Damages `bytes` in one of several ways.
+    fn damage(bytes: &mut Vec<u8>, rng: &mut PortableRng) {
+        let at = rng.below(bytes.len() as u32) as usize;
+        match rng.below(4) {
+            0 => bytes.truncate(at),
+            1 => bytes[at] ^= 1 << rng.below(8),
+            2 => bytes[at] = rng.next_u32() as u8,
+            _ => {
+                let end = (at + 1 + rng.below(64) as usize).min(bytes.len());
+                bytes[at..end].fill_with(|| rng.next_u32() as u8);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_or_card_is_refused_by_name() {
+        let (_folder, path) = small();
+        let good = read(&path).unwrap();
+        let mut rng = PortableRng::new(1, 0);
+        for victim in [path.clone(), card_path(&path)] {
+            let original = std::fs::read(&victim).unwrap();
+            for _ in 0..500 {
+                let mut bytes = original.clone();
+                damage(&mut bytes, &mut rng);
+                std::fs::write(&victim, &bytes).unwrap();
+                match read(&path) {
+                    Ok(same) => assert_eq!(same, good),
+                    Err(error) => assert!(error.to_string().contains("small."), "{error}"),
+                }
+            }
+            std::fs::write(&victim, &original).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_without_a_card_never_panics() {
+        let (_folder, path) = small();
+        let original = std::fs::read(&path).unwrap();
+        let mut rng = PortableRng::new(2, 0);
+        for _ in 0..1000 {
+            let mut bytes = original.clone();
+            damage(&mut bytes, &mut rng);
+            std::fs::write(&path, &bytes).unwrap();
+            if let Err(error) = describe(&path, None, 0) {
+                assert!(error.to_string().contains("small.parquet"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_described_and_can_then_be_read() {
+        let (_folder, path) = small();
+        let ours = read(&path).unwrap();
+        std::fs::remove_file(card_path(&path)).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("small.card.json"));
+        let (mut card, all) = describe(&path, Some(2), 0).unwrap();
+        assert_eq!(all.index.len(), ours.training.index.len() + ours.held_out.index.len());
+        assert_eq!(card.split.held_out.len(), 2);
+        assert_eq!(card.environment.name(), "custom");
+        assert_eq!(card.interface.reward_levels, [0.0, 1.0]);
+        card.write(&path).unwrap();
+        let read = read(&path).unwrap();
+        assert_eq!(read.card, card);
+        assert_eq!(read.training.steps.len() + read.held_out.steps.len(), all.steps.len());
+        assert!(describe(&path, Some(5), 0).is_err());
+    }
+
+    /// Two histories of two episodes of two steps.
+    fn rows() -> Rows {
+        Rows {
+            tasks: vec![3, 3, 3, 3, 5, 5, 5, 5],
+            histories: vec![0, 0, 0, 0, 1, 1, 1, 1],
+            numbers: vec![0, 1, 0, 1, 0, 1, 0, 1],
+            steps: Steps {
+                episodes: vec![0, 0, 4, 4, 0, 0, 4, 4],
+                observations: vec![vec![0, 1, 2, 0, 1, 2, 0, 1]],
+                actions: vec![0, 1, 2, 0, 1, 2, 0, 1],
+                rewards: vec![0.0, 0.5, -1.0, 0.0, 0.5, 0.0, 0.0, 0.5],
+                dones: vec![false, true, false, true, false, true, false, false],
+            },
+        }
+    }
+
+    fn check(rows: &Rows) -> std::result::Result<Vec<History>, String> {
+        let interface = Interface::discrete(&[3], 3, &[0.0]).unwrap();
+        let mut checker = Checker::new(&interface);
+        checker.check(rows).map(|()| checker.index)
+    }
+
+    #[test]
+    fn every_inconsistency_is_named() {
+        let good = check(&rows()).unwrap();
+        assert_eq!(good, [History { task: 3, id: 0, steps: 0..4 }, History { task: 5, id: 1, steps: 4..8 }]);
+        type Case = (&'static str, fn(&mut Rows));
+        let cases: [Case; 9] = [
+            ("observation_0 is 3 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = 3),
+            ("observation_0 is -1 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = -1),
+            ("action is 3 in row 6, expected 0 to 2", |r| r.steps.actions[6] = 3),
+            ("task_id changes from 3 to 4 within history 0 in row 1", |r| r.tasks[1] = 4),
+            ("history_id falls from 2 to 1", |r| r.histories[..4].fill(2)),
+            ("episode falls from 4 to 3", |r| r.steps.episodes[3] = 3),
+            ("episode 4 begins, but the last step of episode 0 is not done in row 2", |r| {
+                r.steps.dones[1] = false
+            }),
+            ("episode 0 goes on after a step that is done in row 1", |r| r.steps.dones[0] = true),
+            ("step is 2, expected 1: no step may be missing in row 5", |r| r.numbers[5] = 2),
+        ];
+        for (expected, change) in cases {
+            let mut rows = rows();
+            change(&mut rows);
+            let problem = check(&rows).unwrap_err();
+            assert!(problem.contains(expected), "{problem} does not say {expected}");
+        }
+    }
+
+    #[test]
+    fn what_occurs_is_the_interface() {
+        let mut part = rows();
+        let interface = infer(std::slice::from_ref(&part)).unwrap();
+        assert_eq!(interface, Interface::discrete(&[3], 3, &[-1.0, 0.0, 0.5]).unwrap());
+        part.steps.rewards = (0..1000).map(|i| i as f32 / 1000.0).collect();
+        let levels = reward_levels(&[part]);
+        assert_eq!(levels.len(), MAX_REWARD_LEVELS);
+        assert!(
+            (levels[0] - 1.0 / 32.0).abs() < 0.01 && (levels[15] - 31.0 / 32.0).abs() < 0.01,
+            "{levels:?}"
+        );
+        assert!(infer(&[]).is_err());
+    }
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn speed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.parquet");
+        let mut config = config("dark-room", "q-learning");
+        (config.tasks, config.keep_every, config.histories_per_task) = (Some(65), 1, 50);
+        let start = std::time::Instant::now();
+        let card = generate_to_file(&config, &path, &progress()).unwrap();
+        println!(
+            "{} rows, {:.1} M/s written",
+            card.steps,
+            card.steps as f64 / start.elapsed().as_secs_f64() / 1e6
+        );
+        println!("{:.2} bytes a row", std::fs::metadata(&path).unwrap().len() as f64 / card.steps as f64);
+        let start = std::time::Instant::now();
+        read(&path).unwrap();
+        println!("{:.1} M/s read", card.steps as f64 / start.elapsed().as_secs_f64() / 1e6);
+    }
+}
