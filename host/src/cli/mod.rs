@@ -1,5 +1,8 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
+pub mod bench_train;
+pub mod train;
+
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
 #[derive(Clone, Debug)]
 pub struct Report {
