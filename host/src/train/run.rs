@@ -319,7 +319,7 @@ impl Network {
                 .map(|e| Self::Fused(Box::new(e))),
             #[cfg(feature = "cuda")]
             Device::Cuda => {
-                let device = dfdx::prelude::Cuda::try_seed(config.seed)
+                let device = dfdx::prelude::Cuda::try_seed_from_u64(config.seed)
                     .map_err(|e| Error::argument("train.device", format!("no CUDA device: {e:?}")))?;
                 Ok(Self::Cuda(super::Composed::new(device, &dimensions, interface)))
             }
