@@ -3,6 +3,8 @@
 pub mod bench_generate;
 pub mod generate;
 pub mod histories;
+pub mod bench_train;
+pub mod train;
 
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
 #[derive(Clone, Debug)]
