@@ -14,7 +14,7 @@ const MAX_DARK_ROOM_SIZE: u16 = 128;
 const MAX_HORIZON: u32 = 1_000_000;
 
 /// When the goal of a Dark Room pays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum GoalReward {
     /// +1 after every step that ends on the goal.
@@ -336,6 +336,8 @@ pub(crate) fn shuffle(tasks: &mut [u32], rng: &mut PortableRng) {
 
 /// A task of any environment.
 #[derive(Clone, Debug, PartialEq)]
+// Few exist at a time, and a box would cost an indirection a step.
+#[allow(clippy::large_enum_variant)]
 pub enum AnyEnvironment {
     /// A Dark Room.
     DarkRoom(DarkRoom),

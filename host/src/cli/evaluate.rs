@@ -9,46 +9,46 @@ use std::path::PathBuf;
 /// Arguments of `evaluate`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Weights files; several are training seeds of one configuration
+    /// Weights files; several are training seeds of one configuration.
     #[arg(required = true, value_name = "MODEL.adw")]
     models: Vec<PathBuf>,
-    /// Environment [default: the one that the first model was trained in]
+    /// Environment [default: the one that the first model was trained in].
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// Held-out tasks to use [default: all]
+    /// Held-out tasks to use [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     tasks: Option<u32>,
-    /// Contexts of each task [default: 4; bandits 1]
+    /// Contexts of each task [default: 4; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     runs: Option<u32>,
-    /// Episodes of each context [default: 40; bandits 1]
+    /// Episodes of each context [default: 40; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
-    /// Seed of the evaluation
+    /// Seed of the evaluation.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Choose the likeliest action in place of sampling
+    /// Choose the likeliest action in place of sampling.
     #[arg(long, conflicts_with = "temperature")]
     greedy: bool,
-    /// Sampling temperature, .01 to 100 [default: 1]
+    /// Sampling temperature, .01 to 100 [default: 1].
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f32>,
-    /// Begin each context with one episode of a demonstrator whose actions are optimal with this probability
+    /// Begin each context with one episode of a demonstrator whose actions are optimal with this probability.
     #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
     prompt: Option<u8>,
-    /// Model of expert distillation, on the same axes; may be repeated
+    /// Model of expert distillation, on the same axes; may be repeated.
     #[arg(long, value_name = "MODEL.adw")]
     expert: Vec<PathBuf>,
-    /// Float model of the first weights file: adds its curve
+    /// Float model of the first weights file: adds its curve.
     #[arg(long, value_name = "MODEL.safetensors")]
     float: Option<PathBuf>,
-    /// As --float, and compares the action distributions step by step
+    /// As --float, and compares the action distributions step by step.
     #[arg(long, value_name = "MODEL.safetensors", conflicts_with = "float")]
     compare_float: Option<PathBuf>,
-    /// Episodes of the summary [default: the second half]
+    /// Episodes of the summary [default: the second half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = episodes)]
     mean_over: Option<(u32, u32)>,
-    /// Write STEM.json, STEM.csv and STEM.svg
+    /// Write STEM.json, STEM.csv and STEM.svg.
     #[arg(long, value_name = "STEM")]
     out: Option<PathBuf>,
 }

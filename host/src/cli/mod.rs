@@ -8,7 +8,12 @@ use std::io::{ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+pub mod bench_act;
+pub mod bench_generate;
 pub mod evaluate;
+pub mod generate;
+pub mod histories;
+pub mod inspect;
 pub mod play;
 pub mod quickstart;
 pub mod reproduce;
@@ -30,10 +35,10 @@ pub struct Report {
     after_help = "Without a command: quickstart.\nExit status: 0 done, 1 failed, 2 wrong usage."
 )]
 struct Cli {
-    /// Print one JSON object on stdout in place of text
+    /// Print one JSON object on stdout in place of text.
     #[arg(long, global = true)]
     json: bool,
-    /// Threads to use [default: one a core]
+    /// Threads to use [default: one a core].
     #[arg(long, global = true, value_name = "N")]
     threads: Option<NonZeroUsize>,
     #[command(subcommand)]
@@ -42,14 +47,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate, train, export and evaluate on Dark Room: all in a few minutes
+    /// Generate, train, export and evaluate on Dark Room: all in a few minutes.
     Quickstart(quickstart::Args),
-    /// Run models in context on held-out tasks, against their baselines
+    /// Let a source algorithm learn many tasks, and write its learning histories.
+    Generate(generate::Args),
+    /// Look at learning histories, or check those that another program wrote.
+    Histories(histories::Args),
+    /// Show what is in a weights file, and what it needs on a device.
+    Inspect(inspect::Args),
+    /// Run models in context on held-out tasks, against their baselines.
     Evaluate(evaluate::Args),
-    /// Watch a model learn in the terminal
+    /// Watch a model learn in the terminal.
     Play(play::Args),
-    /// Make a published figure from nothing
+    /// Make a published figure from nothing.
     Reproduce(reproduce::Args),
+    /// Measure speed.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Microseconds a step of the int8 agent.
+    Act(bench_act::Args),
+    /// Steps a second of a source algorithm.
+    Generate(bench_generate::Args),
 }
 
 /// Exit status of wrong usage, the same as clap's.
@@ -84,10 +106,15 @@ impl Default for Command {
 fn run(command: Command, json: bool) -> Result<Report> {
     match command {
         Command::Quickstart(args) => quickstart::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Histories(args) => histories::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
         Command::Reproduce(args) => reproduce::run(&args),
+        Command::Bench(Bench::Act(args)) => bench_act::run(&args),
+        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
     }
 }
 

@@ -17,25 +17,25 @@ use std::time::Duration;
 /// Arguments of `play`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Weights file
+    /// Weights file.
     #[arg(default_value = "models/dark-room.adw", value_name = "MODEL.adw")]
     model: PathBuf,
-    /// Environment [default: the one that the model was trained in]
+    /// Environment [default: the one that the model was trained in].
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// Task [default: a held-out one, by the seed]
+    /// Task [default: a held-out one, by the seed].
     #[arg(long, value_name = "N")]
     task: Option<u32>,
-    /// Episodes to play [default: 10; bandits 1]
+    /// Episodes to play [default: 10; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
-    /// Seed of everything random
+    /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Choose the likeliest action in place of sampling
+    /// Choose the likeliest action in place of sampling.
     #[arg(long)]
     greedy: bool,
-    /// Pause after each step, on a terminal
+    /// Pause after each step, on a terminal.
     #[arg(long, value_name = "MS", default_value_t = 60)]
     delay_ms: u64,
 }

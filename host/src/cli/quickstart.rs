@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `quickstart`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Folder of the run; a run that was interrupted goes on [default: runs/quickstart]
+    /// Folder of the run; a run that was interrupted goes on [default: runs/quickstart].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -19,19 +19,19 @@ pub struct Args {
 /// Departures from a recipe: for a quick look, not for results.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
-    /// Parameter updates of the training
+    /// Parameter updates of the training.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     updates: Option<u64>,
-    /// Histories of each training task
+    /// Histories of each training task.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     histories: Option<u32>,
-    /// Episodes of each evaluation context
+    /// Episodes of each evaluation context.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
-    /// Evaluation contexts of each task
+    /// Evaluation contexts of each task.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     runs: Option<u32>,
-    /// First seed of the training
+    /// First seed of the training.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }

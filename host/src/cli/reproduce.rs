@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 /// Arguments of `reproduce`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The figure
+    /// The figure.
     #[arg(value_parser = PossibleValuesParser::new(FIGURES))]
     name: String,
-    /// Training seeds [default: 3]
+    /// Training seeds [default: 3].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]
     seeds: Option<u32>,
-    /// Folder of the run; a run that was interrupted goes on [default: runs/NAME]
+    /// Folder of the run; a run that was interrupted goes on [default: runs/NAME].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     #[command(flatten)]

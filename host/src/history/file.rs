@@ -525,7 +525,8 @@ mod tests {
     fn every_inconsistency_is_named() {
         let good = check(&rows()).unwrap();
         assert_eq!(good, [History { task: 3, id: 0, steps: 0..4 }, History { task: 5, id: 1, steps: 4..8 }]);
-        let cases: [(&str, fn(&mut Rows)); 9] = [
+        type Case = (&'static str, fn(&mut Rows));
+        let cases: [Case; 9] = [
             ("observation_0 is 3 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = 3),
             ("observation_0 is -1 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = -1),
             ("action is 3 in row 6, expected 0 to 2", |r| r.steps.actions[6] = 3),

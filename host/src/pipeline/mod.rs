@@ -21,7 +21,7 @@ use crate::evaluate::{evaluate, report, Contestants, Evaluation, TrainingCard};
 use crate::export::{encode, quantize};
 use crate::files::{read_text, write_bytes};
 use crate::history::card::card_path;
-use crate::history::{generate_to_file, read, GenerateConfig, HistoryFile};
+use crate::history::{generate_to_file, read, HistoryFile};
 use crate::model::Parameters;
 use crate::progress::Progress;
 use crate::train::config::DEFAULT_EXPERT_FRACTION;
@@ -148,7 +148,7 @@ impl Run<'_> {
         if !card_path(&path).exists() {
             let config = &self.recipe.generate;
             let begun = Instant::now();
-            let progress = Progress::new("generate", source_steps(config)?);
+            let progress = Progress::new("generate", config.source_steps()?);
             let card = generate_to_file(config, &path, &progress)?;
             progress.finish(&format!("{} histories, {} steps", card.histories, card.steps));
             stages.generate_seconds = Some(begun.elapsed().as_secs_f64());
@@ -206,13 +206,4 @@ impl Run<'_> {
             |evaluation: &Evaluation| report::write_files(evaluation, &self.folder.join(&evaluation.name));
         Ok(evaluations.iter().map(write).collect::<Result<Vec<_>>>()?.concat())
     }
-}
-
-/// Steps that the sources will take.
-fn source_steps(config: &GenerateConfig) -> Result<u64> {
-    let split = config.split()?;
-    let histories = split.training.len() as u64 * u64::from(config.histories_per_task)
-        + split.held_out.len() as u64 * u64::from(config.held_out_histories_per_task);
-    let steps = u64::from(config.episodes) * u64::from(config.environment.horizon().unwrap_or(0));
-    Ok(histories.saturating_mul(steps))
 }

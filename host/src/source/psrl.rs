@@ -7,7 +7,7 @@ use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
 /// Which possible goal [`Psrl`] goes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// Any of them: a draw from the posterior.

@@ -78,6 +78,11 @@ impl Rate {
 }
 
 impl Masks {
+    /// Whether nothing is ever dropped.
+    pub fn is_zero(&self) -> bool {
+        self.attention == 0.0 && self.residual == 0.0 && self.token == 0.0
+    }
+
     /// The masks of sequence number `sequence` of the batch.
     pub fn sequence(&self, sequence: usize) -> SequenceMasks {
         let mut rng = PortableRng::new(self.seed, super::stream(super::Purpose::Masks, self.update));

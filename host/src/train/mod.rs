@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub mod composed;
 pub mod config;
 pub mod fused;
 mod initial;
@@ -14,9 +15,12 @@ pub mod metrics;
 pub mod optimizer;
 mod run;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, Tokens, Windows};
 pub use checkpoint::{load_parameters, save_parameters, Checkpoint, TrainingRecord};
+pub use composed::Composed;
 pub use config::{validate_dimensions, Device, TrainConfig};
 pub use fused::{forward_logits, Engine, LossOptions};
 pub use initial::initial_parameters;

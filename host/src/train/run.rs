@@ -4,7 +4,8 @@ use super::checkpoint::{hexadecimal, save_parameters, Checkpoint, TrainingRecord
 use super::metrics::{Metrics, MetricsLine};
 use super::optimizer::clip;
 use super::{
-    initial_parameters, schedule, AdamW, Batch, Engine, LossOptions, Masks, Purpose, TrainConfig, Windows,
+    initial_parameters, schedule, AdamW, Batch, Device, Engine, LossOptions, Masks, Purpose, TrainConfig,
+    Windows,
 };
 use crate::files::{read_text, write_bytes};
 use crate::history::Histories;
@@ -93,133 +94,200 @@ pub fn train(
     run_dir: &Path,
     resume: bool,
 ) -> Result<TrainOutcome> {
-    let started = Instant::now();
-    config.validate()?;
-    let windows = Windows::new(histories, config)?;
-    let held_out = match validation.filter(|_| config.validation_every > 0) {
-        Some(held_out) if held_out.interface != histories.interface => {
-            return Err(Error::argument("validation", "has another interface than the training histories"));
-        }
-        Some(held_out) => {
-            let windows = Windows::new(held_out, config)?;
-            Some(windows.batch(Purpose::Validation, 0, config.validation_windows))
-        }
-        None => None,
-    };
-    let dataset = histories_digest(histories);
-    let checkpoint_path = run_dir.join("checkpoint.safetensors");
-    let mut state = match checkpoint_path.try_exists().map_err(|e| Error::io(&checkpoint_path, e))? {
-        true if resume => continued(&checkpoint_path, config, &dataset)?,
-        true => {
-            let problem =
-                format!("{} holds a run already; add --resume, or choose another folder", run_dir.display());
-            return Err(Error::argument("--out", problem));
-        }
-        false => Checkpoint {
-            parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
-            optimizer: AdamW::new(&config.dimensions(), &histories.interface),
-            // Without the number of threads, which must not show in the model's bytes.
-            training: TrainingRecord {
-                config: TrainConfig { threads: None, ..config.clone() },
-                dataset: dataset.clone(),
-                update: 0,
-            },
-        },
-    };
-    let mut network = Network::new(config, histories)?;
-    write_config(&run_dir.join("config.toml"), config, dataset)?;
-    let mut metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
+    let mut run = Run::open(histories, validation, config, run_dir, resume)?;
     let progress = Progress::new("train", config.updates);
-    let resumed_at = state.training.update;
-    progress.advance(resumed_at, || format!("resumed at update {resumed_at}"));
+    let done = run.updates_done();
+    progress.advance(done, || format!("resumed at update {done}"));
+    while run.updates_done() < config.updates {
+        run.step()?;
+        progress.advance(1, || run.message());
+    }
+    let message = run.message();
+    let outcome = run.finish()?;
+    progress.finish(&message);
+    Ok(outcome)
+}
 
-    let mut gradient = vec![0.0; state.parameters.values.len()];
-    let mut total = Window::default();
-    let mut recent = Window::default();
-    let mut last: Option<MetricsLine> = None;
-    while state.training.update < config.updates {
-        let update = state.training.update;
+/// A training run between two updates.
+pub(super) struct Run<'a> {
+    config: &'a TrainConfig,
+    windows: Windows<'a>,
+    held_out: Option<Batch>,
+    network: Network,
+    state: Checkpoint,
+    gradient: Vec<f32>,
+    metrics: Metrics,
+    checkpoint: PathBuf,
+    model: PathBuf,
+    started: Instant,
+    /// Since the process began.
+    total: Sums,
+    /// Since the last line of metrics.
+    recent: Sums,
+    last: Option<MetricsLine>,
+}
+
+impl<'a> Run<'a> {
+    /// Checks everything, and takes the run up where its checkpoint stands.
+    pub(super) fn open(
+        histories: &'a Histories,
+        validation: Option<&Histories>,
+        config: &'a TrainConfig,
+        run_dir: &Path,
+        resume: bool,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        config.validate()?;
+        let windows = Windows::new(histories, config)?;
+        let held_out = match validation.filter(|_| config.validation_every > 0) {
+            Some(held_out) if held_out.interface != histories.interface => {
+                return Err(Error::argument(
+                    "validation",
+                    "has another interface than the training histories",
+                ));
+            }
+            Some(held_out) => {
+                let windows = Windows::new(held_out, config)?;
+                Some(windows.batch(Purpose::Validation, 0, config.validation_windows))
+            }
+            None => None,
+        };
+        let dataset = histories_digest(histories);
+        let checkpoint = run_dir.join("checkpoint.safetensors");
+        let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
+            true if resume => continued(&checkpoint, config, &dataset)?,
+            true => {
+                let problem = format!(
+                    "{} holds a run already; add --resume, or choose another folder",
+                    run_dir.display()
+                );
+                return Err(Error::argument("--out", problem));
+            }
+            false => Checkpoint {
+                parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
+                optimizer: AdamW::new(&config.dimensions(), &histories.interface),
+                // Without the number of threads, which must not show in the model's bytes.
+                training: TrainingRecord {
+                    config: TrainConfig { threads: None, ..config.clone() },
+                    dataset: dataset.clone(),
+                    update: 0,
+                },
+            },
+        };
+        let network = Network::new(config, histories)?;
+        write_config(&run_dir.join("config.toml"), config, dataset)?;
+        let metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
+        Ok(Self {
+            config,
+            windows,
+            held_out,
+            network,
+            gradient: vec![0.0; state.parameters.values.len()],
+            state,
+            metrics,
+            checkpoint,
+            model: run_dir.join("model.safetensors"),
+            started,
+            total: Sums::default(),
+            recent: Sums::default(),
+            last: None,
+        })
+    }
+
+    /// Updates done, those before a resume included.
+    pub(super) fn updates_done(&self) -> u64 {
+        self.state.training.update
+    }
+
+    /// What a reader wants to know now.
+    fn message(&self) -> String {
+        let loss = self.last.as_ref().map_or_else(|| self.recent.mean_loss(), |line| line.loss);
+        format!("loss {loss:.4}, {:.0} tokens/s", self.total.tokens_per_second())
+    }
+
+    /// One update, and what is due after it: validation, a line of metrics, a checkpoint.
+    pub(super) fn step(&mut self) -> Result<()> {
+        let config = self.config;
+        let index = self.updates_done();
         let begun = Instant::now();
-        let batch = windows.batch(Purpose::Batch, update, config.batch);
+        let batch = self.windows.batch(Purpose::Batch, index, config.batch);
         let options = LossOptions {
             label_smoothing: config.label_smoothing,
             masks: Some(Masks {
                 seed: config.seed,
-                update,
+                update: index,
                 attention: config.dropout,
                 residual: config.residual_dropout,
                 token: config.token_masking,
             }),
         };
-        let loss = network.loss_and_gradient(&state.parameters.values, &batch, &options, &mut gradient)?;
-        let gradient_norm = clip(&mut gradient, config.clip);
+        let values = &mut self.state.parameters.values;
+        let loss = self.network.loss_and_gradient(values, &batch, &options, &mut self.gradient)?;
+        let gradient_norm = clip(&mut self.gradient, config.clip);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let problem =
-                format!("the loss is no longer finite at update {update}; lower it, or raise train.warm_up");
+                format!("the loss is no longer finite at update {index}; lower it, or raise train.warm_up");
             return Err(Error::argument("train.learning_rate", problem));
         }
-        let rate = schedule::learning_rate(config, update);
-        state.optimizer.step(config, update, rate, &gradient, &mut state.parameters.values);
-        let update = update + 1;
-        state.training.update = update;
+        let learning_rate = schedule::learning_rate(config, index);
+        self.state.optimizer.step(config, index, learning_rate, &self.gradient, values);
         let elapsed = begun.elapsed();
-        for window in [&mut total, &mut recent] {
-            window.add(loss, batch.targets.len(), elapsed);
+        for sums in [&mut self.total, &mut self.recent] {
+            sums.add(loss, batch.targets.len(), elapsed);
         }
 
-        let ends = update == config.updates;
-        let due = |every: u64| ends || (every > 0 && update % every == 0);
-        let mut validated = None;
-        if let Some(held_out) = held_out.as_ref().filter(|_| due(config.validation_every)) {
-            validated = Some(network.loss(&state.parameters.values, held_out, &LossOptions::default())?);
+        let update = index + 1;
+        self.state.training.update = update;
+        let due = |every: u64| update == config.updates || (every > 0 && update % every == 0);
+        let mut validation_loss = None;
+        if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
+            let values = &self.state.parameters.values;
+            validation_loss = Some(self.network.loss(values, held_out, &LossOptions::default())?);
         }
-        if due(config.log_every) || validated.is_some() {
+        if due(config.log_every) || validation_loss.is_some() {
+            let recent = std::mem::take(&mut self.recent);
             let line = MetricsLine {
                 update,
                 loss: recent.mean_loss(),
-                learning_rate: rate,
+                learning_rate,
                 gradient_norm,
                 tokens_per_second: recent.tokens_per_second(),
-                validation_loss: validated,
+                validation_loss,
             };
-            metrics.write(&line)?;
-            last = Some(line);
-            recent = Window::default();
+            self.metrics.write(&line)?;
+            self.last = Some(line);
         }
         if due(config.checkpoint_every) {
-            state.save(&checkpoint_path)?;
+            self.state.save(&self.checkpoint)?;
         }
-        progress.advance(1, || {
-            let loss = last.as_ref().map_or(loss, |line| line.loss);
-            format!("loss {loss:.4}, {:.0} tokens/s", total.tokens_per_second())
-        });
+        Ok(())
     }
-    let model = run_dir.join("model.safetensors");
-    save_parameters(&model, &state.parameters, &state.training)?;
-    let loss = last.as_ref().map(|line| line.loss);
-    let tokens_per_second = total.tokens_per_second();
-    progress.finish(&format!("loss {:.4}, {tokens_per_second:.0} tokens/s", loss.unwrap_or(f32::NAN)));
-    Ok(TrainOutcome {
-        parameters: state.parameters,
-        training: state.training,
-        loss,
-        validation_loss: last.and_then(|line| line.validation_loss),
-        tokens_per_second,
-        seconds: started.elapsed().as_secs_f64(),
-        model,
-    })
+
+    /// Writes the model.
+    fn finish(self) -> Result<TrainOutcome> {
+        save_parameters(&self.model, &self.state.parameters, &self.state.training)?;
+        Ok(TrainOutcome {
+            parameters: self.state.parameters,
+            training: self.state.training,
+            loss: self.last.as_ref().map(|line| line.loss),
+            validation_loss: self.last.and_then(|line| line.validation_loss),
+            tokens_per_second: self.total.tokens_per_second(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            model: self.model,
+        })
+    }
 }
 
 /// Sums over some updates.
 #[derive(Default)]
-struct Window {
+struct Sums {
     loss: f64,
     updates: u32,
     tokens: usize,
     time: Duration,
 }
 
-impl Window {
+impl Sums {
     fn add(&mut self, loss: f32, tokens: usize, time: Duration) {
         self.loss += f64::from(loss);
         self.updates += 1;
@@ -239,17 +307,36 @@ impl Window {
 /// The network on the configured device.
 enum Network {
     Fused(Box<Engine>),
+    #[cfg(feature = "cuda")]
+    Cuda(super::Composed<dfdx::prelude::Cuda>),
 }
 
 impl Network {
     fn new(config: &TrainConfig, histories: &Histories) -> Result<Self> {
-        let engine = Engine::new(&config.dimensions(), &histories.interface, config.resolved_threads())?;
-        Ok(Self::Fused(Box::new(engine)))
+        let (dimensions, interface) = (config.dimensions(), &histories.interface);
+        match config.device {
+            Device::Cpu => Engine::new(&dimensions, interface, config.resolved_threads())
+                .map(|e| Self::Fused(Box::new(e))),
+            #[cfg(feature = "cuda")]
+            Device::Cuda => {
+                let device = dfdx::prelude::Cuda::try_seed(config.seed)
+                    .map_err(|e| Error::argument("train.device", format!("no CUDA device: {e:?}")))?;
+                Ok(Self::Cuda(super::Composed::new(device, &dimensions, interface)))
+            }
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda => {
+                let problem =
+                    "this program was built without CUDA; build it with --features cuda, or use --device cpu";
+                Err(Error::argument("train.device", problem))
+            }
+        }
     }
 
     fn loss(&mut self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f32> {
         match self {
             Self::Fused(engine) => Ok(engine.loss(values, batch, options)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(composed) => composed.loss(values, batch, options),
         }
     }
 
@@ -266,13 +353,13 @@ impl Network {
                     Cpu::default().tensor_from_vec(values.to_vec(), (values.len(),));
                 let loss = engine.loss_on_tape(parameters.leaky_trace(), batch, options);
                 let value = loss.array();
-                let mut gradients = loss.backward();
-                match gradients.get_or_alloc_mut(&parameters) {
-                    Ok(computed) => gradient.copy_from_slice(computed),
-                    Err(e) => return Err(Error::argument("train.device", format!("{e:?}"))),
-                }
+                let failed = |e| Error::argument("train.device", format!("the tape failed: {e:?}"));
+                let mut gradients = loss.try_backward().map_err(failed)?;
+                gradient.copy_from_slice(gradients.get_or_alloc_mut(&parameters).map_err(failed)?);
                 Ok(value)
             }
+            #[cfg(feature = "cuda")]
+            Self::Cuda(composed) => composed.loss_and_gradient(values, batch, options, gradient),
         }
     }
 }

@@ -1,0 +1,184 @@
+//! `algodistill histories`: look into files of learning histories, and check those of other programs.
+
+use super::generate::returns_table;
+use super::Report;
+use crate::environment::EnvironmentConfig;
+use crate::history::card::{card_path, Card};
+use crate::history::{describe, read, Histories};
+use crate::Result;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Look into a file of learning histories, or check one that another program wrote.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Show the card, how the source improved, and the first steps.
+    Show {
+        /// Parquet file.
+        file: PathBuf,
+        /// Steps of the first history to show.
+        #[arg(long, default_value_t = 20)]
+        steps: usize,
+    },
+    /// Check every row of a file; describe it where it has no card.
+    Check {
+        /// Parquet file.
+        file: PathBuf,
+        /// Write the card of a file that another program wrote, so that it can be trained on.
+        #[arg(long)]
+        write_card: bool,
+        /// Tasks held out from training when a card is written [default: one in ten].
+        #[arg(long)]
+        held_out: Option<u32>,
+        /// Seed of the split when a card is written.
+        #[arg(long, default_value_t = 0)]
+        split_seed: u64,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Report> {
+    match &args.command {
+        Command::Show { file, steps } => show(file, *steps),
+        Command::Check { file, write_card, held_out, split_seed } => {
+            check(file, *write_card, *held_out, *split_seed)
+        }
+    }
+}
+
+fn show(path: &Path, steps: usize) -> Result<Report> {
+    let file = read(path)?;
+    let first = if file.training.index.is_empty() { &file.held_out } else { &file.training };
+    let tokens = tokens(&file.card.environment, first, steps);
+    let mut text = summary(path, &file.card);
+    text += &format!("\n{}", returns_table(&file.card.returns));
+    if let Some(history) = first.index.first() {
+        text += &format!("\nhistory {} of task {}\n{}\n", history.id, history.task, tokens.join("\n"));
+    }
+    Ok(Report { text, json: json!({ "file": path, "card": file.card, "first_steps": tokens }) })
+}
+
+fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: u64) -> Result<Report> {
+    let (card, verdict) = match read(path) {
+        Ok(file) => (file.card, "every row is good, and the card describes it"),
+        Err(problem) if card_path(path).exists() && !write_card => return Err(problem),
+        // There is no card yet, or it is to be replaced: the data may still be good.
+        Err(_) => {
+            let (mut card, _) = describe(path, held_out, split_seed)?;
+            if write_card {
+                card.write(path)?;
+                (card, "every row is good; the card was written")
+            } else {
+                (card, "every row is good; add --write-card to be able to train on it")
+            }
+        }
+    };
+    let text = format!("{}{verdict}\n", summary(path, &card));
+    Ok(Report {
+        text,
+        json: json!({ "file": path, "good": true, "has_card": card_path(path).exists(), "card": card }),
+    })
+}
+
+fn summary(path: &Path, card: &Card) -> String {
+    let interface = &card.interface;
+    let channels: Vec<String> = interface
+        .channels
+        .iter()
+        .map(|channel| match channel {
+            algodistill_core::Channel::Discrete { size } => size.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    let source = match &card.generation {
+        Some(config) => format!(
+            "{}, seed {}, {} episodes, every {} kept",
+            config.source.name(),
+            config.seed,
+            config.episodes,
+            config.keep_every
+        ),
+        None => "another program".into(),
+    };
+    format!(
+        "file         {}\nenvironment  {}\nsource       {source}\nhistories    {} of {} training and {} held-out tasks, {} steps\n\
+         interface    observation [{}], {} actions, rewards {:?}\nsha256       {}\n",
+        path.display(),
+        card.environment.name(),
+        card.histories,
+        card.split.training.len(),
+        card.split.held_out.len(),
+        card.steps,
+        channels.join(", "),
+        interface.actions,
+        interface.reward_levels.as_slice(),
+        card.sha256
+    )
+}
+
+/// The first steps as a model reads them: time, observation, action, reward.
+fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) -> Vec<String> {
+    let steps = &histories.steps;
+    let history = histories.index.first().map_or(0..0, |history| history.steps.clone());
+    let mut time = 0;
+    let mut lines = Vec::new();
+    for step in history.take(count) {
+        let action = match environment {
+            EnvironmentConfig::DarkRoom { .. } => {
+                let names = ["stay", "up", "right", "down", "left"];
+                names.get(usize::from(steps.actions[step])).map_or("?".into(), |name| name.to_string())
+            }
+            EnvironmentConfig::Bandit { .. } => format!("arm {}", steps.actions[step]),
+            EnvironmentConfig::Custom { .. } => format!("action {}", steps.actions[step]),
+        };
+        let words: Vec<String> = steps.observations.iter().map(|column| column[step].to_string()).collect();
+        let observation = if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) };
+        let done = if steps.dones[step] { " done" } else { "" };
+        lines.push(format!("t{time}{observation} -{action}-> r{}{done}", steps.rewards[step]));
+        time = if steps.dones[step] { 0 } else { time + 1 };
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{generate_to_file, GenerateConfig};
+    use crate::progress::Progress;
+    use crate::source::SourceConfig;
+
+    #[test]
+    fn a_file_is_shown_checked_and_described() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let environment = EnvironmentConfig::preset("dark-room").unwrap();
+        let config = GenerateConfig {
+            tasks: Some(3),
+            histories_per_task: 2,
+            ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap())
+        };
+        generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
+        let shown = show(&path, 21).unwrap();
+        let tokens = shown.json["first_steps"].as_array().unwrap();
+        assert!(tokens[0].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[0]);
+        assert!(tokens[19].as_str().unwrap().ends_with(" done"), "{}", tokens[19]);
+        assert!(tokens[20].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[20]);
+        assert!(shown.text.contains("held-out"), "{}", shown.text);
+
+        assert!(check(&path, false, None, 0).unwrap().text.contains("the card describes it"));
+        std::fs::remove_file(card_path(&path)).unwrap();
+        assert!(show(&path, 1).is_err());
+        assert!(check(&path, false, None, 0).unwrap().text.contains("--write-card"));
+        assert!(!card_path(&path).exists());
+        assert!(check(&path, true, Some(3), 0).unwrap().text.contains("was written"));
+        let shown = show(&path, 1).unwrap();
+        assert_eq!(shown.json["card"]["environment"]["name"], "custom");
+        assert_eq!(shown.json["card"]["split"]["held_out"].as_array().unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,451 @@
+//! The fused engine against a plain double-precision network and against dfdx; runs, killed and resumed; damaged files.
+
+use super::masks::Site;
+use super::*;
+use crate::history::{Histories, History, Steps};
+use crate::model::{Parameters, NORM_EPSILON};
+use algodistill_core::{Interface, PortableRng};
+use std::path::Path;
+
+/// Random histories of two channels and three actions, episodes of 5 steps.
+fn histories(count: usize, episodes: usize) -> Histories {
+    let interface = Interface::discrete(&[4, 3], 3, &[0.0, 1.0]).unwrap();
+    let mut rng = PortableRng::new(11, count as u64);
+    let mut steps = Steps { observations: vec![Vec::new(); 2], ..Steps::default() };
+    let mut index = Vec::new();
+    for id in 0..count as u32 {
+        let first = steps.actions.len();
+        for step in 0..5 * episodes {
+            steps.episodes.push(step as u32 / 5);
+            steps.observations[0].push(rng.below(4) as i32);
+            steps.observations[1].push(rng.below(3) as i32);
+            // Half of the actions can be told from the observation.
+            let copied = steps.observations[1].last().map_or(0, |&word| word as u16);
+            steps.actions.push(if rng.below(2) == 0 { copied } else { rng.below(3) as u16 });
+            steps.rewards.push(rng.below(2) as f32);
+            steps.dones.push(step % 5 == 4);
+        }
+        index.push(History { task: id, id, steps: first..steps.actions.len() });
+    }
+    Histories { interface, index, steps }
+}
+
+/// Two layers, heads narrower than a vector, a band shorter than the sequence, sequences longer than a block of queries.
+fn small() -> TrainConfig {
+    TrainConfig {
+        layers: 2,
+        d_model: 32,
+        heads: 4,
+        d_ff: 48,
+        window: 21,
+        sequence_length: 50,
+        batch: 7,
+        updates: 12,
+        warm_up: 3,
+        validation_windows: 4,
+        validation_every: 5,
+        checkpoint_every: 4,
+        log_every: 2,
+        threads: Some(2),
+        seed: 3,
+        ..TrainConfig::default()
+    }
+}
+
+fn masks(config: &TrainConfig) -> Masks {
+    Masks {
+        seed: config.seed,
+        update: 5,
+        attention: config.dropout,
+        residual: config.residual_dropout,
+        token: config.token_masking,
+    }
+}
+
+/// Initial parameters with gains that are not 1.
+fn parameters(config: &TrainConfig, interface: &Interface) -> Parameters {
+    let mut parameters = initial_parameters(&config.dimensions(), interface, 8);
+    let mut rng = PortableRng::new(1, 2);
+    for tensor in parameters.layout().iter().filter(|tensor| tensor.name.ends_with("norm")) {
+        parameters.values[tensor.range()].iter_mut().for_each(|gain| *gain = 0.5 + rng.uniform());
+    }
+    parameters
+}
+
+/// The equations of [`crate::model`] in double precision, one number at a time.
+fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, options: &LossOptions) -> f64 {
+    let dimensions = parameters.dimensions;
+    let (d, heads) = (dimensions.d_model, dimensions.heads);
+    let width = d / heads;
+    let layout = parameters.layout();
+    let tensor = |name: &str| {
+        let tensor = layout.iter().find(|tensor| tensor.name == name).unwrap();
+        (&values[tensor.range()], tensor.shape)
+    };
+    let linear = |input: &[f64], name: &str| -> Vec<f64> {
+        let (matrix, [_, inputs]) = tensor(name);
+        matrix.chunks(inputs).map(|row| row.iter().zip(input).map(|(a, b)| a * b).sum()).collect()
+    };
+    let norm = |input: &[f64], name: &str| -> Vec<f64> {
+        let mean = input.iter().map(|x| x * x).sum::<f64>() / d as f64;
+        let scale = 1.0 / (mean + f64::from(NORM_EPSILON)).sqrt();
+        input.iter().zip(tensor(name).0).map(|(x, gain)| x * scale * gain).collect()
+    };
+    let tables = batch.rows.len() / batch.targets.len();
+    let actions = usize::from(parameters.interface.actions);
+    let mut loss = 0.0;
+    for (number, place) in batch.sequences.iter().enumerate() {
+        let masks = options.masks.map(|masks| masks.sequence(number));
+        let factor = |site: Site, row: usize, column: usize| {
+            masks.map_or(1.0, |masks| {
+                let rate = if matches!(site, Site::Attention(_)) { masks.attention } else { masks.residual };
+                f64::from(rate.factor(masks.key(site, row), column as u32))
+            })
+        };
+        let mut stream: Vec<Vec<f64>> = place
+            .clone()
+            .enumerate()
+            .map(|(position, token)| {
+                let rows = &batch.rows[token * tables..(token + 1) * tables];
+                let shown = masks.is_none_or(|masks| !masks.hides(position));
+                let sum = |column| rows.iter().map(|&row| values[row as usize * d + column]).sum::<f64>();
+                (0..d).map(|column| if shown { sum(column) } else { 0.0 }).collect()
+            })
+            .collect();
+        for layer in 0..dimensions.layers {
+            let name = |part: &str| format!("layers.{layer}.{part}");
+            let wide: Vec<Vec<f64>> = stream
+                .iter()
+                .map(|x| linear(&norm(x, &name("attention_norm")), &name("query_key_value")))
+                .collect();
+            for query in 0..stream.len() {
+                let mut attended = vec![0.0; d];
+                let keys = (query + 1).saturating_sub(dimensions.window)..query + 1;
+                for head in 0..heads {
+                    let part = |which: usize| which * d + head * width..which * d + (head + 1) * width;
+                    let weights: Vec<f64> = keys
+                        .clone()
+                        .map(|key| {
+                            let pairs = wide[query][part(0)].iter().zip(&wide[key][part(1)]);
+                            (pairs.map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()).exp()
+                        })
+                        .collect();
+                    let total: f64 = weights.iter().sum();
+                    for (key, weight) in keys.clone().zip(&weights) {
+                        let kept = factor(Site::Attention(layer * heads + head), query, key);
+                        for (sum, value) in attended[part(0)].iter_mut().zip(&wide[key][part(2)]) {
+                            *sum += weight / total * kept * value;
+                        }
+                    }
+                }
+                let output = linear(&attended, &name("attention_output"));
+                for (column, output) in output.iter().enumerate() {
+                    stream[query][column] += output * factor(Site::AttentionOutput(layer), query, column);
+                }
+                let hidden =
+                    linear(&norm(&stream[query], &name("feed_forward_norm")), &name("feed_forward_up"));
+                let hidden: Vec<f64> = hidden.iter().map(|x| x.max(0.0)).collect();
+                for (column, output) in linear(&hidden, &name("feed_forward_down")).iter().enumerate() {
+                    stream[query][column] += output * factor(Site::FeedForward(layer), query, column);
+                }
+            }
+        }
+        for (x, &target) in stream.iter().zip(&batch.targets[place.clone()]) {
+            let logits = linear(&norm(x, "final_norm"), "head");
+            let log_sum = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+            let smoothing = f64::from(options.label_smoothing);
+            let even = logits.iter().map(|logit| log_sum - logit).sum::<f64>() / actions as f64;
+            loss += (1.0 - smoothing) * (log_sum - logits[usize::from(target)]) + smoothing * even;
+        }
+    }
+    loss / batch.targets.len() as f64
+}
+
+/// Plain; label smoothing; every mask; one head of a whole vector's width.
+fn variants() -> Vec<TrainConfig> {
+    vec![
+        small(),
+        TrainConfig { label_smoothing: 0.2, window: 64, ..small() },
+        TrainConfig { dropout: 0.4, residual_dropout: 0.1, token_masking: 0.3, ..small() },
+        TrainConfig { heads: 1, layers: 1, window: 1, d_ff: 16, ..small() },
+    ]
+}
+
+fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, LossOptions) {
+    let windows = Windows::new(histories, config).unwrap();
+    let batch = windows.batch(Purpose::Batch, 1, config.batch);
+    let options = LossOptions { label_smoothing: config.label_smoothing, masks: Some(masks(config)) };
+    (parameters(config, &histories.interface), batch, options)
+}
+
+#[test]
+fn gradient_agrees_with_finite_differences_in_double_precision() {
+    // Histories of 40 steps give sequences of differing lengths.
+    let histories = histories(6, 8);
+    for config in variants() {
+        let (parameters, batch, options) = case(&config, &histories);
+        let mut engine = Engine::new(&config.dimensions(), &histories.interface, 2).unwrap();
+        let mut gradient = vec![f32::NAN; parameters.values.len()];
+        let loss = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut gradient);
+        let mut values: Vec<f64> = parameters.values.iter().map(|&value| value.into()).collect();
+        let expected = reference_loss(&parameters, &values, &batch, &options);
+        assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} {expected}");
+        assert_eq!(loss, engine.loss(&parameters.values, &batch, &options));
+        let largest = gradient.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        let mut rng = PortableRng::new(3, 1);
+        for tensor in parameters.layout() {
+            for _ in 0..4 {
+                let place = tensor.offset + rng.below(tensor.range().len() as u32) as usize;
+                let step = 1e-5;
+                let value = values[place];
+                values[place] = value + step;
+                let above = reference_loss(&parameters, &values, &batch, &options);
+                values[place] = value - step;
+                let below = reference_loss(&parameters, &values, &batch, &options);
+                values[place] = value;
+                let expected = (above - below) / (2.0 * step);
+                let error = (f64::from(gradient[place]) - expected).abs();
+                assert!(error < 1e-4 * f64::from(largest), "{}: {} {expected}", tensor.name, gradient[place]);
+            }
+        }
+    }
+}
+
+#[test]
+fn fused_agrees_with_composed() {
+    let histories = histories(6, 8);
+    for config in variants() {
+        let (parameters, batch, options) = case(&config, &histories);
+        let mut engine = Engine::new(&config.dimensions(), &histories.interface, 1).unwrap();
+        let composed =
+            Composed::new(dfdx::prelude::Cpu::default(), &config.dimensions(), &histories.interface);
+        let mut fused_gradient = vec![0.0; parameters.values.len()];
+        let mut composed_gradient = vec![f32::NAN; parameters.values.len()];
+        let fused = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut fused_gradient);
+        let value =
+            composed.loss_and_gradient(&parameters.values, &batch, &options, &mut composed_gradient).unwrap();
+        assert!((fused - value).abs() < 1e-5, "{fused} {value}");
+        assert!((fused - composed.loss(&parameters.values, &batch, &options).unwrap()).abs() < 1e-5);
+        for tensor in parameters.layout() {
+            for place in tensor.range() {
+                let (fused, composed) = (fused_gradient[place], composed_gradient[place]);
+                assert!((fused - composed).abs() < 1e-5, "{} {place}: {fused} {composed}", tensor.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradient_depends_on_neither_threads_nor_time() {
+    let histories = histories(9, 20);
+    let config = TrainConfig { batch: 37, dropout: 0.2, ..small() };
+    let (parameters, batch, options) = case(&config, &histories);
+    let mut results = Vec::new();
+    for threads in [1, 2, 5] {
+        let mut engine = Engine::new(&config.dimensions(), &histories.interface, threads).unwrap();
+        for _ in 0..3 {
+            let mut gradient = vec![0.0; parameters.values.len()];
+            let loss = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut gradient);
+            results.push((loss.to_bits(), gradient.iter().map(|g| g.to_bits()).collect::<Vec<_>>()));
+        }
+    }
+    assert!(results.iter().all(|result| *result == results[0]));
+}
+
+#[test]
+fn logits_of_a_stream_give_the_loss_of_its_sequence() {
+    let histories = histories(1, 12);
+    let config = TrainConfig { batch: 1, sequence_length: 60, history_start_fraction: 1.0, ..small() };
+    let (parameters, batch, _) = case(&config, &histories);
+    let mut tokens = Tokens::new(&histories.interface);
+    let steps = &histories.steps;
+    for step in 0..60 {
+        let observation = [steps.observations[0][step], steps.observations[1][step]];
+        let previous =
+            (step > 0).then(|| (steps.actions[step - 1], steps.rewards[step - 1], steps.dones[step - 1]));
+        tokens.push(&histories.interface, &observation, previous);
+    }
+    assert_eq!(tokens.rows(), batch.rows);
+    assert_eq!(tokens.len(), 60);
+    let logits = forward_logits(&parameters, &tokens);
+    assert_eq!(logits.len(), 60 * 3);
+    let mut loss = 0.0;
+    for (logits, &target) in logits.chunks(3).zip(&batch.targets) {
+        loss += logits.iter().map(|logit| logit.exp()).sum::<f32>().ln() - logits[usize::from(target)];
+    }
+    let mut engine = Engine::new(&config.dimensions(), &histories.interface, 1).unwrap();
+    let expected = engine.loss(&parameters.values, &batch, &LossOptions::default());
+    assert!((loss / 60.0 - expected).abs() < 1e-5);
+}
+
+#[test]
+fn sequences_begin_at_episodes_and_stay_in_their_history() {
+    let histories = histories(5, 9);
+    let config = TrainConfig { sequence_length: 22, ..small() };
+    let none = 4 + 3 + 3;
+    let of = |config: &TrainConfig| {
+        let windows = Windows::new(&histories, config).unwrap();
+        (0..50).flat_map(|update| windows.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
+    };
+    let all = of(&config);
+    // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of the history.
+    assert!(all.iter().all(|(rows, targets)| targets.len() >= 20 && rows.len() == 4 * targets.len()));
+    assert!(all.iter().any(|(_, targets)| targets.len() == 20));
+    let begins = all.iter().filter(|(rows, _)| rows[2] == none).count();
+    assert!((100..260).contains(&begins), "{begins}");
+    // Expert distillation: ceil(9 / 10) = 1 episode, its beginning a history's beginning.
+    let expert = of(&TrainConfig { expert_fraction: Some(0.1), ..config.clone() });
+    assert!(expert.iter().all(|(rows, targets)| targets.len() == 5 && rows[2] == none));
+    let mut last: Vec<_> = histories
+        .index
+        .iter()
+        .map(|h| histories.steps.actions[h.steps.end - 5..h.steps.end].to_vec())
+        .collect();
+    last.sort();
+    assert!(expert.iter().all(|(_, targets)| last.binary_search(targets).is_ok()));
+}
+
+impl Batch {
+    fn split(self) -> Vec<(Vec<u32>, Vec<u16>)> {
+        let tables = self.rows.len() / self.targets.len();
+        let part = |place: &std::ops::Range<usize>| {
+            (
+                self.rows[place.start * tables..place.end * tables].to_vec(),
+                self.targets[place.clone()].to_vec(),
+            )
+        };
+        self.sequences.iter().map(part).collect()
+    }
+}
+
+#[test]
+fn histories_that_do_not_fit_the_interface_are_refused() {
+    let valid = histories(2, 2);
+    let refused = |change: fn(&mut Histories)| {
+        let mut histories = valid.clone();
+        change(&mut histories);
+        Windows::new(&histories, &small()).err().unwrap().to_string()
+    };
+    assert!(refused(|h| h.index.clear()).contains("no step"));
+    assert!(refused(|h| h.steps.actions[3] = 3).contains("action of step 3"));
+    assert!(refused(|h| h.steps.observations[1][4] = -1).contains("channel 1 of step 4"));
+    assert!(refused(|h| h.steps.observations[0][4] = 4).contains("channel 0 of step 4"));
+    assert!(refused(|h| h.index[1].steps.end += 1).contains("history 1"));
+    assert!(refused(|h| h.steps.dones.truncate(3)).contains("columns"));
+}
+
+fn read(folder: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn resumed_run_ends_with_the_same_bytes() {
+    let histories = histories(6, 12);
+    let config = TrainConfig { dropout: 0.2, token_masking: 0.1, ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let outcome = train(&histories, Some(&histories), &config, &whole, false).unwrap();
+    assert_eq!(outcome.training.update, 12);
+    assert!(outcome.validation_loss.is_some());
+    let (loaded, training) = load_parameters(&outcome.model).unwrap();
+    assert_eq!((loaded, training), (outcome.parameters, outcome.training));
+
+    let parts = folder.path().join("parts");
+    let killed = folder.path().join("killed");
+    let mut stopped = run::Run::open(&histories, Some(&histories), &config, &parts, false).unwrap();
+    for _ in 0..11 {
+        stopped.step().unwrap();
+    }
+    drop(stopped);
+    let threads = TrainConfig { threads: Some(1), ..config.clone() };
+    train(&histories, Some(&histories), &threads, &parts, true).unwrap();
+    assert_eq!(read(&whole, "model.safetensors"), read(&parts, "model.safetensors"));
+    assert_eq!(read(&whole, "checkpoint.safetensors"), read(&parts, "checkpoint.safetensors"));
+    let updates = |folder: &Path| -> Vec<u64> {
+        let text = String::from_utf8(read(folder, "metrics.jsonl")).unwrap();
+        text.lines().map(|l| serde_json::from_str::<metrics::MetricsLine>(l).unwrap().update).collect()
+    };
+    assert_eq!(updates(&whole), [2, 4, 5, 6, 8, 10, 12]);
+    assert_eq!(updates(&parts), updates(&whole));
+    // Killed before the first checkpoint, then resumed, then resumed after the end.
+    let mut stopped = run::Run::open(&histories, Some(&histories), &config, &killed, false).unwrap();
+    for _ in 0..3 {
+        stopped.step().unwrap();
+    }
+    drop(stopped);
+    train(&histories, Some(&histories), &config, &killed, true).unwrap();
+    train(&histories, Some(&histories), &config, &killed, true).unwrap();
+    assert_eq!(read(&whole, "model.safetensors"), read(&killed, "model.safetensors"));
+    assert_eq!(updates(&killed), updates(&whole));
+
+    let again = train(&histories, None, &config, &whole, false).unwrap_err().to_string();
+    assert!(again.contains("--resume"), "{again}");
+    let other = TrainConfig { batch: 8, ..config.clone() };
+    let error = train(&histories, None, &other, &whole, true).unwrap_err().to_string();
+    assert!(
+        error.contains("train.batch = 7, now it is 8") && error.contains("checkpoint.safetensors"),
+        "{error}"
+    );
+    let error = train(&self::histories(6, 11), None, &config, &whole, true).unwrap_err().to_string();
+    assert!(error.contains("other histories"), "{error}");
+    assert_eq!(read_config(&whole.join("config.toml")).unwrap(), config);
+}
+
+#[test]
+fn damaged_checkpoints_give_errors_that_name_the_file() {
+    let histories = histories(2, 4);
+    let config = TrainConfig { layers: 1, d_model: 16, d_ff: 16, updates: 1, ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    train(&histories, None, &config, folder.path(), false).unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let whole = read(folder.path(), "checkpoint.safetensors");
+    let expected = Checkpoint::load(&path).unwrap();
+    let mut rng = PortableRng::new(9, 9);
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as u32;
+    for round in 0..1_000 {
+        let mut bytes = whole.clone();
+        match round % 4 {
+            0 => bytes.truncate(rng.below(whole.len() as u32) as usize),
+            1 => bytes[rng.below(header) as usize] ^= 1 << rng.below(8),
+            2 => bytes[rng.below(whole.len() as u32) as usize] ^= 1 << rng.below(8),
+            _ => (0..20).for_each(|_| bytes[rng.below(header) as usize] = rng.below(256) as u8),
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        match Checkpoint::load(&path) {
+            Err(error) => assert!(error.to_string().contains("checkpoint.safetensors"), "{error}"),
+            // For example a space of the header's padding that became a line break.
+            Ok(loaded) => assert_eq!(loaded, expected),
+        }
+    }
+    std::fs::write(&path, b"").unwrap();
+    let error = train(&histories, None, &config, folder.path(), true).unwrap_err().to_string();
+    assert!(error.contains("is damaged"), "{error}");
+}
+
+#[test]
+fn damaged_configurations_give_errors_that_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    for (text, problem) in [
+        ("[train]\nbatch = -1", "batch"),
+        ("[train]\nbatches = 1", "batches"),
+        ("train = 3", "train"),
+        ("[train", "TOML"),
+        ("", "train"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = read_config(&path).unwrap_err().to_string();
+        assert!(error.contains("config.toml") && error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn loss_that_overflows_is_an_error() {
+    let histories = histories(2, 4);
+    let config = TrainConfig { learning_rate: 1.0, warm_up: 0, clip: 0.0, updates: 500, ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    match train(&histories, None, &config, folder.path(), false) {
+        Ok(outcome) => assert!(outcome.parameters.values.iter().all(|value| value.is_finite())),
+        Err(error) => assert!(error.to_string().starts_with("train.learning_rate: "), "{error}"),
+    }
+}
