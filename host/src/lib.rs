@@ -9,6 +9,7 @@ pub mod files;
 pub mod float_agent;
 pub mod history;
 pub mod model;
+pub mod pipeline;
 pub mod progress;
 pub mod source;
 pub mod train;

@@ -3,7 +3,8 @@
 use super::Report;
 use crate::export::{encode, quantize};
 use crate::float_agent::FloatAgent;
-use crate::model::{Dimensions, Parameters};
+use crate::model::Dimensions;
+use crate::train::{initial_parameters, validate_dimensions};
 use crate::{Error, Result};
 use algodistill_core::{Agent, Interface, Kernels, Model, PortableRng};
 use serde_json::json;
@@ -44,10 +45,10 @@ pub fn run(args: &Args) -> Result<Report> {
         d_ff: args.d_ff,
         window: args.window,
     };
-    crate::train::validate_dimensions(&dimensions)?;
+    validate_dimensions(&dimensions)?;
     let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0])
         .ok_or_else(|| Error::argument("interface", "is outside the limits of the core"))?;
-    let parameters = Parameters::initial(dimensions, interface, 0);
+    let parameters = initial_parameters(&dimensions, &interface, 0);
     let file = encode(&quantize(&parameters)?, "{}")?;
     let model = Model::decode(&file).map_err(|e| Error::argument("model", e))?;
 

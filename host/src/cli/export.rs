@@ -45,7 +45,10 @@ pub fn run(args: &Args) -> Result<Report> {
     let mut text = format!("{:<32} {:>12} {:>14} {:>12}\n", "tensor", "shape", "relative error", "largest");
     for tensor in &tensors {
         let shape = format!("{}x{}", tensor.shape[0], tensor.shape[1]);
-        text += &format!("{:<32} {shape:>12} {:>14.5} {:>12.6}\n", tensor.name, tensor.relative_rms, tensor.largest);
+        text += &format!(
+            "{:<32} {shape:>12} {:>14.5} {:>12.6}\n",
+            tensor.name, tensor.relative_rms, tensor.largest
+        );
     }
     text += &format!("{}: {} int8 parameters\n{}", args.out.display(), model.parameters(), plan.text());
     let json = json!({

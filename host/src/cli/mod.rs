@@ -1,9 +1,24 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
+use crate::evaluate::report;
+use crate::{pipeline, Error, Result};
+use clap::{Parser, Subcommand};
+use serde_json::{json, Value};
+use std::io::{ErrorKind, Write};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+pub mod bench_act;
 pub mod bench_generate;
+pub mod bench_train;
+pub mod evaluate;
+pub mod export;
 pub mod generate;
 pub mod histories;
-pub mod bench_train;
+pub mod inspect;
+pub mod play;
+pub mod quickstart;
+pub mod reproduce;
 pub mod train;
 
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
@@ -13,4 +28,146 @@ pub struct Report {
     pub text: String,
     /// For machines; fields are only added.
     pub json: serde_json::Value,
+}
+
+/// Algorithm Distillation for microcontrollers: distil the learning histories of an RL algorithm into a small int8
+/// transformer that learns new tasks in context, on a device that cannot train.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Without a command: quickstart.\nExit status: 0 done, 1 failed, 2 wrong usage."
+)]
+struct Cli {
+    /// Print one JSON object on stdout in place of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads to use [default: one a core].
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate, train, export and evaluate on Dark Room: all in a few minutes.
+    Quickstart(quickstart::Args),
+    /// Let a source algorithm learn many tasks, and write its learning histories.
+    Generate(generate::Args),
+    /// Look at learning histories, or check those that another program wrote.
+    Histories(histories::Args),
+    /// Train a transformer on learning histories.
+    Train(train::Args),
+    /// Quantize a trained model to int8 and write its weights file.
+    Export(export::Args),
+    /// Show what is in a weights file, and what it needs on a device.
+    Inspect(inspect::Args),
+    /// Run models in context on held-out tasks, against their baselines.
+    Evaluate(evaluate::Args),
+    /// Watch a model learn in the terminal.
+    Play(play::Args),
+    /// Make a published figure from nothing.
+    Reproduce(reproduce::Args),
+    /// Measure speed.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Microseconds a step of the int8 agent.
+    Act(bench_act::Args),
+    /// Tokens a second of training.
+    Train(bench_train::Args),
+    /// Steps a second of a source algorithm.
+    Generate(bench_generate::Args),
+}
+
+/// Exit status of wrong usage, the same as clap's.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the program on the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = set_threads(cli.threads)
+        .and_then(|()| run(cli.command.unwrap_or_default(), cli.json))
+        .and_then(|report| print(&report, cli.json));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            match error {
+                Error::Argument { .. } => ExitCode::from(WRONG_USAGE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Quickstart(quickstart::Args::default())
+    }
+}
+
+fn run(command: Command, json: bool) -> Result<Report> {
+    match command {
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Histories(args) => histories::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Play(args) if json => play::run(&args, None),
+        Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
+        Command::Reproduce(args) => reproduce::run(&args),
+        Command::Bench(Bench::Act(args)) => bench_act::run(&args),
+        Command::Bench(Bench::Train(args)) => bench_train::run(&args),
+        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
+    }
+}
+
+fn set_threads(threads: Option<NonZeroUsize>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+    pool.build_global().map_err(|error| Error::argument("--threads", error))
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = match json {
+        true => writeln!(out, "{}", report.json),
+        false => writeln!(out, "{}", report.text.trim_end()),
+    };
+    written.and_then(|()| out.flush()).map_err(|error| Error::io("standard output", error))
+}
+
+/// Columns of the terminal on standard output; 100 where there is none.
+fn terminal_width() -> usize {
+    console::Term::stdout().size_checked().map_or(100, |(_rows, columns)| usize::from(columns))
+}
+
+/// The report of a recipe: the object of its first evaluation, with times and files added; all of them under `evaluations`.
+fn pipeline_report(outcome: &pipeline::Outcome) -> Report {
+    let evaluations: Vec<Value> = outcome.evaluations.iter().map(report::json).collect();
+    let mut json = evaluations.first().cloned().unwrap_or_else(|| json!({}));
+    let training = outcome.stages.training.values();
+    let runs = training.len().max(1) as f64;
+    json["generate_seconds"] = json!(outcome.stages.generate_seconds);
+    json["train_seconds"] = json!(training.clone().map(|run| run.seconds).sum::<f64>() / runs);
+    json["tokens_per_second"] = json!(training.map(|run| run.tokens_per_second).sum::<f64>() / runs);
+    json["training"] = json!(outcome.stages.training);
+    json["files"] = json!(outcome.files);
+    if evaluations.len() > 1 {
+        json["evaluations"] = evaluations.into();
+    }
+    let width = terminal_width();
+    let mut text: String = outcome.evaluations.iter().map(|one| report::text(one, width) + "\n").collect();
+    for path in &outcome.files {
+        text.push_str(&format!("{}\n", path.display()));
+    }
+    Report { text, json }
 }

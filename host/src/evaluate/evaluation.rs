@@ -1,5 +1,6 @@
 //! One evaluation: learners and references on the same tasks.
 
+use super::card::EvaluationSummary;
 use super::chart::Series;
 use super::fidelity::Fidelity;
 use super::policy::Learner;
@@ -152,6 +153,27 @@ impl Evaluation {
         let of_task = measured.clusters.iter().filter(|cluster| cluster.task == task);
         let means: Vec<f64> = of_task.map(|cluster| task_mean(cluster, &points)).collect();
         means.iter().sum::<f64>() / means.len().max(1) as f64 * scale
+    }
+
+    /// The results of int8 model number `model` alone, for its training card.
+    pub fn results_of(&self, model: usize) -> Option<EvaluationSummary> {
+        let clusters: Vec<Cluster> = self
+            .of(Series::Int8)?
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.model == model)
+            .cloned()
+            .collect();
+        Some(EvaluationSummary {
+            environment: self.name.clone(),
+            tasks: self.contexts.tasks.len(),
+            runs: self.contexts.runs,
+            seed: self.contexts.seed,
+            episodes: [self.summary.start + 1, self.summary.end],
+            mean_return: self.summarize(&clusters).mean,
+            source_mean_return: self.of(Series::Source).map(|source| source.summary.mean),
+            never_solved: never_solved(&clusters).runs,
+        })
     }
 
     /// The measurement of `series`.

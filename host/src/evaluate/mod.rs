@@ -18,6 +18,7 @@ pub mod report;
 mod report_tests;
 pub mod rollout;
 mod run;
+pub mod scene;
 pub mod statistics;
 pub mod svg;
 pub mod terminal;

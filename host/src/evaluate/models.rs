@@ -1,6 +1,7 @@
 //! Models as learners: the int8 agent that firmware runs, and the float model it was quantized from.
 
 use super::policy::{Learner, Policy};
+use crate::environment::EnvironmentConfig;
 use crate::float_agent::FloatAgent;
 use crate::model::Parameters;
 use crate::{files, Error, Result};
@@ -36,6 +37,15 @@ impl Int8Model {
     /// The model, borrowing from the file's bytes.
     pub fn decode(&self) -> Result<Model<'_>> {
         Model::decode(&self.bytes).map_err(|error| self.error(error))
+    }
+
+    /// Refuses an environment, called `name`, that the model cannot act in.
+    pub fn check_interface(&self, name: &str, environment: &EnvironmentConfig) -> Result<()> {
+        if *self.decode()?.interface() == environment.interface()? {
+            return Ok(());
+        }
+        let problem = format!("{name} has other observations or actions than {}", self.path.display());
+        Err(Error::argument("--environment", problem))
     }
 
     /// Runs `body` with an agent that has an empty context.

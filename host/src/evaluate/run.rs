@@ -59,17 +59,17 @@ impl EvaluateConfig {
     }
 
     /// The environment and its name.
-    fn environment(&self, card: &TrainingCard) -> Result<(String, EnvironmentConfig)> {
+    pub(crate) fn environment(&self, card: &TrainingCard) -> Result<(String, EnvironmentConfig)> {
         if let Some(name) = &self.environment {
             return Ok((name.clone(), EnvironmentConfig::preset(name)?));
         }
-        let generate = card.generation.as_ref().ok_or_else(|| {
+        let generation = card.generation.as_ref().ok_or_else(|| {
             Error::argument(
                 "--environment",
                 "is needed: the model was trained on histories without a simulator",
             )
         })?;
-        let trained_in = &generate.environment;
+        let trained_in = &generation.environment;
         let is_it = |name: &&&str| EnvironmentConfig::preset(name).is_ok_and(|preset| preset == *trained_in);
         let name = PRESETS.iter().find(is_it).copied().unwrap_or(trained_in.name());
         Ok((name.into(), trained_in.clone()))
@@ -88,9 +88,9 @@ impl EvaluateConfig {
     }
 
     /// Tasks that the model was not trained on.
-    fn tasks(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Vec<u32>> {
+    pub(crate) fn tasks(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Vec<u32>> {
         let held_out = match &card.generation {
-            Some(generate) => generate.split()?.held_out,
+            Some(generation) => generation.split()?.held_out,
             None => (0..environment.task_count().unwrap_or(500)).collect(),
         };
         let Some(wanted) = self.tasks else { return Ok(held_out) };
@@ -141,7 +141,7 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
     let card = TrainingCard::parse(first.path(), first.decode()?.card())?;
     let (name, environment) = config.environment(&card)?;
     for model in models.iter().chain(&experts) {
-        check_interface(model, &name, &environment)?;
+        model.check_interface(&name, &environment)?;
     }
     let float = contestants.float.as_deref().map(|path| read_float(path, first, sampling)).transpose()?;
     let contexts = config.contexts(&environment, &card)?;
@@ -160,9 +160,9 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
     if !experts.is_empty() {
         evaluation.measure(Series::Expert, &learners(&experts))?;
     }
-    if let Some(generate) = &card.generation {
-        if generate.source.validate(&evaluation.environment).is_ok() {
-            evaluation.measure_source(&generate.source, generate.episodes)?;
+    if let Some(generation) = &card.generation {
+        if generation.source.validate(&evaluation.environment).is_ok() {
+            evaluation.measure_source(&generation.source, generation.episodes)?;
         }
     }
     let actions = evaluation.environment.interface()?.actions;
@@ -184,14 +184,6 @@ fn summarize(model: &Int8Model) -> Result<ModelSummary> {
         parameters: model.decode()?.parameters(),
         bytes: model.file_len(),
     })
-}
-
-fn check_interface(model: &Int8Model, name: &str, environment: &EnvironmentConfig) -> Result<()> {
-    if *model.decode()?.interface() == environment.interface()? {
-        return Ok(());
-    }
-    let path = model.path().display();
-    Err(Error::argument("--environment", format!("{name} has other observations or actions than {path}")))
 }
 
 fn read_float(path: &Path, int8: &Int8Model, sampling: Sampling) -> Result<FloatModel> {

@@ -1,0 +1,93 @@
+//! `evaluate`: models in context on held-out tasks, against their baselines.
+
+use super::{terminal_width, Report};
+use crate::evaluate::{evaluate, report, Contestants, EvaluateConfig};
+use crate::Result;
+use clap::value_parser;
+use std::path::PathBuf;
+
+/// Arguments of `evaluate`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Weights files; several are training seeds of one configuration.
+    #[arg(required = true, value_name = "MODEL.adw")]
+    models: Vec<PathBuf>,
+    /// Environment [default: the one that the first model was trained in].
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Held-out tasks to use [default: all].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    tasks: Option<u32>,
+    /// Contexts of each task [default: 4; bandits 1].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    runs: Option<u32>,
+    /// Episodes of each context [default: 40; bandits 1].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    episodes: Option<u32>,
+    /// Seed of the evaluation.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Choose the likeliest action in place of sampling.
+    #[arg(long, conflicts_with = "temperature")]
+    greedy: bool,
+    /// Sampling temperature, .01 to 100 [default: 1].
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    temperature: Option<f32>,
+    /// Begin each context with one episode of a demonstrator whose actions are optimal with this probability.
+    #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
+    prompt: Option<u8>,
+    /// Model of expert distillation, on the same axes; may be repeated.
+    #[arg(long, value_name = "MODEL.adw")]
+    expert: Vec<PathBuf>,
+    /// Float model of the first weights file: adds its curve.
+    #[arg(long, value_name = "MODEL.safetensors")]
+    float: Option<PathBuf>,
+    /// As --float, and compares the action distributions step by step.
+    #[arg(long, value_name = "MODEL.safetensors", conflicts_with = "float")]
+    compare_float: Option<PathBuf>,
+    /// Episodes of the summary [default: the second half].
+    #[arg(long, value_name = "FIRST-LAST", value_parser = episodes)]
+    mean_over: Option<(u32, u32)>,
+    /// Write STEM.json, STEM.csv and STEM.svg.
+    #[arg(long, value_name = "STEM")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Report> {
+    let config = EvaluateConfig {
+        environment: args.environment.clone(),
+        tasks: args.tasks,
+        runs: args.runs,
+        episodes: args.episodes,
+        seed: args.seed,
+        temperature: if args.greedy { Some(0.0) } else { args.temperature },
+        prompt: args.prompt,
+        mean_over: args.mean_over,
+    };
+    let contestants = Contestants {
+        models: args.models.clone(),
+        experts: args.expert.clone(),
+        float: args.float.clone().or(args.compare_float.clone()),
+        compare_float: args.compare_float.is_some(),
+    };
+    let evaluation = evaluate(&config, &contestants)?;
+    let mut text = report::text(&evaluation, terminal_width());
+    if let Some(stem) = &args.out {
+        for path in report::write_files(&evaluation, stem)? {
+            text.push_str(&format!("wrote {}\n", path.display()));
+        }
+    }
+    Ok(Report { text, json: report::json(&evaluation) })
+}
+
+fn temperature(text: &str) -> std::result::Result<f32, String> {
+    let parsed = text.parse().ok().filter(|temperature| (0.01..=100.0).contains(temperature));
+    parsed.ok_or_else(|| "expected a number from .01 to 100".into())
+}
+
+fn episodes(text: &str) -> std::result::Result<(u32, u32), String> {
+    let parsed =
+        text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    parsed.ok_or_else(|| "expected FIRST-LAST, such as 21-40".into())
+}

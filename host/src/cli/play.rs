@@ -1,0 +1,157 @@
+//! `play`: watch a model learn one task, step by step.
+
+use super::Report;
+use crate::environment::AnyEnvironment;
+use crate::evaluate::models::{Int8Model, Int8Policy};
+use crate::evaluate::policy::Policy;
+use crate::evaluate::scene::{draw, Episode};
+use crate::evaluate::{EvaluateConfig, TrainingCard};
+use crate::{Error, Result};
+use algodistill_core::{Environment, PortableRng, Sampling};
+use clap::value_parser;
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Arguments of `play`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Weights file.
+    #[arg(default_value = "models/dark-room.adw", value_name = "MODEL.adw")]
+    model: PathBuf,
+    /// Environment [default: the one that the model was trained in].
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Task [default: a held-out one, by the seed].
+    #[arg(long, value_name = "N")]
+    task: Option<u32>,
+    /// Episodes to play [default: 10; bandits 1].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    episodes: Option<u32>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Choose the likeliest action in place of sampling.
+    #[arg(long)]
+    greedy: bool,
+    /// Pause after each step, on a terminal.
+    #[arg(long, value_name = "MS", default_value_t = 60)]
+    delay_ms: u64,
+}
+
+/// Runs the command and draws into `out`, where there is one: on a terminal every step, elsewhere the end of every episode.
+pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
+    let sampling = if args.greedy { Sampling::Greedy } else { Sampling::Temperature(1.0) };
+    let model = Int8Model::read(&args.model, sampling)?;
+    let card = TrainingCard::parse(&args.model, model.decode()?.card())?;
+    let config = EvaluateConfig { environment: args.environment.clone(), ..EvaluateConfig::default() };
+    let (name, environment) = config.environment(&card)?;
+    model.check_interface(&name, &environment)?;
+    let task = match args.task {
+        Some(task) => task,
+        None => {
+            let held_out = config.tasks(&environment, &card)?;
+            let drawn = PortableRng::new(args.seed, 1).below(held_out.len() as u32);
+            *held_out
+                .get(drawn as usize)
+                .ok_or_else(|| Error::argument("--task", "is needed: no task is held out"))?
+        }
+    };
+    let bandit = environment.task_count().is_none();
+    let game = Game {
+        environment: environment.make(task)?,
+        title: format!("{name}, task {task}"),
+        episodes: args.episodes.unwrap_or(if bandit { 1 } else { 10 }),
+        rng: PortableRng::new(args.seed, 0),
+        returns: Vec::new(),
+    };
+    let mut screen = Screen {
+        live: out.is_some() && std::io::stdout().is_terminal(),
+        delay: Duration::from_millis(args.delay_ms),
+        out,
+        lines: 0,
+    };
+    let returns = model.with_agent(|policy| game.play(policy, &mut screen))?;
+    let optimal = environment.optimal_return(task)?;
+    let listed: Vec<String> = returns.iter().map(|total| format!("{total}")).collect();
+    let text = format!("returns by episode: {} (optimum {optimal:.1})", listed.join(" "));
+    let json = json!({"environment": name, "task": task, "returns": returns, "optimal": optimal});
+    Ok(Report { text, json })
+}
+
+/// Episodes of one task, in one context.
+struct Game {
+    environment: AnyEnvironment,
+    title: String,
+    episodes: u32,
+    rng: PortableRng,
+    /// Returns of the finished episodes.
+    returns: Vec<f32>,
+}
+
+impl Game {
+    fn play(mut self, mut policy: Int8Policy, screen: &mut Screen) -> Result<Vec<f32>> {
+        let mut observation = vec![0; self.environment.interface().observation_len()];
+        for _ in 0..self.episodes {
+            let mut episode = Episode::default();
+            self.environment.reset(&mut self.rng);
+            let mut done = false;
+            while !done {
+                self.environment.observe(&mut observation);
+                let action = policy.act(&observation, &mut self.rng)?;
+                let transition = self.environment.step(action, &mut self.rng);
+                policy.feedback(transition.reward, transition.done)?;
+                episode.actions.push(action);
+                episode.rewards.push(transition.reward);
+                done = transition.done;
+                screen
+                    .show(done, || self.frame(&episode))
+                    .map_err(|error| Error::io("standard output", error))?;
+            }
+            self.returns.push(episode.total());
+        }
+        Ok(self.returns)
+    }
+
+    fn frame(&self, episode: &Episode) -> String {
+        format!(
+            "{}, episode {} of {}, step {} of {}, return {}\n{}",
+            self.title,
+            self.returns.len() + 1,
+            self.episodes,
+            episode.actions.len(),
+            self.environment.horizon(),
+            episode.total(),
+            draw(&self.environment, episode),
+        )
+    }
+}
+
+/// Where the frames go.
+struct Screen<'a> {
+    out: Option<&'a mut dyn Write>,
+    /// Whether every step replaces the one before, as on a terminal.
+    live: bool,
+    delay: Duration,
+    /// Lines of the frame that is shown.
+    lines: usize,
+}
+
+impl Screen<'_> {
+    fn show(&mut self, episode_ends: bool, frame: impl FnOnce() -> String) -> std::io::Result<()> {
+        let Some(out) = self.out.as_mut().filter(|_| self.live || episode_ends) else { return Ok(()) };
+        let frame = frame();
+        if self.live && self.lines > 0 {
+            // Up to the first line of the last frame, and erase from there.
+            write!(out, "\x1b[{}A\x1b[J", self.lines)?;
+        }
+        out.write_all(frame.as_bytes())?;
+        out.flush()?;
+        self.lines = frame.lines().count();
+        if self.live {
+            std::thread::sleep(self.delay);
+        }
+        Ok(())
+    }
+}

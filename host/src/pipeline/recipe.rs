@@ -1,0 +1,123 @@
+//! Recipes: everything that decides a result, under a name.
+
+use crate::environment::EnvironmentConfig;
+use crate::evaluate::EvaluateConfig;
+use crate::history::GenerateConfig;
+use crate::source::SourceConfig;
+use crate::train::TrainConfig;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How to make histories, models and curves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// Models to train; number `i` trains with seed `train.seed + i`, all on the same histories.
+    pub seeds: u32,
+    /// Whether to train, with the same budget, as many models of expert distillation.
+    pub expert: bool,
+    /// The learning histories.
+    pub generate: GenerateConfig,
+    /// The model and its training.
+    pub train: TrainConfig,
+    /// One report each.
+    pub evaluate: Vec<EvaluateConfig>,
+}
+
+/// Names accepted by [`Recipe::named`]: the published figures.
+pub const FIGURES: [&str; 3] = ["dark-room", "dark-room-q", "bandit"];
+
+impl Recipe {
+    /// The recipe of a published figure, with 3 training seeds.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "dark-room" => dark_room(),
+            "dark-room-q" => dark_room_q(),
+            "bandit" => bandit(),
+            _ => Err(Error::argument(
+                "NAME",
+                format!("unknown name {name:?}; known are {}", FIGURES.join(", ")),
+            )),
+        }
+    }
+
+    /// What a newcomer sees first: `dark-room` with one seed, without expert distillation.
+    pub fn quickstart() -> Result<Self> {
+        Ok(Self { name: "quickstart".into(), seeds: 1, expert: false, ..dark_room()? })
+    }
+}
+
+/// Dark Room from posterior sampling: the quickest to distil.
+fn dark_room() -> Result<Recipe> {
+    Ok(Recipe {
+        name: "dark-room".into(),
+        seeds: 3,
+        expert: true,
+        generate: generate("dark-room", "psrl")?,
+        train: TrainConfig::default(),
+        evaluate: vec![EvaluateConfig { mean_over: Some((21, 40)), ..EvaluateConfig::default() }],
+    })
+}
+
+/// Dark Room from a model-free source. It learns slowly, and so does its student: 100 episodes.
+fn dark_room_q() -> Result<Recipe> {
+    let evaluate =
+        EvaluateConfig { episodes: Some(100), mean_over: Some((91, 100)), ..EvaluateConfig::default() };
+    Ok(Recipe {
+        name: "dark-room-q".into(),
+        seeds: 3,
+        expert: false,
+        generate: generate("dark-room", "q-learning")?,
+        train: TrainConfig { updates: 4_000, ..TrainConfig::default() },
+        evaluate: vec![evaluate],
+    })
+}
+
+/// Adversarial bandits: trained where odd arms are good (but for one task in twenty), evaluated everywhere.
+fn bandit() -> Result<Recipe> {
+    let on = |name: &str| EvaluateConfig {
+        environment: Some(name.into()),
+        tasks: Some(500),
+        ..EvaluateConfig::default()
+    };
+    let train = TrainConfig {
+        d_model: 32,
+        d_ff: 128,
+        window: 100,
+        sequence_length: 100,
+        batch: 64,
+        ..TrainConfig::default()
+    };
+    Ok(Recipe {
+        name: "bandit".into(),
+        seeds: 3,
+        expert: false,
+        generate: generate("bandit", "ucb")?,
+        train,
+        evaluate: ["bandit-odd", "bandit-even", "bandit-uniform"].map(on).into(),
+    })
+}
+
+fn generate(environment: &str, source: &str) -> Result<GenerateConfig> {
+    Ok(GenerateConfig::recommended(EnvironmentConfig::preset(environment)?, SourceConfig::preset(source)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_is_valid_and_survives_its_file() {
+        let recipes = FIGURES.iter().map(|name| Recipe::named(name)).chain([Recipe::quickstart()]);
+        for recipe in recipes {
+            let recipe = recipe.expect("a recipe");
+            recipe.generate.validate().expect("generation");
+            recipe.train.validate().expect("training");
+            let text = toml::to_string(&recipe).expect("TOML");
+            assert_eq!(toml::from_str::<Recipe>(&text).expect("the same recipe"), recipe);
+        }
+        assert!(Recipe::named("dark-rom").is_err_and(|error| error.to_string().contains("dark-room-q")));
+    }
+}
