@@ -1,0 +1,240 @@
+//! The command line, run as a program: what it prints, where, and with which exit status.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+fn algodistill() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("algodistill"))
+}
+
+/// Runs with `--json`; the one object on stdout.
+fn json(arguments: &[&str]) -> Value {
+    let output = algodistill().arg("--json").args(arguments).assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "more than one line on stdout:\n{text}");
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert!(value.is_object(), "{value}");
+    value
+}
+
+/// Runs what must fail with `status`; stdout stays empty; the message.
+fn failure(status: i32, arguments: &[&str]) -> String {
+    let output = algodistill().args(arguments).assert().code(status).get_output().clone();
+    assert!(output.stdout.is_empty(), "{arguments:?} printed {:?}", String::from_utf8_lossy(&output.stdout));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+/// A trained toy: histories.parquet, run/, model.adw.
+struct Toy {
+    folder: TempDir,
+}
+
+impl Toy {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Made once for all tests, by the program itself.
+    fn get() -> &'static Self {
+        static TOY: OnceLock<Toy> = OnceLock::new();
+        TOY.get_or_init(|| {
+            let toy = Toy { folder: TempDir::new().unwrap() };
+            let (histories, run, model) =
+                (toy.text("histories.parquet"), toy.text("run"), toy.text("model.adw"));
+            let generated = json(&[
+                "generate",
+                "--environment",
+                "dark-room",
+                "--source",
+                "psrl",
+                "--histories",
+                "2",
+                "--out",
+                &histories,
+            ]);
+            assert_eq!(generated["steps"], (65 * 2 + 16 * 4) * 14 * 20, "{generated}");
+            let trained = json(&["train", &histories, "--out", &run, "--updates", "30", "--batch", "4"]);
+            for field in ["loss", "validation_loss", "tokens_per_second", "train_seconds"] {
+                assert!(trained[field].as_f64().unwrap() > 0.0, "{trained}");
+            }
+            let exported = json(&["export", &run, "--histories", &histories, "--out", &model]);
+            assert_eq!(
+                exported["parameters"],
+                trained["parameters"].as_u64().unwrap() - 5 * 64,
+                "norms are folded in"
+            );
+            toy
+        })
+    }
+}
+
+#[test]
+fn help_and_version_exit_0() {
+    for arguments in [&["--help"][..], &["--version"], &["help", "evaluate"], &["bench", "act", "--help"]] {
+        algodistill().args(arguments).assert().success();
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2_and_says_what_was_expected() {
+    let out = TempDir::new().unwrap();
+    let file = out.path().join("x.parquet");
+    let file = file.to_str().unwrap();
+    for (arguments, expected) in [
+        (&["no-such-command"][..], "no-such-command"),
+        (&["quickstart", "--updates", "0"], "1.."),
+        (&["quickstart", "--updates", "many"], "invalid digit"),
+        (&["evaluate"], "MODEL.adw"),
+        (&["generate", "--environment", "dark-rom", "--source", "psrl", "--out", file], "dark-room"),
+        (&["generate", "--environment", "dark-room", "--source", "thompson", "--out", file], "psrl"),
+        (
+            &[
+                "generate",
+                "--environment",
+                "dark-room",
+                "--source",
+                "psrl",
+                "--out",
+                file,
+                "--held-out",
+                "82",
+            ],
+            "81",
+        ),
+        (&["bench", "act", "--d-model", "63"], "multiple of 16"),
+        (&["bench", "act", "--window", "0"], "window"),
+        (&["reproduce", "figure-1"], "dark-room"),
+        (&["--threads", "0", "bench", "act"], "--threads"),
+    ] {
+        let message = failure(2, arguments);
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a refused command leaves nothing behind");
+}
+
+#[test]
+fn failures_exit_1_and_name_the_file() {
+    let toy = Toy::get();
+    let damaged = toy.text("damaged.adw");
+    let mut bytes = std::fs::read(toy.path("model.adw")).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    let foreign = toy.text("foreign.parquet");
+    std::fs::copy(&damaged, &foreign).unwrap();
+    let histories = toy.text("histories.parquet");
+    let out = toy.text("refused");
+    for arguments in [
+        &["inspect", "missing.adw"][..],
+        &["inspect", &histories],
+        &["inspect", &damaged],
+        &["evaluate", &damaged],
+        &["play", &damaged],
+        &["train", &foreign, "--out", &out],
+        &["export", &damaged, "--out", &out],
+        &["histories", "show", &foreign],
+        &["histories", "check", &foreign],
+    ] {
+        let message = failure(1, arguments);
+        let stem = |argument: &&&str| {
+            argument.contains('.') && message.contains(argument.rsplit_once('.').unwrap().0)
+        };
+        let named = arguments.iter().any(|argument| stem(&argument));
+        assert!(named, "{arguments:?} does not name the file: {message}");
+    }
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn every_command_prints_one_json_object() {
+    let toy = Toy::get();
+    let (histories, model) = (toy.text("histories.parquet"), toy.text("model.adw"));
+    assert_eq!(json(&["inspect", &model])["parameters"], 100_480);
+    json(&["histories", "show", &histories]);
+    json(&["histories", "check", &histories]);
+    json(&["play", &model, "--episodes", "2"]);
+    assert!(json(&["bench", "act", "--steps", "200"])["microseconds_per_act"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn evaluate_reports_the_baselines_on_the_same_axes() {
+    let toy = Toy::get();
+    let (model, float) = (toy.text("model.adw"), toy.text("run/model.safetensors"));
+    let report = toy.text("report");
+    let arguments = [
+        "evaluate",
+        &model,
+        "--environment",
+        "dark-room",
+        "--episodes",
+        "6",
+        "--runs",
+        "2",
+        "--seed",
+        "3",
+        "--tasks",
+        "8",
+        "--compare-float",
+        &float,
+        "--out",
+        &report,
+    ];
+    let evaluation = json(&arguments);
+    assert_eq!(evaluation["environment"], "dark-room");
+    assert_eq!(evaluation["parameters"], 100_480);
+    assert_eq!(evaluation["tasks"], 8);
+    assert!(evaluation["never_solved"].is_number());
+    for curve in ["random", "source", "int8"] {
+        let curve = evaluation["curves"][curve].as_array().unwrap();
+        assert_eq!(curve.len(), 6);
+        assert!(curve.iter().all(|mean| (0.0..=20.0).contains(&mean.as_f64().unwrap())));
+    }
+    assert!(evaluation["curves"]["optimal"].as_f64().unwrap() > 13.0);
+    assert!(evaluation["kl_nats"].as_f64().unwrap() < 0.05, "{}", evaluation["kl_nats"]);
+    assert!(evaluation["top1_agreement"].as_f64().unwrap() > 0.9);
+    for kind in ["json", "csv", "svg"] {
+        assert!(std::fs::metadata(format!("{report}.{kind}")).unwrap().len() > 100);
+    }
+    assert_eq!(json(&arguments)["curves"], evaluation["curves"], "a seed decides everything");
+}
+
+#[test]
+fn a_demonstration_begins_the_context() {
+    let model = Toy::get().text("model.adw");
+    let arguments = ["evaluate", &model, "--episodes", "2", "--runs", "1", "--prompt", "100"];
+    assert_eq!(json(&arguments)["curves"]["int8"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn progress_stays_off_stdout() {
+    let toy = Toy::get();
+    let out = toy.text("noisy");
+    let output = algodistill()
+        .args(["train", &toy.text("histories.parquet"), "--out", &out, "--updates", "12", "--batch", "2"])
+        .assert()
+        .success()
+        .get_output()
+        .clone();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("train:"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("train:"));
+}
+
+/// `head` closes the pipe early.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let program = assert_cmd::cargo::cargo_bin!("algodistill");
+    let model = Toy::get().text("model.adw");
+    let script =
+        format!("'{}' inspect '{model}' | true; '{}' --help | true", program.display(), program.display());
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!message.contains("panicked"), "{message}");
+}
