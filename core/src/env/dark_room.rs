@@ -44,8 +44,18 @@ impl DarkRoomConfig {
     pub fn moved(&self, cell: (u16, u16), action: usize) -> (u16, u16) {
         // Without branches on the action: a source explores at random, and no processor predicts that.
         let (down, right) = MOVES.get(action).copied().unwrap_or_default();
-        let last = self.size.saturating_sub(1);
-        (cell.0.saturating_add_signed(down).min(last), cell.1.saturating_add_signed(right).min(last))
+        (self.along(cell.0, down), self.along(cell.1, right))
+    }
+
+    /// The coordinate `step` further; less than 0 wraps to more than any size, so one comparison finds both walls.
+    #[inline]
+    fn along(&self, coordinate: u16, step: i16) -> u16 {
+        let next = coordinate.wrapping_add_signed(step);
+        if next < self.size {
+            next
+        } else {
+            coordinate
+        }
     }
 }
 

@@ -204,7 +204,7 @@ pub fn with_source<V: Visitor>(
             visitor.visit(room, source)
         }
         (AnyEnvironment::DarkRoom(room), SourceConfig::QLearning(parameters)) => {
-            let source = q_learning::QLearning::new(&room.interface(), parameters, episodes);
+            let source = q_learning::QLearning::new(&room.interface(), parameters, episodes)?;
             visitor.visit(room, source)
         }
         (AnyEnvironment::DarkRoom(room), SourceConfig::Noise { decay }) => {

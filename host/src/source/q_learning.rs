@@ -1,12 +1,12 @@
 //! Tabular Q-learning (Watkins and Dayan 1992).
 
 use super::{threshold, Outcome, Source};
+use crate::{Error, Result};
 use algodistill_core::{Channel, Interface, PortableRng};
 use serde::{Deserialize, Serialize};
 
-/// Actions of a state are stored in blocks of this many values, which a compiler turns into SIMD.
-const BLOCK: usize = 8;
-type Block = [f32; BLOCK];
+/// Most actions of a state: as many as a mask of candidates has bits.
+pub const MAX_ACTIONS: usize = 8;
 
 /// Parameters of [`QLearning`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,78 +42,70 @@ pub struct QLearning {
     explore: u64,
     sizes: Vec<usize>,
     actions: usize,
-    blocks_per_state: usize,
-    /// The blocks of all states. What pads the last block of a state is minus infinity, which is never the largest.
-    table: Vec<Block>,
-    /// The largest value of each state.
-    best: Vec<f32>,
+    states: Vec<State>,
     /// State of the last `act`.
     state: usize,
 }
 
-impl QLearning {
-    /// A table for every observation of `interface`.
-    pub fn new(interface: &Interface, parameters: Parameters, episodes: u32) -> Self {
-        let size = |channel: &Channel| match channel {
-            Channel::Discrete { size } => usize::from(*size),
-            other => unreachable!("a table over the channel {other:?}"),
-        };
-        let sizes: Vec<usize> = interface.channels.iter().map(size).collect();
-        let actions = usize::from(interface.actions);
-        let blocks_per_state = actions.div_ceil(BLOCK);
-        let states: usize = sizes.iter().product();
-        Self {
-            parameters,
-            exploring_episodes: parameters.exploration * episodes as f32,
-            explore: 0,
-            sizes,
-            actions,
-            blocks_per_state,
-            table: vec![[f32::NEG_INFINITY; BLOCK]; states * blocks_per_state],
-            best: vec![0.0; states],
-            state: 0,
+/// What is known of one state.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// Q(s, .); what pads them is minus infinity, which is never the largest.
+    values: [f32; MAX_ACTIONS],
+    /// The largest of them.
+    best: f32,
+    /// The actions whose value it is, one bit each.
+    candidates: u8,
+}
+
+impl State {
+    /// Of `actions` actions, all of value `value`.
+    fn new(actions: usize, value: f32) -> Self {
+        let mut values = [f32::NEG_INFINITY; MAX_ACTIONS];
+        values[..actions].fill(value);
+        Self { values, best: value, candidates: all(actions) }
+    }
+
+    /// Replaces the value of `action`. Nearly every update leaves another action as good, so the row is
+    /// seldom gone through.
+    #[inline]
+    fn set(&mut self, action: usize, value: f32) {
+        let bit = 1_u8 << action;
+        self.values[action] = value;
+        let others = if value > self.best { 0 } else { self.candidates & !bit };
+        self.candidates = others | if value >= self.best { bit } else { 0 };
+        self.best = if value > self.best { value } else { self.best };
+        if self.candidates == 0 {
+            self.best = self.values.into_iter().fold(f32::NEG_INFINITY, f32::max);
+            self.candidates = (0..)
+                .zip(self.values)
+                .fold(0, |mask, (lane, value)| mask | u8::from(value == self.best) << lane);
         }
-    }
-
-    #[inline]
-    fn index(&self, observation: &[i32]) -> usize {
-        self.sizes.iter().zip(observation).fold(0, |index, (size, &word)| index * size + word as usize)
-    }
-
-    /// The values of a state's actions, padded to whole blocks.
-    #[inline]
-    fn values(&self, state: usize) -> &[Block] {
-        &self.table[state * self.blocks_per_state..][..self.blocks_per_state]
-    }
-
-    #[inline]
-    fn best_value(&self, state: usize) -> f32 {
-        let mut lanes = [f32::NEG_INFINITY; BLOCK];
-        for block in self.values(state) {
-            for (lane, &value) in lanes.iter_mut().zip(block) {
-                *lane = if value > *lane { value } else { *lane };
-            }
-        }
-        lanes.into_iter().fold(f32::NEG_INFINITY, |best, value| if value > best { value } else { best })
     }
 }
 
-/// The actions of a block whose value is at least `bound`, one bit each.
-#[inline]
-fn at_least(block: &Block, bound: f32) -> u8 {
-    block.iter().enumerate().fold(0, |mask, (lane, &value)| mask | u8::from(value >= bound) << lane)
+/// The mask of the first `actions` actions.
+fn all(actions: usize) -> u8 {
+    u8::MAX >> (MAX_ACTIONS - actions)
 }
 
-/// `NTH_BIT[mask][n]` is the position of the n-th set bit of `mask`.
-static NTH_BIT: [[u8; BLOCK]; 256] = {
-    let mut table = [[0; BLOCK]; 256];
+/// The set bits of a mask.
+#[derive(Clone, Copy)]
+struct Bits {
+    positions: [u8; MAX_ACTIONS],
+    count: u8,
+}
+
+/// The set bits of every mask: one load, where counting and finding bits takes a dozen instructions on the oldest x86-64.
+static BITS: [Bits; 256] = {
+    let mut table = [Bits { positions: [0; MAX_ACTIONS], count: 0 }; 256];
     let mut mask = 0;
     while mask < 256 {
-        let (mut bit, mut n) = (0, 0);
-        while bit < BLOCK {
+        let mut bit = 0;
+        while bit < MAX_ACTIONS {
             if mask >> bit & 1 == 1 {
-                table[mask][n] = bit as u8;
-                n += 1;
+                table[mask].positions[table[mask].count as usize] = bit as u8;
+                table[mask].count += 1;
             }
             bit += 1;
         }
@@ -122,12 +114,40 @@ static NTH_BIT: [[u8; BLOCK]; 256] = {
     table
 };
 
+impl QLearning {
+    /// A table for every observation of `interface`; refuses more than [`MAX_ACTIONS`] actions.
+    pub fn new(interface: &Interface, parameters: Parameters, episodes: u32) -> Result<Self> {
+        let actions = usize::from(interface.actions);
+        if actions > MAX_ACTIONS {
+            let problem = format!("q-learning has a table of at most {MAX_ACTIONS} actions, not {actions}");
+            return Err(Error::argument("--source", problem));
+        }
+        let size = |channel: &Channel| match channel {
+            Channel::Discrete { size } => usize::from(*size),
+            other => unreachable!("a table over the channel {other:?}"),
+        };
+        let sizes: Vec<usize> = interface.channels.iter().map(size).collect();
+        let states = sizes.iter().product();
+        Ok(Self {
+            parameters,
+            exploring_episodes: parameters.exploration * episodes as f32,
+            explore: 0,
+            sizes,
+            actions,
+            states: vec![State::new(actions, parameters.initial_value); states],
+            state: 0,
+        })
+    }
+
+    #[inline]
+    fn index(&self, observation: &[i32]) -> usize {
+        self.sizes.iter().zip(observation).fold(0, |index, (size, &word)| index * size + word as usize)
+    }
+}
+
 impl Source for QLearning {
     fn begin_history(&mut self) {
-        for state in self.table.chunks_exact_mut(self.blocks_per_state) {
-            state.as_flattened_mut()[..self.actions].fill(self.parameters.initial_value);
-        }
-        self.best.fill(self.parameters.initial_value);
+        self.states.fill(State::new(self.actions, self.parameters.initial_value));
     }
 
     fn begin_episode(&mut self, episode: u32) {
@@ -141,29 +161,18 @@ impl Source for QLearning {
         // One of the best actions, or, exploring, one of all: the same steps for both, since a branch on a
         // random number is mispredicted half the time.
         let explores = u64::from(rng.next_u32()) < self.explore;
-        let bound = if explores { f32::MIN } else { self.best[self.state] };
-        let blocks = self.values(self.state);
-        let candidates: u32 = blocks.iter().map(|block| at_least(block, bound).count_ones()).sum();
-        let mut nth = rng.below(candidates);
-        let mut action = 0;
-        for block in blocks {
-            let mask = at_least(block, bound);
-            let here = mask.count_ones();
-            if nth < here {
-                return action + usize::from(NTH_BIT[usize::from(mask)][nth as usize]);
-            }
-            nth -= here;
-            action += BLOCK;
-        }
-        unreachable!("no value of a state reaches {bound}: {blocks:?}")
+        let candidates = if explores { all(self.actions) } else { self.states[self.state].candidates };
+        let bits = &BITS[usize::from(candidates)];
+        usize::from(bits.positions[rng.below(bits.count.into()) as usize])
     }
 
     #[inline]
     fn learn(&mut self, outcome: &Outcome) {
-        let next = self.best[self.index(outcome.next_observation)];
-        let value = &mut self.table[self.state * self.blocks_per_state..].as_flattened_mut()[outcome.action];
-        *value += self.parameters.learning_rate * (outcome.reward + self.parameters.discount * next - *value);
-        self.best[self.state] = self.best_value(self.state);
+        let Parameters { learning_rate, discount, .. } = self.parameters;
+        let next = self.states[self.index(outcome.next_observation)].best;
+        let state = &mut self.states[self.state];
+        let value = state.values[outcome.action];
+        state.set(outcome.action, value + learning_rate * (outcome.reward + discount * next - value));
     }
 }
 
@@ -171,32 +180,53 @@ impl Source for QLearning {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ties_are_broken_evenly_over_all_actions_and_blocks() {
-        let interface = Interface::discrete(&[3, 4], 11, &[0.0, 1.0]).unwrap();
-        let mut source =
-            QLearning::new(&interface, Parameters { exploration: 0.0, ..Parameters::default() }, 1);
+    fn source(actions: u16, parameters: Parameters) -> QLearning {
+        let interface = Interface::discrete(&[3, 4], actions, &[0.0, 1.0]).unwrap();
+        let mut source = QLearning::new(&interface, parameters, 1).unwrap();
         source.begin_history();
         source.begin_episode(0);
+        source
+    }
+
+    #[test]
+    fn ties_are_broken_evenly() {
+        let mut source = source(7, Parameters { exploration: 0.0, ..Parameters::default() });
         let mut rng = PortableRng::new(5, 0);
-        let mut counts = [0; 11];
-        for _ in 0..11_000 {
+        let mut counts = [0; 7];
+        for _ in 0..7_000 {
             counts[source.act(&[2, 3], &mut rng)] += 1;
         }
         assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
-        source.learn(&Outcome { action: 9, reward: 1.0, next_observation: &[0, 0], done: false });
-        assert!((0..100).all(|_| source.act(&[2, 3], &mut rng) == 9));
+        source.learn(&Outcome { action: 6, reward: 1.0, next_observation: &[0, 0], done: false });
+        assert!((0..100).all(|_| source.act(&[2, 3], &mut rng) == 6));
     }
 
     #[test]
     fn an_update_is_that_of_the_equation() {
-        let interface = Interface::discrete(&[2], 2, &[0.0, 1.0]).unwrap();
         let parameters =
             Parameters { learning_rate: 0.5, discount: 0.9, exploration: 1.0, initial_value: 2.0 };
-        let mut source = QLearning::new(&interface, parameters, 1);
-        source.begin_history();
-        source.act(&[1], &mut PortableRng::new(0, 0));
-        source.learn(&Outcome { action: 1, reward: 1.0, next_observation: &[0], done: true });
-        assert_eq!(source.values(1)[0][..2], [2.0, 2.0 + 0.5 * (1.0 + 0.9 * 2.0 - 2.0)]);
+        let mut source = source(2, parameters);
+        source.act(&[1, 0], &mut PortableRng::new(0, 0));
+        source.learn(&Outcome { action: 1, reward: 1.0, next_observation: &[0, 3], done: true });
+        assert_eq!(source.states[4].values[..2], [2.0, 2.0 + 0.5 * (1.0 + 0.9 * 2.0 - 2.0)]);
+    }
+
+    #[test]
+    fn the_candidates_are_the_actions_of_largest_value() {
+        let mut rng = PortableRng::new(0, 0);
+        let mut state = State::new(5, 0.0);
+        for _ in 0..10_000 {
+            state.set(rng.below(5) as usize, rng.below(4) as f32 - 2.0);
+            let best = state.values.into_iter().fold(f32::MIN, f32::max);
+            let is_candidate = |action: usize| state.candidates >> action & 1 == 1;
+            assert_eq!(state.best, best);
+            assert!((0..MAX_ACTIONS).all(|action| is_candidate(action) == (state.values[action] == best)));
+        }
+    }
+
+    #[test]
+    fn more_actions_than_the_table_has_are_refused() {
+        let interface = Interface::discrete(&[3], 9, &[0.0]).unwrap();
+        assert!(QLearning::new(&interface, Parameters::default(), 1).is_err());
     }
 }
