@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 pub mod bench_act;
 pub mod bench_generate;
+pub mod bench_train;
 pub mod evaluate;
 pub mod generate;
 pub mod histories;
@@ -17,6 +18,7 @@ pub mod inspect;
 pub mod play;
 pub mod quickstart;
 pub mod reproduce;
+pub mod train;
 
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ enum Command {
     Generate(generate::Args),
     /// Look at learning histories, or check those that another program wrote.
     Histories(histories::Args),
+    /// Train a transformer on learning histories.
+    Train(train::Args),
     /// Show what is in a weights file, and what it needs on a device.
     Inspect(inspect::Args),
     /// Run models in context on held-out tasks, against their baselines.
@@ -72,6 +76,8 @@ enum Bench {
     Act(bench_act::Args),
     /// Steps a second of a source algorithm.
     Generate(bench_generate::Args),
+    /// Tokens a second of training.
+    Train(bench_train::Args),
 }
 
 /// Exit status of wrong usage, the same as clap's.
@@ -108,6 +114,7 @@ fn run(command: Command, json: bool) -> Result<Report> {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Histories(args) => histories::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Play(args) if json => play::run(&args, None),
@@ -115,6 +122,7 @@ fn run(command: Command, json: bool) -> Result<Report> {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Bench(Bench::Act(args)) => bench_act::run(&args),
         Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
+        Command::Bench(Bench::Train(args)) => bench_train::run(&args),
     }
 }
 

@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
 
         let update = index + 1;
         self.state.training.update = update;
-        let due = |every: u64| update == config.updates || (every > 0 && update % every == 0);
+        let due = |every: u64| update == config.updates || update.is_multiple_of(every);
         let mut validation_loss = None;
         if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
             let values = &self.state.parameters.values;
@@ -319,7 +319,7 @@ impl Network {
                 .map(|e| Self::Fused(Box::new(e))),
             #[cfg(feature = "cuda")]
             Device::Cuda => {
-                let device = dfdx::prelude::Cuda::try_seed(config.seed)
+                let device = dfdx::prelude::Cuda::try_seed_from_u64(config.seed)
                     .map_err(|e| Error::argument("train.device", format!("no CUDA device: {e:?}")))?;
                 Ok(Self::Cuda(super::Composed::new(device, &dimensions, interface)))
             }

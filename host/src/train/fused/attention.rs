@@ -164,11 +164,11 @@ pub fn forward(
             softmax_numerators(scores, block.keys, block.band(plan.dimensions.window), &mut sums, log_sums);
             block.mask(scores, &mut buffers.mask_keys, masks, layer * heads + head);
             block.weighted(plan, scores, &buffers.values, &mut buffers.output);
-            for row in 0..block.queries {
+            for (row, sum) in sums[..block.queries].iter().enumerate() {
                 let to = (block.query + row) * d + head * width;
                 let from = &buffers.output[row * plan.head_padded..][..width];
                 for (attended, output) in activations.attended[to..to + width].iter_mut().zip(from) {
-                    *attended = output / sums[row];
+                    *attended = output / sum;
                 }
             }
         }
@@ -195,14 +195,14 @@ pub fn backward(
         buffers.keys_gradient[..used].fill(0.0);
         buffers.values_gradient[..used].fill(0.0);
         for block in blocks(tokens, plan.dimensions.window) {
-            for row in 0..block.queries {
+            for (row, shared) in shared[..block.queries].iter_mut().enumerate() {
                 let place =
                     (block.query + row) * d + head * width..(block.query + row) * d + (head + 1) * width;
                 let gradient = &attended_gradient[place.clone()];
                 let copied = &mut buffers.output[row * plan.head_padded..][..plan.head_padded];
                 copied[..width].copy_from_slice(gradient);
                 copied[width..].fill(0.0);
-                shared[row] = gradient.iter().zip(&activations.attended[place]).map(|(a, b)| a * b).sum();
+                *shared = gradient.iter().zip(&activations.attended[place]).map(|(a, b)| a * b).sum();
             }
             let queries = &buffers.queries[block.query * plan.head_padded..];
             let scores = &mut buffers.scores[..block.queries * block.keys];
