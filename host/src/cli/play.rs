@@ -115,8 +115,9 @@ impl Game {
     }
 
     fn frame(&self, episode: &Episode) -> String {
+        let earlier: String = self.returns.iter().map(|total| format!(" {total}")).collect();
         format!(
-            "{}, episode {} of {}, step {} of {}, return {}\n{}",
+            "{}, episode {} of {}, step {} of {}, return {}\nreturns so far:{earlier}\n{}",
             self.title,
             self.returns.len() + 1,
             self.episodes,
