@@ -44,7 +44,7 @@ impl<'a> Model<'a> {
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
         let decoded = weights::decode(file)?;
         let parameters = decoded.tensors.iter().map(Tensor::len).sum();
-        let mut tensors = decoded.tensors.into_iter();
+        let mut tensors = decoded.tensors.iter().copied();
         let mut next = || tensors.next().ok_or(Error::Metadata);
         let mut observation = Vec::new();
         for _ in 0..decoded.metadata.interface.channels.len() {

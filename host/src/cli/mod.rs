@@ -12,6 +12,7 @@ pub mod bench_act;
 pub mod bench_generate;
 pub mod bench_train;
 pub mod evaluate;
+pub mod export;
 pub mod generate;
 pub mod histories;
 pub mod inspect;
@@ -57,6 +58,8 @@ enum Command {
     Histories(histories::Args),
     /// Train a transformer on learning histories.
     Train(train::Args),
+    /// Quantize a trained model to int8 and write its weights file.
+    Export(export::Args),
     /// Show what is in a weights file, and what it needs on a device.
     Inspect(inspect::Args),
     /// Run models in context on held-out tasks, against their baselines.
@@ -74,10 +77,10 @@ enum Command {
 enum Bench {
     /// Microseconds a step of the int8 agent.
     Act(bench_act::Args),
-    /// Steps a second of a source algorithm.
-    Generate(bench_generate::Args),
     /// Tokens a second of training.
     Train(bench_train::Args),
+    /// Steps a second of a source algorithm.
+    Generate(bench_generate::Args),
 }
 
 /// Exit status of wrong usage, the same as clap's.
@@ -115,14 +118,15 @@ fn run(command: Command, json: bool) -> Result<Report> {
         Command::Generate(args) => generate::run(&args),
         Command::Histories(args) => histories::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Bench(Bench::Act(args)) => bench_act::run(&args),
-        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
         Command::Bench(Bench::Train(args)) => bench_train::run(&args),
+        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
     }
 }
 

@@ -141,19 +141,14 @@ impl Visitor for SourceContext<'_> {
     type Output = Vec<f32>;
 
     fn visit(mut self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-        let mut observation = vec![0; environment.interface().observation_len()];
+        let words = environment.interface().observation_len();
         let mut values = Vec::new();
         source.begin_history();
         for episode in 0..self.contexts.episodes {
             let mut rewards = Vec::new();
-            run_episode(
-                &mut environment,
-                &mut source,
-                episode,
-                &mut observation,
-                &mut self.rng,
-                |_, outcome| rewards.push(outcome.reward),
-            );
+            run_episode(&mut environment, &mut source, episode, words, &mut self.rng, |_, outcome| {
+                rewards.push(outcome.reward)
+            });
             self.contexts.axis().add_episode(&rewards, &mut values);
         }
         values

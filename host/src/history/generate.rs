@@ -1,6 +1,6 @@
 //! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number of threads.
 
-use super::{Histories, History, Steps};
+use super::{Histories, History, Steps, StepsMut};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
@@ -169,75 +169,105 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Generates the histories of a chunk.
-    pub fn record(&self, chunk: Range<usize>, progress: &Progress) -> Result<Histories> {
-        let jobs = &self.jobs[chunk];
-        let mut histories = Histories {
-            interface: self.config.environment.interface()?,
-            index: Vec::with_capacity(jobs.len()),
-            steps: Steps::new(self.words),
-        };
-        histories.steps.reserve(jobs.len() * self.config.kept_steps() as usize);
-        for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
-            let recorder = Recorder { config: self.config, jobs, histories: &mut histories, progress };
-            with_source(
-                &self.config.environment,
-                &self.config.source,
-                jobs[0].task,
-                self.config.episodes,
-                recorder,
-            )?;
+    /// Generates the histories of consecutive chunks, in parallel.
+    pub fn record(&self, chunks: &[Range<usize>], progress: &Progress) -> Result<Histories> {
+        let room = |chunk: &Range<usize>| chunk.len() * self.config.kept_steps() as usize;
+        let mut steps = Steps::zeroed(self.words, chunks.iter().map(room).sum());
+        let mut rest = steps.as_mut();
+        let mut parts = Vec::with_capacity(chunks.len());
+        let mut first = 0;
+        for chunk in chunks {
+            let (part, others) = rest.split_at(room(chunk));
+            rest = others;
+            parts.push((chunk.clone(), first, part));
+            first += room(chunk);
         }
-        Ok(histories)
+        let indices: Vec<Vec<History>> = parts
+            .into_par_iter()
+            .map(|(chunk, first, part)| self.record_chunk(chunk, first, part, progress))
+            .collect::<Result<_>>()?;
+        let mut index = indices.concat();
+        // Episodes that end before the horizon leave gaps.
+        let ranges: Vec<Range<usize>> = index.iter().map(|history| history.steps.clone()).collect();
+        steps.compact(&ranges);
+        let mut end = 0;
+        for history in &mut index {
+            history.steps = end..end + history.steps.len();
+            end = history.steps.end;
+        }
+        Ok(Histories { interface: self.config.environment.interface()?, index, steps })
+    }
+
+    /// Generates the histories of a chunk into `steps`, which begins at step number `first`.
+    fn record_chunk(
+        &self,
+        chunk: Range<usize>,
+        first: usize,
+        mut steps: StepsMut,
+        progress: &Progress,
+    ) -> Result<Vec<History>> {
+        let jobs = &self.jobs[chunk];
+        let mut index: Vec<History> = Vec::with_capacity(jobs.len());
+        for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
+            let written = index.last().map_or(0, |history| history.steps.end);
+            let recorder = Recorder { config: self.config, jobs, steps: &mut steps, written, progress };
+            let GenerateConfig { environment, source, episodes, .. } = self.config;
+            index.extend(with_source(environment, source, jobs[0].task, *episodes, recorder)?);
+        }
+        for history in &mut index {
+            history.steps = first + history.steps.start..first + history.steps.end;
+        }
+        Ok(index)
     }
 }
 
 /// Generates histories of one task.
-struct Recorder<'a> {
+struct Recorder<'a, 'b> {
     config: &'a GenerateConfig,
     jobs: &'a [Job],
-    histories: &'a mut Histories,
+    steps: &'a mut StepsMut<'b>,
+    /// Steps that others wrote before.
+    written: usize,
     progress: &'a Progress,
 }
 
-impl Visitor for Recorder<'_> {
-    type Output = ();
+impl Visitor for Recorder<'_, '_> {
+    /// The histories, with steps counted from the first of `steps`.
+    type Output = Vec<History>;
 
-    fn visit(self, mut environment: impl Environment, mut source: impl Source) {
-        let steps = &mut self.histories.steps;
-        let mut observation = vec![0; steps.observations.len()];
+    fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<History> {
+        let StepsMut { episodes, observations, actions, rewards, dones } = self.steps;
+        let words = observations.len();
+        let mut at = self.written;
+        let mut index = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
-            let first = steps.len();
+            let first = at;
+            let mut taken = 0;
             let mut rng =
                 PortableRng::new(self.config.seed, u64::from(job.task) << 32 | u64::from(job.number));
             source.begin_history();
-            let mut taken = 0;
             for episode in 0..self.config.episodes {
                 let keep = episode % self.config.keep_every == 0;
-                run_episode(
-                    &mut environment,
-                    &mut source,
-                    episode,
-                    &mut observation,
-                    &mut rng,
-                    |seen, outcome| {
-                        taken += 1;
-                        if !keep {
-                            return;
-                        }
-                        for (column, &word) in steps.observations.iter_mut().zip(seen) {
-                            column.push(word);
-                        }
-                        steps.episodes.push(episode);
-                        steps.actions.push(outcome.action as u16);
-                        steps.rewards.push(outcome.reward);
-                        steps.dones.push(outcome.done);
-                    },
-                );
+                let begin = at;
+                run_episode(&mut environment, &mut source, episode, words, &mut rng, |seen, outcome| {
+                    taken += 1;
+                    if !keep {
+                        return;
+                    }
+                    for (column, &word) in observations.iter_mut().zip(seen) {
+                        column[at] = word;
+                    }
+                    actions[at] = outcome.action as u16;
+                    rewards[at] = outcome.reward;
+                    dones[at] = outcome.done;
+                    at += 1;
+                });
+                episodes[begin..at].fill(episode);
             }
-            self.histories.index.push(History { task: job.task, id: job.id, steps: first..steps.len() });
+            index.push(History { task: job.task, id: job.id, steps: first..at });
             self.progress.advance(taken, || format!("steps of {}", self.config.source.name()));
         }
+        index
     }
 }
 
@@ -255,14 +285,12 @@ pub struct Generated {
 /// Generates all histories in memory. `progress` advances by the sources' steps.
 pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generated> {
     let plan = Plan::new(config)?;
-    let interface = config.environment.interface()?;
-    let record = |chunks: Vec<Range<usize>>| -> Result<Histories> {
-        let parts: Vec<Histories> =
-            chunks.into_par_iter().map(|chunk| plan.record(chunk, progress)).collect::<Result<_>>()?;
-        Ok(Histories::concatenate(interface.clone(), parts))
-    };
     let [training, held_out] = plan.chunks();
-    Ok(Generated { training: record(training)?, held_out: record(held_out)?, split: plan.split })
+    Ok(Generated {
+        training: plan.record(&training, progress)?,
+        held_out: plan.record(&held_out, progress)?,
+        split: plan.split,
+    })
 }
 
 #[cfg(test)]

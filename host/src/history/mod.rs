@@ -53,6 +53,47 @@ impl Steps {
         self.dones.reserve(additional);
     }
 
+    /// `len` steps that are yet to be written.
+    fn zeroed(words: usize, len: usize) -> Self {
+        Self {
+            episodes: vec![0; len],
+            observations: vec![vec![0; len]; words],
+            actions: vec![0; len],
+            rewards: vec![0.0; len],
+            dones: vec![false; len],
+        }
+    }
+
+    /// All columns, to be written.
+    fn as_mut(&mut self) -> StepsMut<'_> {
+        StepsMut {
+            episodes: &mut self.episodes,
+            observations: self.observations.iter_mut().map(Vec::as_mut_slice).collect(),
+            actions: &mut self.actions,
+            rewards: &mut self.rewards,
+            dones: &mut self.dones,
+        }
+    }
+
+    /// Keeps only `ranges`, which are ascending and disjoint.
+    fn compact(&mut self, ranges: &[Range<usize>]) {
+        fn column<T: Copy>(column: &mut Vec<T>, ranges: &[Range<usize>]) {
+            let mut len = 0;
+            for range in ranges {
+                if range.start != len {
+                    column.copy_within(range.clone(), len);
+                }
+                len += range.len();
+            }
+            column.truncate(len);
+        }
+        column(&mut self.episodes, ranges);
+        self.observations.iter_mut().for_each(|observation| column(observation, ranges));
+        column(&mut self.actions, ranges);
+        column(&mut self.rewards, ranges);
+        column(&mut self.dones, ranges);
+    }
+
     /// Appends a range of the steps of `other`.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
         self.episodes.extend_from_slice(&other.episodes[range.clone()]);
@@ -86,6 +127,38 @@ impl Steps {
     }
 }
 
+/// Columns of [`Steps`] that are being written.
+struct StepsMut<'a> {
+    episodes: &'a mut [u32],
+    observations: Vec<&'a mut [i32]>,
+    actions: &'a mut [u16],
+    rewards: &'a mut [f32],
+    dones: &'a mut [bool],
+}
+
+impl<'a> StepsMut<'a> {
+    /// The first `len` steps, and the others.
+    fn split_at(self, len: usize) -> (Self, Self) {
+        let episodes = self.episodes.split_at_mut(len);
+        let observations: (Vec<_>, Vec<_>) =
+            self.observations.into_iter().map(|column| column.split_at_mut(len)).unzip();
+        let actions = self.actions.split_at_mut(len);
+        let rewards = self.rewards.split_at_mut(len);
+        let dones = self.dones.split_at_mut(len);
+        let part = |episodes, observations, actions, rewards, dones| Self {
+            episodes,
+            observations,
+            actions,
+            rewards,
+            dones,
+        };
+        (
+            part(episodes.0, observations.0, actions.0, rewards.0, dones.0),
+            part(episodes.1, observations.1, actions.1, rewards.1, dones.1),
+        )
+    }
+}
+
 /// One learning history: a contiguous run of steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
@@ -109,22 +182,6 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// The histories of `parts`, one part after the other.
-    pub fn concatenate(interface: Interface, parts: Vec<Histories>) -> Self {
-        let words = interface.observation_len();
-        let mut index = Vec::with_capacity(parts.iter().map(|part| part.index.len()).sum());
-        let mut before = 0;
-        for part in &parts {
-            index.extend(part.index.iter().map(|history| History {
-                steps: before + history.steps.start..before + history.steps.end,
-                ..*history
-            }));
-            before += part.steps.len();
-        }
-        let steps: Vec<&Steps> = parts.iter().map(|part| &part.steps).collect();
-        Self { interface, index, steps: Steps::concatenate(&steps, words) }
-    }
-
     /// Only the histories of `tasks`, with their numbers.
     pub fn of_tasks(&self, tasks: &HashSet<u32>) -> Self {
         let mut some = Self {

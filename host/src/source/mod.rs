@@ -2,7 +2,8 @@
 
 use crate::environment::{AnyEnvironment, EnvironmentConfig};
 use crate::{Error, Result};
-use algodistill_core::{Environment, PortableRng};
+use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::{Environment, PortableRng, Transition};
 use serde::{Deserialize, Serialize};
 
 pub mod epsilon_greedy;
@@ -248,20 +249,13 @@ pub fn episode_returns(
         type Output = Vec<f32>;
 
         fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-            let mut observation = vec![0; environment.interface().observation_len()];
+            let words = environment.interface().observation_len();
             source.begin_history();
             let episode = |episode| {
                 let mut sum = 0.0;
-                run_episode(
-                    &mut environment,
-                    &mut source,
-                    episode,
-                    &mut observation,
-                    self.rng,
-                    |_, outcome| {
-                        sum += outcome.reward;
-                    },
-                );
+                run_episode(&mut environment, &mut source, episode, words, self.rng, |_, outcome| {
+                    sum += outcome.reward;
+                });
                 sum
             };
             (0..self.episodes).map(episode).collect()
@@ -270,35 +264,30 @@ pub fn episode_returns(
     with_source(environment, source, task, episodes, Returns { episodes, rng })
 }
 
-/// Runs one episode; `record` sees each observation and what followed it. `observation` is working memory.
+/// Runs one episode with observations of `words` words; `record` sees each observation and what followed it.
 #[inline]
 pub fn run_episode(
     environment: &mut impl Environment,
     source: &mut impl Source,
     episode: u32,
-    observation: &mut [i32],
+    words: usize,
     rng: &mut PortableRng,
     mut record: impl FnMut(&[i32], &Outcome),
 ) {
-    let mut seen = [0; algodistill_core::interface::MAX_CHANNELS];
-    let seen = &mut seen[..observation.len()];
+    // Arrays of fixed size: copying one is a register or two, where a slice would be a call.
+    let mut next = [0; MAX_CHANNELS];
     environment.reset(rng);
     source.begin_episode(episode);
-    environment.observe(observation);
+    environment.observe(&mut next[..words]);
     loop {
-        seen.copy_from_slice(observation);
-        let action = source.act(seen, rng);
-        let transition = environment.step(action, rng);
-        environment.observe(observation);
-        let outcome = Outcome {
-            action,
-            reward: transition.reward,
-            next_observation: observation,
-            done: transition.done,
-        };
+        let seen = next;
+        let action = source.act(&seen[..words], rng);
+        let Transition { reward, done } = environment.step(action, rng);
+        environment.observe(&mut next[..words]);
+        let outcome = Outcome { action, reward, next_observation: &next[..words], done };
         source.learn(&outcome);
-        record(seen, &outcome);
-        if transition.done {
+        record(&seen[..words], &outcome);
+        if done {
             return;
         }
     }

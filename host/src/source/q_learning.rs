@@ -45,6 +45,8 @@ pub struct QLearning {
     blocks_per_state: usize,
     /// The blocks of all states. What pads the last block of a state is minus infinity, which is never the largest.
     table: Vec<Block>,
+    /// The largest value of each state.
+    best: Vec<f32>,
     /// State of the last `act`.
     state: usize,
 }
@@ -68,6 +70,7 @@ impl QLearning {
             actions,
             blocks_per_state,
             table: vec![[f32::NEG_INFINITY; BLOCK]; states * blocks_per_state],
+            best: vec![0.0; states],
             state: 0,
         }
     }
@@ -93,39 +96,38 @@ impl QLearning {
         }
         lanes.into_iter().fold(f32::NEG_INFINITY, |best, value| if value > best { value } else { best })
     }
-
-    #[inline]
-    fn greedy(&self, rng: &mut PortableRng) -> usize {
-        let best = self.best_value(self.state);
-        let is_best = |block: &Block| {
-            block
-                .iter()
-                .enumerate()
-                .fold(0u32, |mask, (lane, &value)| mask | u32::from(value == best) << lane)
-        };
-        let values = self.values(self.state);
-        let ties: u32 = values.iter().map(|block| is_best(block).count_ones()).sum();
-        let mut skip = rng.below(ties);
-        for (index, block) in values.iter().enumerate() {
-            let mut mask = is_best(block);
-            let here = mask.count_ones();
-            if skip < here {
-                for _ in 0..skip {
-                    mask &= mask - 1;
-                }
-                return index * BLOCK + mask.trailing_zeros() as usize;
-            }
-            skip -= here;
-        }
-        unreachable!("no value of a state equals its largest: {values:?}")
-    }
 }
+
+/// The actions of a block whose value is at least `bound`, one bit each.
+#[inline]
+fn at_least(block: &Block, bound: f32) -> u8 {
+    block.iter().enumerate().fold(0, |mask, (lane, &value)| mask | u8::from(value >= bound) << lane)
+}
+
+/// `NTH_BIT[mask][n]` is the position of the n-th set bit of `mask`.
+static NTH_BIT: [[u8; BLOCK]; 256] = {
+    let mut table = [[0; BLOCK]; 256];
+    let mut mask = 0;
+    while mask < 256 {
+        let (mut bit, mut n) = (0, 0);
+        while bit < BLOCK {
+            if mask >> bit & 1 == 1 {
+                table[mask][n] = bit as u8;
+                n += 1;
+            }
+            bit += 1;
+        }
+        mask += 1;
+    }
+    table
+};
 
 impl Source for QLearning {
     fn begin_history(&mut self) {
         for state in self.table.chunks_exact_mut(self.blocks_per_state) {
             state.as_flattened_mut()[..self.actions].fill(self.parameters.initial_value);
         }
+        self.best.fill(self.parameters.initial_value);
     }
 
     fn begin_episode(&mut self, episode: u32) {
@@ -136,18 +138,32 @@ impl Source for QLearning {
     #[inline]
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
         self.state = self.index(observation);
-        if u64::from(rng.next_u32()) < self.explore {
-            rng.below(self.actions as u32) as usize
-        } else {
-            self.greedy(rng)
+        // One of the best actions, or, exploring, one of all: the same steps for both, since a branch on a
+        // random number is mispredicted half the time.
+        let explores = u64::from(rng.next_u32()) < self.explore;
+        let bound = if explores { f32::MIN } else { self.best[self.state] };
+        let blocks = self.values(self.state);
+        let candidates: u32 = blocks.iter().map(|block| at_least(block, bound).count_ones()).sum();
+        let mut nth = rng.below(candidates);
+        let mut action = 0;
+        for block in blocks {
+            let mask = at_least(block, bound);
+            let here = mask.count_ones();
+            if nth < here {
+                return action + usize::from(NTH_BIT[usize::from(mask)][nth as usize]);
+            }
+            nth -= here;
+            action += BLOCK;
         }
+        unreachable!("no value of a state reaches {bound}: {blocks:?}")
     }
 
     #[inline]
     fn learn(&mut self, outcome: &Outcome) {
-        let next = self.best_value(self.index(outcome.next_observation));
+        let next = self.best[self.index(outcome.next_observation)];
         let value = &mut self.table[self.state * self.blocks_per_state..].as_flattened_mut()[outcome.action];
         *value += self.parameters.learning_rate * (outcome.reward + self.parameters.discount * next - *value);
+        self.best[self.state] = self.best_value(self.state);
     }
 }
 

@@ -1,0 +1,61 @@
+//! `algodistill export`: a trained float model to an int8 weights file.
+
+use super::inspect::MemoryPlan;
+use super::Report;
+use crate::evaluate::TrainingCard;
+use crate::export::{encode, errors, quantize};
+use crate::files::write_bytes;
+use crate::history::card::Card;
+use crate::train::load_parameters;
+use crate::{Error, Result};
+use algodistill_core::Model;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Quantize a trained model to int8 and write its weights file. Prints the error of each tensor and the memory that a device needs.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Trained model: model.safetensors, or the folder of the training run that holds it.
+    pub model: PathBuf,
+    /// Weights file to write (.adw).
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Learning histories that it was trained on, NAME.parquet: their card goes into the weights file, and with it the environment, the source
+    /// and the held-out tasks that `evaluate` needs. Without it, `evaluate` must be told the environment.
+    #[arg(long)]
+    pub histories: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Report> {
+    let path = if args.model.is_dir() { args.model.join("model.safetensors") } else { args.model.clone() };
+    let (parameters, training) = load_parameters(&path)?;
+    let generation = match &args.histories {
+        Some(histories) => Card::read(histories)?.generation,
+        None => None,
+    };
+    let quantized = quantize(&parameters)?;
+    let tensors = errors(&parameters, &quantized);
+    let card = TrainingCard { generation, training, evaluation: None };
+    let bytes = encode(&quantized, &card.to_json())?;
+    write_bytes(&args.out, &bytes)?;
+
+    let model = Model::decode(&bytes).map_err(|e| Error::file(&args.out, e))?;
+    let plan = MemoryPlan::new(&model, bytes.len());
+    let mut text = format!("{:<32} {:>12} {:>14} {:>12}\n", "tensor", "shape", "relative error", "largest");
+    for tensor in &tensors {
+        let shape = format!("{}x{}", tensor.shape[0], tensor.shape[1]);
+        text += &format!(
+            "{:<32} {shape:>12} {:>14.5} {:>12.6}\n",
+            tensor.name, tensor.relative_rms, tensor.largest
+        );
+    }
+    text += &format!("{}: {} int8 parameters\n{}", args.out.display(), model.parameters(), plan.text());
+    let json = json!({
+        "file": args.out,
+        "parameters": model.parameters(),
+        "tensors": tensors,
+        "memory": plan,
+    });
+    Ok(Report { text, json })
+}
