@@ -32,9 +32,6 @@ pub struct Args {
     /// Sequences of a batch.
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
-    /// Worker threads of the fused engine [default: all CPUs].
-    #[arg(long)]
-    pub threads: Option<usize>,
     /// Seconds that each of the two is timed for.
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
@@ -50,7 +47,6 @@ pub fn run(args: &Args) -> Result<Report> {
         window: args.window,
         sequence_length: args.sequence_length,
         batch: args.batch,
-        threads: args.threads,
         ..TrainConfig::default()
     };
     config.validate()?;

@@ -171,3 +171,20 @@ fn pipeline_report(outcome: &pipeline::Outcome) -> Report {
     }
     Report { text, json }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_is_the_quickstart() {
+        let cli = Cli::try_parse_from(["algodistill", "--json"]).expect("parsed");
+        assert!(cli.json && matches!(cli.command.unwrap_or_default(), Command::Quickstart(_)));
+    }
+}

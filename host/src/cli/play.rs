@@ -115,8 +115,12 @@ impl Game {
     }
 
     fn frame(&self, episode: &Episode) -> String {
+        let earlier = match self.returns.as_slice() {
+            [] => " none".into(),
+            returns => returns.iter().map(|total| format!(" {total}")).collect::<String>(),
+        };
         format!(
-            "{}, episode {} of {}, step {} of {}, return {}\n{}",
+            "{}, episode {} of {}, step {} of {}, return {}\nearlier returns:{earlier}\n{}",
             self.title,
             self.returns.len() + 1,
             self.episodes,

@@ -105,9 +105,6 @@ pub struct Overrides {
     /// Updates between two checkpoints, 0 for one at the end only [default: 250].
     #[arg(long)]
     pub checkpoint_every: Option<u64>,
-    /// Worker threads [default: all CPUs]. Does not change the result.
-    #[arg(long)]
-    pub threads: Option<usize>,
     /// Where the network runs [default: cpu].
     #[arg(long, value_enum)]
     pub device: Option<Device>,
@@ -127,9 +124,6 @@ impl Overrides {
         replace!(seed, log_every, validation_every, validation_windows, checkpoint_every, device);
         if let Some(fraction) = self.expert_fraction.or(self.expert.then_some(DEFAULT_EXPERT_FRACTION)) {
             config.expert_fraction = Some(fraction);
-        }
-        if self.threads.is_some() {
-            config.threads = self.threads;
         }
     }
 }

@@ -49,6 +49,8 @@ fn draw(
         .y_label_area_size(58)
         .build_cartesian_2d(1.0..last, chart.bottom()..chart.top())?;
     axes.configure_mesh()
+        // No more labels than points: they would fall between.
+        .x_labels(chart.points().clamp(2, 11))
         .x_desc(chart.x)
         .y_desc(chart.y)
         .axis_desc_style((FONT, 17))

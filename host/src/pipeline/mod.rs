@@ -144,8 +144,8 @@ impl Run<'_> {
 
     fn histories(&self, stages: &mut Stages) -> Result<HistoryFile> {
         let path = self.folder.join("histories.parquet");
-        // The card is written last.
-        if !card_path(&path).exists() {
+        // The card is written last, and the time after it.
+        if !card_path(&path).exists() || stages.generate_seconds.is_none() {
             let config = &self.recipe.generate;
             let begun = Instant::now();
             let progress = Progress::new("generate", config.source_steps()?);
@@ -166,8 +166,9 @@ impl Run<'_> {
         stages: &mut Stages,
     ) -> Result<Trained> {
         let folder = self.folder.join(&name);
-        let (parameters, training) = match stages.training.contains_key(&name) {
-            true => load_parameters(&folder.join("model.safetensors"))?,
+        let model = folder.join("model.safetensors");
+        let (parameters, training) = match stages.training.contains_key(&name) && model.exists() {
+            true => load_parameters(&model)?,
             false => {
                 let outcome = train(&histories.training, Some(&histories.held_out), config, &folder, true)?;
                 let TrainOutcome { seconds, tokens_per_second, .. } = outcome;
@@ -205,5 +206,82 @@ impl Run<'_> {
         let write =
             |evaluation: &Evaluation| report::write_files(evaluation, &self.folder.join(&evaluation.name));
         Ok(evaluations.iter().map(write).collect::<Result<Vec<_>>>()?.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::read_bytes;
+
+    /// Seconds, not minutes: the pipeline's every stage, and nothing learned.
+    fn toy() -> Recipe {
+        let mut recipe = Recipe::quickstart().expect("a recipe");
+        recipe.expert = true;
+        recipe.generate.histories_per_task = 1;
+        recipe.train = TrainConfig {
+            layers: 1,
+            d_model: 16,
+            heads: 2,
+            d_ff: 16,
+            window: 20,
+            sequence_length: 20,
+            batch: 2,
+            updates: 4,
+            warm_up: 1,
+            validation_windows: 2,
+            ..TrainConfig::default()
+        };
+        for evaluate in &mut recipe.evaluate {
+            (evaluate.tasks, evaluate.runs, evaluate.episodes, evaluate.mean_over) =
+                (Some(2), Some(1), Some(3), None);
+        }
+        recipe
+    }
+
+    const RESULTS: [&str; 5] =
+        ["seed-0.adw", "expert-seed-0.adw", "histories.parquet", "dark-room.csv", "dark-room.svg"];
+
+    fn results(folder: &Path) -> Vec<Vec<u8>> {
+        RESULTS.iter().map(|name| read_bytes(&folder.join(name)).expect("a result")).collect()
+    }
+
+    #[test]
+    fn a_run_that_lost_any_file_ends_with_the_same_results() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&toy(), folder.path()).expect("the first run");
+        assert_eq!(outcome.stages.training.len(), 2);
+        let first = results(folder.path());
+        for lost in
+            ["histories.card.json", "stages.json", "seed-0.adw", "seed-0/model.safetensors", "dark-room.csv"]
+        {
+            std::fs::remove_file(folder.path().join(lost)).expect("removed");
+            let again = run(&toy(), folder.path()).expect(lost);
+            assert!(again.stages.generate_seconds.is_some(), "{lost}");
+            assert!(results(folder.path()) == first, "other results after {lost} was lost");
+        }
+    }
+
+    #[test]
+    fn another_recipe_is_refused_in_the_same_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(&toy(), folder.path()).expect("the first run");
+        let mut other = toy();
+        other.train.updates += 1;
+        let error = run(&other, folder.path()).expect_err("refused").to_string();
+        assert!(error.contains("recipe.toml") && error.contains("another"), "{error}");
+    }
+
+    #[test]
+    fn results_travel_with_the_model() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&toy(), folder.path()).expect("the run");
+        let path = folder.path().join("seed-0.adw");
+        let bytes = read_bytes(&path).expect("the model");
+        let model = algodistill_core::Model::decode(&bytes).expect("valid");
+        let card = TrainingCard::parse(&path, model.card()).expect("a card");
+        let results = card.evaluation.expect("results");
+        assert_eq!((results.tasks, results.runs, results.episodes), (2, 1, [2, 3]));
+        assert_eq!(outcome.evaluations[0].models[0].bytes, bytes.len());
     }
 }

@@ -73,7 +73,7 @@ pub struct TrainConfig {
     pub validation_windows: usize,
     /// Updates between two checkpoints; 0 writes one at the end only.
     pub checkpoint_every: u64,
-    /// Worker threads, at most 16 of which have work; all CPUs when absent. Does not change the result.
+    /// Worker threads, at most 16 of which have work; all that the process may use (`--threads`) when absent. Does not change the result.
     pub threads: Option<usize>,
     /// Where the network runs.
     pub device: Device,
@@ -135,7 +135,7 @@ impl TrainConfig {
 
     /// Number of worker threads.
     pub fn resolved_threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |count| count.get()))
+        self.threads.unwrap_or_else(rayon::current_num_threads)
     }
 
     /// Checks every field.
