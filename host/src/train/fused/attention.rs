@@ -134,7 +134,7 @@ impl Block {
 
     /// Drops attention weights, or their gradients, of this block.
     fn mask(self, scores: &mut [f32], mask_keys: &mut [u32], masks: Option<&SequenceMasks>, head: usize) {
-        let Some(masks) = masks.filter(|masks| !masks.attention.is_zero()) else { return };
+        let Some(masks) = masks else { return };
         for (row, key) in mask_keys[..self.queries].iter_mut().enumerate() {
             *key = masks.key(Site::Attention(head), self.query + row);
         }
@@ -154,6 +154,7 @@ pub fn forward(
     let (d, heads, width) = (plan.dimensions.d_model, plan.dimensions.heads, plan.head);
     let padded = tokens.next_multiple_of(PANEL);
     let mut sums = [0.0; BLOCK];
+    let masks = masks.filter(|masks| !masks.attention.is_zero());
     for head in 0..heads {
         buffers.load(plan, &activations.query_key_value, tokens, head);
         for block in blocks(tokens, plan.dimensions.window) {
@@ -189,6 +190,7 @@ pub fn backward(
     let tokens = attended_gradient.len() / d;
     let padded = tokens.next_multiple_of(PANEL);
     let mut shared = [0.0; BLOCK];
+    let masks = masks.filter(|masks| !masks.attention.is_zero());
     for head in 0..heads {
         buffers.load(plan, &activations.query_key_value, tokens, head);
         let used = padded * plan.head_padded;
@@ -210,10 +212,14 @@ pub fn backward(
             block.scores(plan, queries, &buffers.keys_transposed, padded, scores);
             let log_sums = &activations.log_sums[head * tokens + block.query..][..block.queries];
             softmax_again(scores, block.keys, block.band(plan.dimensions.window), log_sums);
-            // Probabilities after dropout, for the gradient of the values, then again before dropout.
-            gradient.copy_from_slice(scores);
-            block.mask(gradient, &mut buffers.mask_keys, masks, layer * heads + head);
-            block.spread(plan, gradient, &buffers.output, &mut buffers.values_gradient);
+            if masks.is_some() {
+                // The values were weighted after dropout, the softmax is differentiated before it.
+                gradient.copy_from_slice(scores);
+                block.mask(gradient, &mut buffers.mask_keys, masks, layer * heads + head);
+                block.spread(plan, gradient, &buffers.output, &mut buffers.values_gradient);
+            } else {
+                block.spread(plan, scores, &buffers.output, &mut buffers.values_gradient);
+            }
             block.scores(plan, &buffers.output, &buffers.values_transposed, padded, gradient);
             block.mask(gradient, &mut buffers.mask_keys, masks, layer * heads + head);
             softmax_backward(scores, gradient, block.keys, &shared);

@@ -1,7 +1,9 @@
 //! The whole network over one sequence, forward and backward (see [`crate::model`] for the equations).
 
 use super::attention;
-use super::elementwise::{add, cross_entropy, mask_rows, relu, relu_backward, rms_norm, rms_norm_backward};
+use super::elementwise::{
+    add, cross_entropy, mask_rows, relu, relu_backward, rms_norm, rms_norm_backward, sum,
+};
 use super::plan::{Matrix, Plan, Weights, Workspace};
 use super::product::{product, Left, Right, Size};
 use crate::model::TensorLayout;
@@ -63,33 +65,37 @@ pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &m
     workspace.reserve(plan, tokens);
     let w = workspace;
     let wide = tokens * d;
-    embed(plan, weights, sequence, &mut w.stream[..wide]);
+    embed(plan, weights, sequence, &mut w.streams[0][..wide]);
     for (index, (layer, places)) in weights.layers.iter().zip(&plan.layers).enumerate() {
         let a = &mut w.layers[index];
-        a.input[..wide].copy_from_slice(&w.stream[..wide]);
+        let [input, middle, result] = &mut w.streams[2 * index..2 * index + 3] else { unreachable!() };
         let gain = &weights.values[places.attention_norm.clone()];
-        rms_norm(&a.input[..wide], gain, &mut a.attention_normed, &mut a.attention_reciprocals);
+        rms_norm(&input[..wide], gain, &mut a.attention_normed, &mut a.attention_reciprocals);
         let shape = places.query_key_value.shape;
         linear(&a.attention_normed, &layer.query_key_value, shape, tokens, &mut a.query_key_value);
         attention::forward(plan, index, a, tokens, sequence.masks, &mut w.attention);
         linear(&a.attended, &layer.attention_output, places.attention_output.shape, tokens, &mut w.narrow);
         let output = &mut w.narrow[..wide];
         mask_output(output, d, &mut w.keys[..tokens], sequence.masks, Site::AttentionOutput(index));
-        add(&mut w.stream[..wide], output);
+        sum(&input[..wide], output, middle);
 
-        a.middle[..wide].copy_from_slice(&w.stream[..wide]);
         let gain = &weights.values[places.feed_forward_norm.clone()];
-        rms_norm(&a.middle[..wide], gain, &mut a.feed_forward_normed, &mut a.feed_forward_reciprocals);
+        rms_norm(&middle[..wide], gain, &mut a.feed_forward_normed, &mut a.feed_forward_reciprocals);
         let shape = places.feed_forward_up.shape;
         linear(&a.feed_forward_normed, &layer.feed_forward_up, shape, tokens, &mut a.hidden);
         relu(&mut a.hidden[..tokens * d_ff]);
         linear(&a.hidden, &layer.feed_forward_down, places.feed_forward_down.shape, tokens, &mut w.narrow);
         let output = &mut w.narrow[..wide];
         mask_output(output, d, &mut w.keys[..tokens], sequence.masks, Site::FeedForward(index));
-        add(&mut w.stream[..wide], output);
+        sum(&middle[..wide], output, result);
     }
     let gain = &weights.values[plan.final_norm.clone()];
-    rms_norm(&w.stream[..wide], gain, &mut w.final_normed, &mut w.final_reciprocals);
+    rms_norm(
+        &w.streams[2 * plan.dimensions.layers][..wide],
+        gain,
+        &mut w.final_normed,
+        &mut w.final_reciprocals,
+    );
     linear(&w.final_normed, &weights.head, [plan.actions_padded, d], tokens, &mut w.logits);
 }
 
@@ -131,7 +137,7 @@ pub fn backward(
     stream_gradient.fill(0.0);
     let gain = &weights.values[plan.final_norm.clone()];
     let gain_gradient = &mut gradient[plan.final_norm.clone()];
-    let (normed, input) = (&mut w.narrow[..wide], &w.stream[..wide]);
+    let (normed, input) = (&mut w.narrow[..wide], &w.streams[2 * plan.dimensions.layers][..wide]);
     rms_norm_backward(normed, input, gain, &w.final_reciprocals, stream_gradient, gain_gradient);
 
     for (index, (layer, places)) in weights.layers.iter().zip(&plan.layers).enumerate().rev() {
@@ -156,7 +162,7 @@ pub fn backward(
         );
         let gain = &weights.values[places.feed_forward_norm.clone()];
         let gain_gradient = &mut gradient[places.feed_forward_norm.clone()];
-        let (normed, input) = (&mut w.narrow[..wide], &a.middle[..wide]);
+        let (normed, input) = (&mut w.narrow[..wide], &w.streams[2 * index + 1][..wide]);
         let reciprocals = &a.feed_forward_reciprocals;
         rms_norm_backward(normed, input, gain, reciprocals, stream_gradient, gain_gradient);
 
@@ -173,7 +179,7 @@ pub fn backward(
         linear_backward(&w.wide, &a.attention_normed, matrix, shape, tokens, &mut w.narrow, matrix_gradient);
         let gain = &weights.values[places.attention_norm.clone()];
         let gain_gradient = &mut gradient[places.attention_norm.clone()];
-        let (normed, input) = (&mut w.narrow[..wide], &a.input[..wide]);
+        let (normed, input) = (&mut w.narrow[..wide], &w.streams[2 * index][..wide]);
         let reciprocals = &a.attention_reciprocals;
         rms_norm_backward(normed, input, gain, reciprocals, stream_gradient, gain_gradient);
     }

@@ -166,8 +166,9 @@ impl Weights {
 pub struct Workspace {
     capacity: usize,
     pub layers: Vec<LayerActivations>,
-    /// The residual stream `[tokens, d_model]`; after the forward pass, the input of the final norm.
-    pub stream: Vec<f32>,
+    /// The residual stream `[tokens, d_model]` before each layer's attention and before its feed-forward network, then
+    /// before the final norm: `2 layers + 1` matrices.
+    pub streams: Vec<Vec<f32>>,
     pub final_normed: Vec<f32>,
     pub final_reciprocals: Vec<f32>,
     /// `[tokens, actions_padded]`: logits, then their gradient.
@@ -190,7 +191,6 @@ pub struct Workspace {
 /// What the backward pass needs of a layer.
 #[derive(Default)]
 pub struct LayerActivations {
-    pub input: Vec<f32>,
     pub attention_normed: Vec<f32>,
     pub attention_reciprocals: Vec<f32>,
     /// `[tokens, 3 d_model]`: queries, keys, values.
@@ -199,7 +199,6 @@ pub struct LayerActivations {
     pub attended: Vec<f32>,
     /// `[heads, capacity]`: logarithm of the sum of the exponentials of a query's scores.
     pub log_sums: Vec<f32>,
-    pub middle: Vec<f32>,
     pub feed_forward_normed: Vec<f32>,
     pub feed_forward_reciprocals: Vec<f32>,
     pub hidden: Vec<f32>,
@@ -214,13 +213,11 @@ impl Workspace {
         let Dimensions { d_model, d_ff, heads, layers, .. } = plan.dimensions;
         let rows = |width: usize| vec![0.0; tokens * width];
         let activations = || LayerActivations {
-            input: rows(d_model),
             attention_normed: rows(d_model),
             attention_reciprocals: rows(1),
             query_key_value: rows(3 * d_model),
             attended: rows(d_model),
             log_sums: rows(heads),
-            middle: rows(d_model),
             feed_forward_normed: rows(d_model),
             feed_forward_reciprocals: rows(1),
             hidden: rows(d_ff),
@@ -228,7 +225,7 @@ impl Workspace {
         *self = Self {
             capacity: tokens,
             layers: (0..layers).map(|_| activations()).collect(),
-            stream: rows(d_model),
+            streams: (0..2 * layers + 1).map(|_| rows(d_model)).collect(),
             final_normed: rows(d_model),
             final_reciprocals: rows(1),
             logits: rows(plan.actions_padded),
