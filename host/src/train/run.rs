@@ -244,7 +244,9 @@ impl<'a> Run<'a> {
             let values = &self.state.parameters.values;
             validation_loss = Some(self.network.loss(values, held_out, &LossOptions::default())?);
         }
-        if due(config.log_every) || validation_loss.is_some() {
+        // A checkpoint ends a line's mean, so that a resumed run writes the same lines.
+        let saves = due(config.checkpoint_every);
+        if due(config.log_every) || validation_loss.is_some() || saves {
             let recent = std::mem::take(&mut self.recent);
             let line = MetricsLine {
                 update,
@@ -257,7 +259,7 @@ impl<'a> Run<'a> {
             self.metrics.write(&line)?;
             self.last = Some(line);
         }
-        if due(config.checkpoint_every) {
+        if saves {
             self.state.save(&self.checkpoint)?;
         }
         Ok(())
