@@ -1,16 +1,14 @@
 //! What the device does.
 
 use crate::console::Console;
-use crate::{counter, stack};
+use crate::{counter, semihosting, stack};
 use algodistill_core::{workspace_words, Agent, Model, PortableRng, Transition};
-use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
-use firmware_image::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
-use firmware_image::request::Request;
-use firmware_image::session::{self, Monitor, World};
-use firmware_image::task::Task;
-use semihosting::sys::arm_compat::sys_get_cmdline_uninit;
+use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
+use firmware_session::request::Request;
+use firmware_session::session::{self, Monitor, World};
+use firmware_session::task::{Task, AGENT_STREAM};
 
 /// Tensors are read in words.
 #[repr(C, align(16))]
@@ -24,8 +22,7 @@ const WORDS: usize = workspace_words(&MODEL.0).unwrap();
 static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
 
 /// Runs what the host asks for; the stage that failed otherwise.
-pub fn run() -> Result<(), &'static str> {
-    let mut console = Console::open().ok_or("console")?;
+pub fn run(mut console: Console) -> Result<(), &'static str> {
     let request = request().ok_or("request")?;
     counter::start();
     let (instructions, ticks) = counter::calibrate();
@@ -48,8 +45,7 @@ pub fn run() -> Result<(), &'static str> {
             session::run(&mut agent, &mut task, &mut rng, &mut report)
         }
         Request::Feed { seed } => {
-            let mut rng = PortableRng::new(seed, 0);
-            let console = Console::open().ok_or("console")?;
+            let mut rng = PortableRng::new(seed, AGENT_STREAM);
             session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report)
         }
     };
@@ -59,8 +55,9 @@ pub fn run() -> Result<(), &'static str> {
 }
 
 fn request() -> Option<Request> {
-    let mut buffer = [MaybeUninit::uninit(); 96];
-    Request::parse(sys_get_cmdline_uninit(&mut buffer).ok()?)
+    let mut buffer = [0; 96];
+    semihosting::command_line(&mut buffer)?;
+    Request::parse(&buffer)
 }
 
 /// Measures every step and sends it.

@@ -37,8 +37,7 @@ pub fn run(
         buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found: MAX_CHANNELS })?;
     while world.observe(observation, rng) {
         monitor.acting();
-        let action = act(agent, observation, rng);
-        let action = action?;
+        let action = act(agent, observation, rng)?;
         monitor.acted(action, agent.logits());
         let transition = world.apply(action, rng);
         agent.feedback(transition.reward, transition.done)?;
@@ -54,6 +53,7 @@ pub fn act(agent: &mut Agent, observation: &[i32], rng: &mut PortableRng) -> Res
 }
 
 /// An environment in the agent's memory, for a number of episodes.
+#[derive(Clone)]
 pub struct Simulated<E> {
     environment: E,
     episodes: u32,

@@ -8,6 +8,9 @@ use algodistill_core::{PortableRng, Transition};
 const ARMS: usize = 10;
 const PULLS: u32 = 100;
 
+/// Stream of the seed that draws actions where the environment is elsewhere, and has a generator of its own (stream 0, as in a run in one place).
+pub const AGENT_STREAM: u64 = 1;
+
 /// The environments of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvironmentName {
@@ -28,9 +31,26 @@ impl EnvironmentName {
             Self::Bandit => "bandit",
         }
     }
+
+    /// Words of an observation.
+    pub const fn observation_len(self) -> usize {
+        match self {
+            Self::DarkRoom => 2,
+            Self::Bandit => 0,
+        }
+    }
+
+    /// Steps of an episode.
+    pub const fn horizon(self) -> u32 {
+        match self {
+            Self::DarkRoom => DarkRoomConfig::STANDARD.horizon,
+            Self::Bandit => PULLS,
+        }
+    }
 }
 
 /// One task of one environment.
+#[derive(Clone)]
 pub enum Task {
     /// A room with its goal.
     DarkRoom(Simulated<DarkRoom>),
