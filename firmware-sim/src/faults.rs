@@ -71,13 +71,12 @@ impl World for BadSensor {
         if !self.task.observe(observation, rng) {
             return false;
         }
-        let last = self.last.iter_mut().zip(observation);
-        if self.seen && self.rng.uniform() < self.probability {
+        if self.seen && !observation.is_empty() && self.rng.uniform() < self.probability {
             self.dropped += 1;
-            last.for_each(|(last, word)| *word = *last);
+            self.last.iter().zip(observation).for_each(|(last, word)| *word = *last);
         } else {
             self.seen = true;
-            last.for_each(|(last, word)| *last = *word);
+            self.last.iter_mut().zip(observation).for_each(|(last, word)| *last = *word);
         }
         true
     }
