@@ -21,6 +21,10 @@ pub enum Command {
     Run(RunArguments),
     /// Build the image and look into it: no allocator, no panic, no instruction that the core does not have.
     Check(CheckArguments),
+    /// Compare traces, instruction counts and sizes of the shipped models with `firmware-sim/expected`.
+    Expected(ExpectedArguments),
+    /// Say what is missing on this machine to build and run every image.
+    Tools(ToolsArguments),
     /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the host, without QEMU.
     Faults(FaultArguments),
     /// Instructions, flash, RAM and stack of every target for three sizes of model.
@@ -77,6 +81,24 @@ pub struct CheckArguments {
     /// Print one JSON object a target.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct ExpectedArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Write what is found instead; review the diff.
+    #[arg(long)]
+    pub overwrite_expected: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct ToolsArguments {
     #[command(flatten)]
     pub build: BuildArguments,
 }

@@ -80,7 +80,8 @@ fn instructions(target: &Target, elf: &Path) -> anyhow::Result<usize> {
     Ok(text.lines().filter(|line| line.split_once(':').is_some_and(|(_, code)| code.contains('\t'))).count())
 }
 
-fn disassembler() -> anyhow::Result<PathBuf> {
+/// LLVM's, which knows what each core lacks; or what to install.
+pub fn disassembler() -> anyhow::Result<PathBuf> {
     let runs = |path: &PathBuf| Command::new(path).arg("--version").output().is_ok();
     [Some(PathBuf::from("llvm-objdump")), host_tool("llvm-objdump")]
         .into_iter()

@@ -4,6 +4,7 @@
 mod arguments;
 mod device;
 mod elf;
+mod expected;
 mod faults;
 mod gates;
 mod host;
@@ -16,6 +17,7 @@ mod sealed_allocator;
 mod table;
 mod target;
 mod toolchain;
+mod tools;
 mod trace;
 
 use arguments::{Arguments, Command};
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or(Command::Run(run)) {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => gates::run(&arguments),
+        Command::Expected(arguments) => expected::run(&arguments),
+        Command::Tools(arguments) => tools::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::RandomModel(arguments) => random_model::run(&arguments),

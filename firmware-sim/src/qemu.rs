@@ -9,6 +9,16 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Whether QEMU is here; otherwise what to install.
+pub fn installed(target: &Target) -> anyhow::Result<()> {
+    Command::new(target.qemu).arg("--version").output().map(drop).with_context(|| install(target))
+}
+
+fn install(target: &Target) -> String {
+    let package = if target.qemu.ends_with("arm") { "qemu-system-arm" } else { "qemu-system-misc" };
+    format!("{} does not start; on Debian: `apt-get install {package}`", target.qemu)
+}
+
 /// A running machine. Dropping it stops it.
 pub struct Machine {
     child: Child,
@@ -34,14 +44,12 @@ impl Machine {
             .args(target.options)
             .arg("-kernel")
             .arg(elf);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().with_context(
-                || {
-                    let package =
-                        if target.qemu.ends_with("arm") { "qemu-system-arm" } else { "qemu-system-misc" };
-                    format!("{} does not start; on Debian: `apt-get install {package}`", target.qemu)
-                },
-            )?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| install(target))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| anyhow!("QEMU has no output"))?;
         let (sender, lines) = channel();

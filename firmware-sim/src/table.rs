@@ -1,10 +1,11 @@
 //! `table`: the table of the documentation, measured.
 
 use crate::arguments::{shipped_model, RandomModelArguments, TableArguments};
-use crate::host::Run;
+use crate::host::{read_model, Run};
 use crate::run::measure;
-use crate::target::TARGETS;
+use crate::target::{Target, TARGETS};
 use crate::{random_model, report::Measured};
+use algodistill_core::Model;
 use anyhow::Context;
 use firmware_session::task::EnvironmentName;
 use std::fs;
@@ -47,10 +48,23 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
             match measure(target, model, &run, &trace, arguments.build) {
                 Ok(measured) => print(arguments, &measured),
                 // A model too big for the chip does not link; that is an entry of the table.
-                Err(error) if format!("{error:#}").contains("does not fit") => println!("{error}"),
+                Err(error) if format!("{error:#}").contains("will not fit") => {
+                    too_big(arguments, target, model)?
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+    Ok(())
+}
+
+fn too_big(arguments: &TableArguments, target: &Target, model: &Path) -> anyhow::Result<()> {
+    let parameters = Model::decode(&read_model(model)?)?.parameters();
+    if arguments.json {
+        let json = serde_json::json!({ "target": target.name, "parameters": parameters, "fits": false });
+        println!("{json}");
+    } else {
+        println!("| {} | {parameters} | does not link: too big for this board | | | | |", target.name);
     }
     Ok(())
 }
