@@ -50,6 +50,8 @@ impl EnvironmentName {
 }
 
 /// One task of one environment.
+// There is no heap to put the larger one in.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone)]
 pub enum Task {
     /// A room with its goal.
