@@ -70,7 +70,7 @@ fn dark_room_q() -> Result<Recipe> {
         seeds: 3,
         expert: false,
         generate: generate("dark-room", "q-learning")?,
-        train: TrainConfig { updates: 3_000, ..TrainConfig::default() },
+        train: TrainConfig { updates: 4_000, ..TrainConfig::default() },
         evaluate: vec![evaluate],
     })
 }
