@@ -52,7 +52,6 @@ fn kernels_give_the_same_logits() {
     let mut oracle = Agent::new(model, &mut memory_b).unwrap();
     oracle.set_kernels(Kernels::Scalar);
     let mut rng = PortableRng::new(4, 0);
-    let t = std::time::Instant::now();
     for _ in 0..3 * REFERENCE.window {
         let observation = [rng.below(9) as i32, rng.below(9) as i32];
         let mut same = rng.clone();
@@ -62,19 +61,4 @@ fn kernels_give_the_same_logits() {
         fast.feedback(0.0, false).unwrap();
         oracle.feedback(0.0, false).unwrap();
     }
-    println!("{:?}", t.elapsed() / (3 * REFERENCE.window as u32));
-    let t = std::time::Instant::now();
-    for _ in 0..10000 {
-        let observation = [rng.below(9) as i32, rng.below(9) as i32];
-        fast.act(&observation, &mut rng).unwrap();
-        fast.feedback(0.0, false).unwrap();
-    }
-    println!("fast {:?}", t.elapsed() / 10000);
-    let t = std::time::Instant::now();
-    for _ in 0..10000 {
-        let observation = [rng.below(9) as i32, rng.below(9) as i32];
-        oracle.act(&observation, &mut rng).unwrap();
-        oracle.feedback(0.0, false).unwrap();
-    }
-    println!("oracle {:?}", t.elapsed() / 10000);
 }

@@ -1,9 +1,9 @@
 //! `algodistill bench act`: microseconds a step of the int8 agent with a full ring.
 
+use super::dimensions::DimensionArgs;
 use super::Report;
 use crate::export::{encode, quantize};
 use crate::float_agent::FloatAgent;
-use crate::model::Dimensions;
 use crate::train::{initial_parameters, validate_dimensions};
 use crate::{Error, Result};
 use algodistill_core::{Agent, Interface, Kernels, Model, PortableRng};
@@ -13,21 +13,9 @@ use std::time::Instant;
 /// Time one step of the int8 agent on this machine, against the scalar kernels and the float agent.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Layers of the model (its weights are random: they do not change the time).
-    #[arg(long, default_value_t = 2)]
-    pub layers: usize,
-    /// Width of the residual stream.
-    #[arg(long, default_value_t = 64)]
-    pub d_model: usize,
-    /// Attention heads.
-    #[arg(long, default_value_t = 4)]
-    pub heads: usize,
-    /// Hidden width of the feed-forward network.
-    #[arg(long, default_value_t = 256)]
-    pub d_ff: usize,
-    /// Context window in steps.
-    #[arg(long, default_value_t = 160)]
-    pub window: usize,
+    /// The model; its weights are random, which does not change the time.
+    #[command(flatten)]
+    pub dimensions: DimensionArgs,
     /// Steps timed for each agent.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
     pub steps: u32,
@@ -38,13 +26,7 @@ const BATCH: u32 = 100;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    let dimensions = Dimensions {
-        layers: args.layers,
-        d_model: args.d_model,
-        heads: args.heads,
-        d_ff: args.d_ff,
-        window: args.window,
-    };
+    let dimensions = args.dimensions.dimensions();
     validate_dimensions(&dimensions)?;
     let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0])
         .ok_or_else(|| Error::argument("interface", "is outside the limits of the core"))?;
@@ -77,7 +59,7 @@ pub fn run(args: &Args) -> Result<Report> {
          int8, scalar kernels {scalar:8.2} ({:.2} x)\n\
          float agent          {float:8.2} ({:.2} x)\n",
         model.parameters(),
-        args.window,
+        args.dimensions.window,
         fastest.name(),
         scalar / microseconds,
         float / microseconds,
@@ -102,7 +84,7 @@ fn median_microseconds(args: &Args, mut step: impl FnMut([i32; 2], &mut Portable
             step(observation, &mut rng);
         }
     };
-    run(args.window);
+    run(args.dimensions.window);
     let mut times: Vec<f64> = (0..args.steps.div_ceil(BATCH))
         .map(|_| {
             let start = Instant::now();

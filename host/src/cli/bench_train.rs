@@ -1,7 +1,9 @@
 //! `algodistill bench train`: tokens a second of training.
 
+use super::dimensions::DimensionArgs;
 use super::Report;
 use crate::history::{Histories, History, Steps};
+use crate::model::Dimensions;
 use crate::train::{initial_parameters, Composed, Engine, LossOptions, Purpose, TrainConfig, Windows};
 use crate::{Error, Result};
 use algodistill_core::{Interface, PortableRng};
@@ -11,21 +13,9 @@ use std::time::{Duration, Instant};
 /// Time loss and gradient of one batch in the fused engine, and in the same run in the network composed from dfdx's operations.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Transformer blocks.
-    #[arg(long, default_value_t = 2)]
-    pub layers: usize,
-    /// Width of the residual stream.
-    #[arg(long, default_value_t = 64)]
-    pub d_model: usize,
-    /// Attention heads.
-    #[arg(long, default_value_t = 4)]
-    pub heads: usize,
-    /// Hidden width of the feed-forward network.
-    #[arg(long, default_value_t = 256)]
-    pub d_ff: usize,
-    /// Context window in steps.
-    #[arg(long, default_value_t = 160)]
-    pub window: usize,
+    /// The model; its weights are random, which does not change the time.
+    #[command(flatten)]
+    pub dimensions: DimensionArgs,
     /// Tokens of a sequence.
     #[arg(long, default_value_t = 160)]
     pub sequence_length: usize,
@@ -39,12 +29,13 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
+    let Dimensions { layers, d_model, heads, d_ff, window } = args.dimensions.dimensions();
     let config = TrainConfig {
-        layers: args.layers,
-        d_model: args.d_model,
-        heads: args.heads,
-        d_ff: args.d_ff,
-        window: args.window,
+        layers,
+        d_model,
+        heads,
+        d_ff,
+        window,
         sequence_length: args.sequence_length,
         batch: args.batch,
         ..TrainConfig::default()

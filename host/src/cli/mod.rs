@@ -11,6 +11,7 @@ use std::process::ExitCode;
 pub mod bench_act;
 pub mod bench_generate;
 pub mod bench_train;
+pub mod dimensions;
 pub mod evaluate;
 pub mod export;
 pub mod generate;

@@ -1,5 +1,5 @@
 //! The network composed from dfdx's own operations, for any dfdx device: what runs on a GPU, and what the fused engine is tested against.
-//! On the CPU it is more than ten times slower than the fused engine (`bench train`).
+//! On the CPU it is several times slower than the fused engine: `bench train` measures both.
 
 use super::masks::{Masks, Site};
 use super::{Batch, LossOptions};

@@ -2,6 +2,7 @@
 
 use crate::model::Dimensions;
 use crate::{Error, Result};
+use algodistill_core::model::weights::MAX_LAYERS;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -181,15 +182,15 @@ impl TrainConfig {
     }
 }
 
-/// Checks that the engine can run a model of these dimensions.
+/// Checks that a device can run a model of these dimensions: the limits of the weights format.
 ///
 /// # Errors
 /// [`Error::Argument`] that names the field as `train.field`.
 pub fn validate_dimensions(dimensions: &Dimensions) -> Result<()> {
     let Dimensions { layers, d_model, heads, d_ff, window } = *dimensions;
-    size("layers", layers, 64)?;
+    size("layers", layers, MAX_LAYERS)?;
     size("d_model", d_model, 4096)?;
-    size("d_ff", d_ff, 4 * 4096)?;
+    size("d_ff", d_ff, 4096)?;
     size("window", window, MAX_WINDOW)?;
     check(d_model % 16 == 0, "d_model", d_model, "a multiple of 16")?;
     check(d_ff % 16 == 0, "d_ff", d_ff, "a multiple of 16")?;
