@@ -381,7 +381,7 @@ unsafe fn draw<T>(rng: *mut AdRng, value: *mut T, next: impl FnOnce(&mut Portabl
 ///
 /// `agent_size` is `sizeof(ad_agent)`. `weights` are the bytes of an `.adw` file; they stay where they are (flash) and nothing is copied.
 /// `workspace` has at least `ad_workspace_words` words; its content does not matter. Both belong to the agent until `ad_agent_destroy`. An agent that
-/// already lies in the memory is replaced; on an error there is none.
+/// already lies in the memory is replaced; where the weights or the workspace do not fit (`AD_STATUS_TRUNCATED` and above) there is none.
 ///
 /// # Safety
 /// The pointers are null or point to as much memory as the lengths say. No other agent uses the workspace.
