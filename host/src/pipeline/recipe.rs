@@ -83,7 +83,7 @@ fn dark_room_q() -> Result<Recipe> {
 fn bandit() -> Result<Recipe> {
     let on = |name: &str| EvaluateConfig {
         environment: Some(name.into()),
-        tasks: Some(500),
+        tasks: Some(4_000),
         ..EvaluateConfig::default()
     };
     let train = TrainConfig {
