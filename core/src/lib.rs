@@ -7,6 +7,8 @@
 compile_error!("algodistill-core keeps the ring and the snapshot in little-endian order");
 
 pub mod agent;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod context;
 pub mod env;
 pub mod error;

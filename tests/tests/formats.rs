@@ -218,3 +218,33 @@ fn wrong_calls_get_a_typed_error_and_keep_the_context() {
     }
     assert!(matches!(agent.snapshot(&mut [0; 8]), Err(Error::SnapshotLength { .. })));
 }
+
+/// Files of format version 1, made by the version of this program that introduced it, and the logits after them. Refresh with
+/// `OVERWRITE_EXPECTED=1`, which a compatible change never needs.
+#[test]
+fn fixtures_of_version_1_give_the_same_logits() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let [weights, snapshot, logits] = ["v1.adw", "v1.ads", "v1.logits"].map(|name| folder.join(name));
+    if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
+        let file = tiny();
+        let model = Model::decode(&file).unwrap();
+        let mut memory = vec![0; model.workspace_words()];
+        let agent = played(&model, &mut memory, 12);
+        let mut bytes = vec![0; agent.snapshot_len()];
+        agent.snapshot(&mut bytes).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&weights, &file).unwrap();
+        std::fs::write(&snapshot, bytes).unwrap();
+    }
+    let file = std::fs::read(&weights).unwrap();
+    let model = Model::decode(&file).unwrap();
+    let mut memory = vec![0; model.workspace_words()];
+    let mut agent = Agent::new(model, &mut memory).unwrap();
+    agent.restore(&std::fs::read(&snapshot).unwrap()).unwrap();
+    agent.demonstrate(&[3, 4], 1).unwrap();
+    let found = format!("{:?}\n", agent.logits());
+    if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
+        std::fs::write(&logits, &found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(&logits).unwrap());
+}

@@ -3,6 +3,7 @@
 use crate::environment::EnvironmentConfig;
 use crate::evaluate::EvaluateConfig;
 use crate::history::GenerateConfig;
+use crate::source::psrl::Target;
 use crate::source::SourceConfig;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -49,14 +50,17 @@ impl Recipe {
     }
 }
 
-/// Dark Room from posterior sampling: the quickest to distil.
+/// Dark Room from posterior sampling that goes to the nearest cell that may be the goal: the quickest to distil, because the source explores without
+/// detours and with little chance.
 fn dark_room() -> Result<Recipe> {
+    let source = SourceConfig::Psrl { target: Target::Nearest };
+    let generate = GenerateConfig::recommended(EnvironmentConfig::preset("dark-room")?, source);
     Ok(Recipe {
         name: "dark-room".into(),
         seeds: 3,
         expert: true,
-        generate: generate("dark-room", "psrl")?,
-        train: TrainConfig::default(),
+        generate: GenerateConfig { histories_per_task: 100, ..generate },
+        train: TrainConfig { updates: 2_500, ..TrainConfig::default() },
         evaluate: vec![EvaluateConfig { mean_over: Some((21, 40)), ..EvaluateConfig::default() }],
     })
 }
@@ -70,7 +74,7 @@ fn dark_room_q() -> Result<Recipe> {
         seeds: 3,
         expert: false,
         generate: generate("dark-room", "q-learning")?,
-        train: TrainConfig { updates: 3_000, ..TrainConfig::default() },
+        train: TrainConfig { updates: 4_000, ..TrainConfig::default() },
         evaluate: vec![evaluate],
     })
 }
@@ -79,7 +83,7 @@ fn dark_room_q() -> Result<Recipe> {
 fn bandit() -> Result<Recipe> {
     let on = |name: &str| EvaluateConfig {
         environment: Some(name.into()),
-        tasks: Some(500),
+        tasks: Some(4_000),
         ..EvaluateConfig::default()
     };
     let train = TrainConfig {
@@ -88,13 +92,14 @@ fn bandit() -> Result<Recipe> {
         window: 100,
         sequence_length: 100,
         batch: 64,
+        updates: 3_000,
         ..TrainConfig::default()
     };
     Ok(Recipe {
         name: "bandit".into(),
         seeds: 3,
         expert: false,
-        generate: generate("bandit", "ucb")?,
+        generate: GenerateConfig { tasks: Some(40_000), ..generate("bandit", "ucb")? },
         train,
         evaluate: ["bandit-odd", "bandit-even", "bandit-uniform"].map(on).into(),
     })

@@ -1,0 +1,116 @@
+//! The C API called from Rust, so that miri sees its pointers: `cargo +nightly miri test -p algodistill-core --features capi --test capi`.
+//! What C sees of it is tested by `core/capi/tests/arguments.c`.
+
+use algodistill_core::capi::*;
+use algodistill_core::{workspace_words, Agent, Model, PortableRng};
+use std::mem::{size_of, MaybeUninit};
+use std::ptr;
+
+static BANDIT: &[u8] = include_bytes!("../../models/bandit.adw");
+
+/// Memory as firmware has it: a static agent is zeros, the workspace holds anything.
+fn memory() -> (Box<MaybeUninit<AdAgent>>, Vec<u32>) {
+    (Box::new(MaybeUninit::zeroed()), vec![0xaaaa_aaaa; workspace_words(BANDIT).unwrap()])
+}
+
+fn init(agent: *mut AdAgent, workspace: &mut [u32]) -> AdStatus {
+    // SAFETY: all pointers come from slices and live as long as the test.
+    unsafe {
+        ad_agent_init(
+            agent,
+            size_of::<AdAgent>(),
+            BANDIT.as_ptr(),
+            BANDIT.len(),
+            workspace.as_mut_ptr(),
+            workspace.len(),
+        )
+    }
+}
+
+#[test]
+fn actions_and_logits_are_those_of_the_rust_api() {
+    let ((mut memory, mut workspace), mut rust_workspace) = (memory(), memory().1);
+    let mut rust = Agent::new(Model::decode(BANDIT).unwrap(), &mut rust_workspace).unwrap();
+    let mut rust_rng = PortableRng::new(3, 0);
+    let mut logits = vec![0; rust.model().interface().actions.into()];
+    let agent = memory.as_mut_ptr();
+    let mut rng = AdRng { state: [0; 4] };
+    assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+    // SAFETY: as above; no observation is two arguments, null and 0.
+    unsafe {
+        assert_eq!(ad_rng_init(&mut rng, 3, 0), AdStatus::Ok);
+        // miri takes 20 s a pull.
+        for pull in 0..if cfg!(miri) { 2 } else { 300 } {
+            let mut action = 0;
+            assert_eq!(ad_agent_act(agent, ptr::null(), 0, &mut rng, &mut action), AdStatus::Ok);
+            assert_eq!(ad_agent_logits(agent, logits.as_mut_ptr(), logits.len()), AdStatus::Ok);
+            assert_eq!(ad_agent_feedback(agent, pull as f32, 2 * (pull % 2)), AdStatus::Ok);
+            assert_eq!(rust.act(&[], &mut rust_rng).unwrap(), action as usize);
+            assert_eq!(rust.logits(), logits);
+            rust.feedback(pull as f32, pull % 2 == 1).unwrap();
+        }
+        assert_eq!(rng.state, rust_rng.state());
+        assert_eq!(ad_agent_destroy(agent), AdStatus::Ok);
+    }
+}
+
+#[test]
+fn the_workspace_is_the_callers_after_the_end() {
+    let (mut memory, mut workspace) = memory();
+    let agent = memory.as_mut_ptr();
+    assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+    // Replaces the first one, which need not have been destroyed.
+    assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+    // SAFETY: as above.
+    unsafe {
+        assert_eq!(ad_agent_destroy(agent), AdStatus::Ok);
+        assert_eq!(ad_agent_reset(agent), AdStatus::Agent);
+    }
+    workspace.fill(0);
+    assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+}
+
+#[test]
+fn a_copy_of_an_agent_is_none() {
+    let ((mut memory, mut workspace), mut copy) = (memory(), memory().0);
+    assert_eq!(init(memory.as_mut_ptr(), &mut workspace), AdStatus::Ok);
+    // SAFETY: both have the size and alignment of an agent.
+    unsafe {
+        ptr::copy_nonoverlapping(memory.as_ptr(), copy.as_mut_ptr(), 1);
+        assert_eq!(ad_agent_reset(copy.as_mut_ptr()), AdStatus::Agent);
+        assert_eq!(ad_agent_reset(memory.as_mut_ptr()), AdStatus::Ok);
+    }
+}
+
+#[test]
+fn a_snapshot_is_restored() {
+    let (mut memory, mut workspace) = memory();
+    let agent = memory.as_mut_ptr();
+    assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+    let mut info = MaybeUninit::uninit();
+    // SAFETY: as above; `info` is written before it is read.
+    unsafe {
+        assert_eq!(ad_agent_demonstrate(agent, ptr::null(), 0, 1), AdStatus::Ok);
+        assert_eq!(ad_agent_info(agent, info.as_mut_ptr()), AdStatus::Ok);
+        let mut bytes = vec![0; info.assume_init().snapshot_bytes];
+        let mut written = 0;
+        assert_eq!(ad_agent_snapshot(agent, bytes.as_mut_ptr(), bytes.len(), &mut written), AdStatus::Ok);
+        assert_eq!(ad_agent_reset(agent), AdStatus::Ok);
+        assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written), AdStatus::Ok);
+        // The demonstrated action still waits for its feedback.
+        assert_eq!(ad_agent_feedback(agent, 1.0, 1), AdStatus::Ok);
+        assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written - 1), AdStatus::Truncated);
+    }
+}
+
+#[test]
+fn every_status_has_a_text_of_its_own() {
+    let text = |status| {
+        // SAFETY: the texts are C strings that live forever.
+        unsafe { std::ffi::CStr::from_ptr(ad_status_text(status)) }
+    };
+    let unknown = text(-1);
+    let known: std::collections::HashSet<_> = (0..=100).map(text).filter(|text| *text != unknown).collect();
+    // 9 of the API, 19 of the errors of the core.
+    assert_eq!(known.len(), 28);
+}
