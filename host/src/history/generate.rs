@@ -5,6 +5,7 @@ use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::{Error, Result};
+use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -235,9 +236,22 @@ impl Visitor for Recorder<'_, '_> {
     /// The histories, with steps counted from the first of `steps`.
     type Output = Vec<History>;
 
-    fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<History> {
+    fn visit(self, environment: impl Environment, source: impl Source) -> Vec<History> {
+        match self.steps.observations.len() {
+            0 => self.record::<0>(environment, source),
+            2 => self.record::<2>(environment, source),
+            _ => self.record::<MAX_CHANNELS>(environment, source),
+        }
+    }
+}
+
+impl Recorder<'_, '_> {
+    fn record<const WORDS: usize>(
+        self,
+        mut environment: impl Environment,
+        mut source: impl Source,
+    ) -> Vec<History> {
         let StepsMut { episodes, observations, actions, rewards, dones } = self.steps;
-        let words = observations.len();
         let mut at = self.written;
         let mut index = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
@@ -249,7 +263,7 @@ impl Visitor for Recorder<'_, '_> {
             for episode in 0..self.config.episodes {
                 let keep = episode % self.config.keep_every == 0;
                 let begin = at;
-                run_episode(&mut environment, &mut source, episode, words, &mut rng, |seen, outcome| {
+                run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |seen, outcome| {
                     taken += 1;
                     if !keep {
                         return;
