@@ -415,15 +415,4 @@ mod tests {
         let config = GenerateConfig { held_out: 81, ..small("dark-room", "psrl") };
         assert!(config.split().is_err());
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        let mut config = small("dark-room", "q-learning");
-        (config.keep_every, config.histories_per_task) = (1, 100);
-        let start = std::time::Instant::now();
-        let all = run(&config);
-        let steps = all.training.steps.len();
-        println!("{steps} steps, {:.1} M/s", steps as f64 / start.elapsed().as_secs_f64() / 1e6);
-    }
 }

@@ -13,7 +13,7 @@ pub mod q_learning;
 pub mod thompson;
 pub mod ucb;
 
-/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate`] and by evaluation.
+/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate()`] and by evaluation.
 ///
 /// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in turn until `done`.
 /// A source may be used for another history of the same task: `begin_history` forgets everything learned.
