@@ -1,7 +1,7 @@
 //! Attention of one head over the ring: integer softmax and weighted sum.
 
 use super::kernels::Kernels;
-use super::numerics::{exp2_negative, maximum, quantize, round_shift, Scale, FRACTION_BITS};
+use super::numerics::{exp2_negative, maximum, quantize, rescale, Scale, FRACTION_BITS};
 
 /// Binary places of the scales of keys and values in the ring.
 pub const RING_SCALE_BITS: i32 = 8;
@@ -52,12 +52,8 @@ pub fn attend(
     // Scores in units of log2, fixed-point: dot * (query maximum * key scale) * constant.
     let scale = Scale::new(u64::from(query_maximum) * u64::from(score_scale.mantissa), score_scale.exponent);
     let shift = scale.exponent + RING_SCALE_BITS;
-    let mut largest = i32::MIN;
-    for (score, key_scale) in scores.iter_mut().zip(ring.key_scales) {
-        let multiplier = i64::from(scale.mantissa) * i64::from(*key_scale);
-        *score = round_shift(i64::from(*score) * multiplier, shift);
-        largest = largest.max(*score);
-    }
+    rescale(scores, ring.key_scales.iter().map(|key_scale| scale.mantissa * u32::from(*key_scale)), shift);
+    let largest = scores.iter().copied().max().unwrap_or(0);
 
     // Powers (Q15), then times the value's scale, so that the weighted sum is of plain int8.
     let mut total = 0u32;
@@ -83,7 +79,5 @@ pub fn attend(
     // acc * 2^drop * 2^-8 / (127 * total), to fixed-point.
     let inverse = Scale::new((1 << 62) / (127 * u64::from(total.max(1))), 62);
     let shift = inverse.exponent + RING_SCALE_BITS - FRACTION_BITS - drop as i32;
-    for value in output {
-        *value = round_shift(i64::from(*value) * i64::from(inverse.mantissa), shift);
-    }
+    rescale(output, core::iter::repeat(inverse.mantissa), shift);
 }

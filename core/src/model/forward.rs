@@ -2,7 +2,7 @@
 
 use super::attention::{attend, quantize_for_ring, HeadRing, HeadScratch};
 use super::kernels::{Kernels, Work};
-use super::numerics::{add, maximum, quantize, round_shift, Scale, FRACTION_BITS};
+use super::numerics::{add, maximum, quantize, rescale, round_shift, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{LayerRing, Ring};
@@ -246,10 +246,8 @@ fn normalize(residual: &[i32], quantized: &mut [i8]) -> Scale {
 fn linear(kernels: Kernels, weights: &Tensor, inputs: &[i8], scale: Scale, outputs: &mut [i32]) {
     kernels.matvec(weights.data(), inputs, outputs);
     let shift = weights.exponent + scale.exponent - FRACTION_BITS;
-    for (output, row_scale) in outputs.iter_mut().zip(weights.scales()) {
-        let multiplier = i64::from(row_scale * scale.mantissa);
-        *output = round_shift(i64::from(*output) * multiplier, shift);
-    }
+    // 16 bits times 15 bits.
+    rescale(outputs, weights.scales().map(|row_scale| row_scale * scale.mantissa), shift);
 }
 
 /// The first `len` elements; the workspace was checked when it was lent.

@@ -110,8 +110,8 @@ impl<'a> Model<'a> {
 /// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone, so that a `static` can have exactly the
 /// right size. `None` where the header is too short or out of the limits of the format.
 ///
-/// ```ignore
-/// static MODEL: &[u8] = include_bytes!("dark-room.adw");
+/// ```
+/// static MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dark-room.adw"));
 /// const WORDS: usize = algodistill_core::workspace_words(MODEL).unwrap(); // a damaged header does not compile
 /// let mut workspace = [0u32; WORDS];
 /// ```

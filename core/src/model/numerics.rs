@@ -96,6 +96,22 @@ pub const fn round_shift(product: i64, shift: i32) -> i32 {
     saturate(value)
 }
 
+/// `values[i] = round_shift(values[i] * multipliers[i], shift)`: the shift is looked at once, not for each element.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+pub fn rescale(values: &mut [i32], multipliers: impl Iterator<Item = u32>, shift: i32) {
+    let products = values.iter_mut().zip(multipliers);
+    if (1..=62).contains(&shift) {
+        for (value, multiplier) in products {
+            let product = i64::from(*value) * i64::from(multiplier);
+            *value = saturate(((product >> (shift - 1)) + 1) >> 1);
+        }
+    } else {
+        for (value, multiplier) in products {
+            *value = round_shift(i64::from(*value) * i64::from(multiplier), shift);
+        }
+    }
+}
+
 /// To +-(2^31 - 1): the magnitude of a fixed-point value always fits 31 bits.
 #[inline(always)]
 pub const fn saturate(value: i64) -> i32 {

@@ -6,6 +6,7 @@ use crate::environment::EnvironmentConfig;
 use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::Result;
+use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
 
@@ -141,14 +142,17 @@ impl Visitor for SourceContext<'_> {
     type Output = Vec<f32>;
 
     fn visit(mut self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-        let words = environment.interface().observation_len();
         let mut values = Vec::new();
         source.begin_history();
         for episode in 0..self.contexts.episodes {
             let mut rewards = Vec::new();
-            run_episode(&mut environment, &mut source, episode, words, &mut self.rng, |_, outcome| {
-                rewards.push(outcome.reward)
-            });
+            run_episode::<MAX_CHANNELS>(
+                &mut environment,
+                &mut source,
+                episode,
+                &mut self.rng,
+                |_, outcome| rewards.push(outcome.reward),
+            );
             self.contexts.axis().add_episode(&rewards, &mut values);
         }
         values

@@ -28,7 +28,7 @@ fn mark(series: Series) -> Option<char> {
     }
 }
 
-/// The plot, at most `width` columns wide (but never narrower than [`LEAST_COLUMNS`] and the labels).
+/// The plot, at most `width` columns wide (but never narrower than `LEAST_COLUMNS` and the labels).
 pub fn render(chart: &Chart, width: usize) -> String {
     let columns = width.saturating_sub(MARGIN + 1).max(LEAST_COLUMNS);
     let mut cells = vec![vec![' '; columns]; ROWS];

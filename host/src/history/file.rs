@@ -561,24 +561,4 @@ mod tests {
         );
         assert!(infer(&[]).is_err());
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("q.parquet");
-        let mut config = config("dark-room", "q-learning");
-        (config.tasks, config.keep_every, config.histories_per_task) = (Some(65), 1, 50);
-        let start = std::time::Instant::now();
-        let card = generate_to_file(&config, &path, &progress()).unwrap();
-        println!(
-            "{} rows, {:.1} M/s written",
-            card.steps,
-            card.steps as f64 / start.elapsed().as_secs_f64() / 1e6
-        );
-        println!("{:.2} bytes a row", std::fs::metadata(&path).unwrap().len() as f64 / card.steps as f64);
-        let start = std::time::Instant::now();
-        read(&path).unwrap();
-        println!("{:.1} M/s read", card.steps as f64 / start.elapsed().as_secs_f64() / 1e6);
-    }
 }

@@ -5,6 +5,7 @@ use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::{Error, Result};
+use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -235,9 +236,22 @@ impl Visitor for Recorder<'_, '_> {
     /// The histories, with steps counted from the first of `steps`.
     type Output = Vec<History>;
 
-    fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<History> {
+    fn visit(self, environment: impl Environment, source: impl Source) -> Vec<History> {
+        match self.steps.observations.len() {
+            0 => self.record::<0>(environment, source),
+            2 => self.record::<2>(environment, source),
+            _ => self.record::<MAX_CHANNELS>(environment, source),
+        }
+    }
+}
+
+impl Recorder<'_, '_> {
+    fn record<const WORDS: usize>(
+        self,
+        mut environment: impl Environment,
+        mut source: impl Source,
+    ) -> Vec<History> {
         let StepsMut { episodes, observations, actions, rewards, dones } = self.steps;
-        let words = observations.len();
         let mut at = self.written;
         let mut index = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
@@ -249,7 +263,7 @@ impl Visitor for Recorder<'_, '_> {
             for episode in 0..self.config.episodes {
                 let keep = episode % self.config.keep_every == 0;
                 let begin = at;
-                run_episode(&mut environment, &mut source, episode, words, &mut rng, |seen, outcome| {
+                run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |seen, outcome| {
                     taken += 1;
                     if !keep {
                         return;
@@ -400,16 +414,5 @@ mod tests {
         assert!(config.validate().unwrap_err().to_string().contains("--episodes"));
         let config = GenerateConfig { held_out: 81, ..small("dark-room", "psrl") };
         assert!(config.split().is_err());
-    }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        let mut config = small("dark-room", "q-learning");
-        (config.keep_every, config.histories_per_task) = (1, 100);
-        let start = std::time::Instant::now();
-        let all = run(&config);
-        let steps = all.training.steps.len();
-        println!("{steps} steps, {:.1} M/s", steps as f64 / start.elapsed().as_secs_f64() / 1e6);
     }
 }

@@ -13,7 +13,7 @@ pub mod q_learning;
 pub mod thompson;
 pub mod ucb;
 
-/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate`] and by evaluation.
+/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate()`] and by evaluation.
 ///
 /// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in turn until `done`.
 /// A source may be used for another history of the same task: `begin_history` forgets everything learned.
@@ -249,13 +249,18 @@ pub fn episode_returns(
         type Output = Vec<f32>;
 
         fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-            let words = environment.interface().observation_len();
             source.begin_history();
             let episode = |episode| {
                 let mut sum = 0.0;
-                run_episode(&mut environment, &mut source, episode, words, self.rng, |_, outcome| {
-                    sum += outcome.reward;
-                });
+                run_episode::<MAX_CHANNELS>(
+                    &mut environment,
+                    &mut source,
+                    episode,
+                    self.rng,
+                    |_, outcome| {
+                        sum += outcome.reward;
+                    },
+                );
                 sum
             };
             (0..self.episodes).map(episode).collect()
@@ -264,29 +269,28 @@ pub fn episode_returns(
     with_source(environment, source, task, episodes, Returns { episodes, rng })
 }
 
-/// Runs one episode with observations of `words` words; `record` sees each observation and what followed it.
+/// Runs one episode; `record` sees each observation and what followed it. `WORDS` is at least the number of words of an observation; the words
+/// past it are 0. The exact number makes loops over an observation straight code.
 #[inline]
-pub fn run_episode(
+pub fn run_episode<const WORDS: usize>(
     environment: &mut impl Environment,
     source: &mut impl Source,
     episode: u32,
-    words: usize,
     rng: &mut PortableRng,
-    mut record: impl FnMut(&[i32], &Outcome),
+    mut record: impl FnMut(&[i32; WORDS], &Outcome),
 ) {
-    // Arrays of fixed size: copying one is a register or two, where a slice would be a call.
-    let mut next = [0; MAX_CHANNELS];
+    let mut next = [0; WORDS];
     environment.reset(rng);
     source.begin_episode(episode);
-    environment.observe(&mut next[..words]);
+    environment.observe(&mut next);
     loop {
         let seen = next;
-        let action = source.act(&seen[..words], rng);
+        let action = source.act(&seen, rng);
         let Transition { reward, done } = environment.step(action, rng);
-        environment.observe(&mut next[..words]);
-        let outcome = Outcome { action, reward, next_observation: &next[..words], done };
+        environment.observe(&mut next);
+        let outcome = Outcome { action, reward, next_observation: &next, done };
         source.learn(&outcome);
-        record(&seen[..words], &outcome);
+        record(&seen, &outcome);
         if done {
             return;
         }

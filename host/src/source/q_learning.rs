@@ -2,6 +2,7 @@
 
 use super::{threshold, Outcome, Source};
 use crate::{Error, Result};
+use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Channel, Interface, PortableRng};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,8 @@ pub struct QLearning {
     exploring_episodes: f32,
     /// Epsilon of this episode, as [`threshold`].
     explore: u64,
-    sizes: Vec<usize>,
+    /// What a step of each channel adds to the number of the state.
+    strides: [usize; MAX_CHANNELS],
     actions: usize,
     states: Vec<State>,
     /// State of the last `act`.
@@ -126,13 +128,17 @@ impl QLearning {
             Channel::Discrete { size } => usize::from(*size),
             other => unreachable!("a table over the channel {other:?}"),
         };
-        let sizes: Vec<usize> = interface.channels.iter().map(size).collect();
-        let states = sizes.iter().product();
+        let mut strides = [0; MAX_CHANNELS];
+        let mut states = 1;
+        for (stride, channel) in strides.iter_mut().zip(&interface.channels).rev() {
+            *stride = states;
+            states *= size(channel);
+        }
         Ok(Self {
             parameters,
             exploring_episodes: parameters.exploration * episodes as f32,
             explore: 0,
-            sizes,
+            strides,
             actions,
             states: vec![State::new(actions, parameters.initial_value); states],
             state: 0,
@@ -141,7 +147,7 @@ impl QLearning {
 
     #[inline]
     fn index(&self, observation: &[i32]) -> usize {
-        self.sizes.iter().zip(observation).fold(0, |index, (size, &word)| index * size + word as usize)
+        self.strides.iter().zip(observation).map(|(stride, &word)| stride * word as usize).sum()
     }
 }
 
