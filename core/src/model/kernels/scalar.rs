@@ -16,47 +16,35 @@ pub(super) fn query_keys(query: &[i8], keys: &[i8], stride: usize, dots: &mut [i
     }
 }
 
-/// `dots[row] = inputs . rows[row]`, where a row starts at `row * stride`: four rows share a load of the input. Rows that do not exist leave
-/// their elements of `dots` as they are.
+/// `dots[row] = inputs . rows[row]`, where a row starts at `row * stride`. Two rows share the loads of the input; more of them would not stay in the
+/// registers of a Cortex-M. Rows that do not exist leave their elements of `dots` as they are.
 fn strided_dots(inputs: &[i8], rows: &[i8], stride: usize, dots: &mut [i32]) {
     let mut rest = rows;
-    let (quads, _) = dots.as_chunks_mut::<4>();
     let mut done = 0;
-    for quad in quads {
-        let Some(sums) = four_dots(rest, stride, inputs) else { break };
-        *quad = sums;
-        done += 4;
-        rest = rest.get(4 * stride..).unwrap_or(&[]);
+    let (pairs, _) = dots.as_chunks_mut::<2>();
+    for pair in pairs {
+        let Some(sums) = two_dots(rest, stride, inputs) else { break };
+        *pair = sums;
+        done += 2;
+        rest = rest.get(2 * stride..).unwrap_or(&[]);
     }
     for (row, output) in rest.chunks(stride).zip(dots.iter_mut().skip(done)) {
         *output = dot(row, inputs);
     }
 }
 
-/// The first four rows; `None` where there are fewer whole ones.
-fn four_dots(rows: &[i8], stride: usize, inputs: &[i8]) -> Option<[i32; 4]> {
-    let (r0, rest) = (rows.get(..inputs.len())?, rows.get(stride..)?);
-    let (r1, rest) = (rest.get(..inputs.len())?, rest.get(stride..)?);
-    let (r2, rest) = (rest.get(..inputs.len())?, rest.get(stride..)?);
-    let r3 = rest.get(..inputs.len())?;
+/// The first two rows; `None` where there are fewer whole ones.
+fn two_dots(rows: &[i8], stride: usize, inputs: &[i8]) -> Option<[i32; 2]> {
+    let (r0, r1) = (rows.get(..inputs.len())?, rows.get(stride..)?.get(..inputs.len())?);
     let (x, x_tail) = inputs.as_chunks::<4>();
     let (a, a_tail) = r0.as_chunks::<4>();
     let (b, b_tail) = r1.as_chunks::<4>();
-    let (c, c_tail) = r2.as_chunks::<4>();
-    let (d, d_tail) = r3.as_chunks::<4>();
-    let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
-    for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
+    let [mut s0, mut s1] = [0; 2];
+    for ((x, a), b) in x.iter().zip(a).zip(b) {
         s0 += four_products(a, x);
         s1 += four_products(b, x);
-        s2 += four_products(c, x);
-        s3 += four_products(d, x);
     }
-    Some([
-        s0 + dot(a_tail, x_tail),
-        s1 + dot(b_tail, x_tail),
-        s2 + dot(c_tail, x_tail),
-        s3 + dot(d_tail, x_tail),
-    ])
+    Some([s0 + dot(a_tail, x_tail), s1 + dot(b_tail, x_tail)])
 }
 
 #[inline(always)]
