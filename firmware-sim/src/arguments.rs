@@ -23,6 +23,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Compare traces, instruction counts and sizes of the shipped models with `firmware-sim/expected`.
     Expected(ExpectedArguments),
+    /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling included.
+    Bench(BenchArguments),
     /// Say what is missing on this machine to build and run every image.
     Tools(ToolsArguments),
     /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the host, without QEMU.
@@ -93,6 +95,18 @@ pub struct ExpectedArguments {
     /// Write what is found instead; review the diff.
     #[arg(long)]
     pub overwrite_expected: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Print one JSON object a shape.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub build: BuildArguments,
 }

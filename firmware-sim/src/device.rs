@@ -14,6 +14,22 @@ use firmware_session::task::Task;
 use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
 
+/// A kernel, measured.
+pub struct Bench {
+    pub rows: u64,
+    pub columns: u64,
+    repetitions: u64,
+    /// Of all repetitions.
+    instructions: u64,
+}
+
+impl Bench {
+    /// Instructions for each multiplication and addition.
+    pub fn instructions_a_multiplication(&self) -> f64 {
+        self.instructions as f64 / (self.rows * self.columns * self.repetitions) as f64
+    }
+}
+
 /// What the device reported.
 #[derive(Default)]
 pub struct Report {
@@ -27,6 +43,8 @@ pub struct Report {
     pub total_return: f64,
     pub actions_crc: u32,
     pub logits_crc: u32,
+    /// Of the matrix-vector kernel.
+    pub bench: Vec<Bench>,
     calibration: (u64, u64),
     ended: bool,
 }
@@ -36,6 +54,15 @@ impl Report {
     pub fn instructions_full_ring(&self, window: usize) -> Option<u64> {
         let full = self.instructions.get(window..).filter(|steps| !steps.is_empty())?;
         Some(full.iter().sum::<u64>() / full.len() as u64)
+    }
+
+    /// Instructions of a number of ticks.
+    fn instructions(&self, elapsed: u64) -> anyhow::Result<u64> {
+        let (instructions, ticks) = self.calibration;
+        elapsed
+            .checked_mul(instructions)
+            .and_then(|product| product.checked_div(ticks))
+            .context("no instruction counter")
     }
 
     /// Takes in a line; whether it was that of a step.
@@ -54,10 +81,20 @@ impl Report {
                     bail!("the device skipped a step");
                 }
                 self.steps.push(Step { action: decimal(&mut words)?, logits_crc: hexadecimal(&mut words)? });
-                let (instructions, ticks) = self.calibration;
-                let elapsed: u64 = decimal(&mut words)?;
-                self.instructions
-                    .push((elapsed * instructions).checked_div(ticks).context("no instruction counter")?);
+                let instructions = self.instructions(decimal(&mut words)?)?;
+                self.instructions.push(instructions);
+            }
+            Some("bench") => {
+                let [rows, columns, repetitions, ticks] = {
+                    let mut next = || decimal(&mut words);
+                    [next()?, next()?, next()?, next()?]
+                };
+                self.bench.push(Bench {
+                    rows,
+                    columns,
+                    repetitions,
+                    instructions: self.instructions(ticks)?,
+                });
             }
             Some("end") => {
                 if decimal::<usize>(&mut words)? != self.steps.len() {
@@ -100,6 +137,19 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
     }
     if !machine.succeeded()? || !report.ended {
         bail!("the image failed after {} steps", report.steps.len());
+    }
+    Ok(report)
+}
+
+/// Measures the kernels on the target.
+pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Result<Report> {
+    let mut machine = Machine::start(target, &image.path, &["bench"], timeout)?;
+    let mut report = Report::default();
+    while let Some(line) = machine.line()? {
+        report.read(&line).with_context(|| line)?;
+    }
+    if !machine.succeeded()? {
+        bail!("the image failed");
     }
     Ok(report)
 }

@@ -2,6 +2,7 @@
 //! and every logit must be the same.
 
 mod arguments;
+mod bench;
 mod device;
 mod elf;
 mod expected;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => gates::run(&arguments),
         Command::Expected(arguments) => expected::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::RandomModel(arguments) => random_model::run(&arguments),

@@ -44,12 +44,8 @@ impl Machine {
             .args(target.options)
             .arg("-kernel")
             .arg(elf);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| install(target))?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(|| install(target))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| anyhow!("QEMU has no output"))?;
         let (sender, lines) = channel();

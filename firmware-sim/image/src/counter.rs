@@ -31,9 +31,9 @@ mod board {
     pub fn start() {
         // SAFETY: nothing else in the image uses the peripherals.
         let mut systick = unsafe { Peripherals::steal() }.SYST;
-        systick.set_clock_source(SystClkSource::Core);
         systick.set_reload(RELOAD);
         systick.clear_current();
+        systick.set_clock_source(SystClkSource::Core);
         systick.enable_counter();
     }
 

@@ -1,7 +1,7 @@
 //! What the device does.
 
 use crate::console::Console;
-use crate::{counter, semihosting, stack};
+use crate::{bench, counter, semihosting, stack};
 use algodistill_core::{workspace_words, Agent, Model, PortableRng, Transition};
 use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
@@ -48,6 +48,7 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
             let mut rng = PortableRng::new(seed, AGENT_STREAM);
             session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report)
         }
+        Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
     };
     outcome.map_err(|_| "act")?;
     report.finish();

@@ -7,6 +7,7 @@
 //! calibration INSTRUCTIONS TICKS                a loop of known length, by the instruction counter
 //! stack start-up BYTES                          high-water mark of decoding the model
 //! step INDEX ACTION LOGITS_CRC32 TICKS          after every step; the CRC is of the logits, little-endian
+//! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
 //! stack act BYTES                               high-water mark of the loop
 //! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32
 //! error STAGE                                   instead of any of these

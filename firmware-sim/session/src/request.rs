@@ -14,6 +14,8 @@ pub enum Request {
         /// Decides the task and everything random.
         seed: u64,
     },
+    /// The kernels are measured; no agent runs.
+    Bench,
     /// Observations and feedback come over the link; the seed decides how actions are drawn.
     Feed {
         /// Of the agent's generator.
@@ -22,7 +24,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// From `simulate ENVIRONMENT EPISODES SEED` or `feed SEED`; the zero byte ends the text.
+    /// From `simulate ENVIRONMENT EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = line.split(|byte| *byte == 0).next()?;
         let mut words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
@@ -33,6 +35,7 @@ impl Request {
                 let episodes = number(words.next()?)?.try_into().ok()?;
                 Self::Simulate { environment, episodes, seed: number(words.next()?)? }
             }
+            b"bench" => Self::Bench,
             b"feed" => Self::Feed { seed: number(words.next()?)? },
             _ => return None,
         };
@@ -57,6 +60,7 @@ mod tests {
         let simulate = Request::Simulate { environment, episodes: 40, seed: u64::MAX };
         assert_eq!(Request::parse(b"simulate dark-room 40 18446744073709551615\0x"), Some(simulate));
         assert_eq!(Request::parse(b"feed 7"), Some(Request::Feed { seed: 7 }));
+        assert_eq!(Request::parse(b"bench"), Some(Request::Bench));
         for wrong in [
             "",
             "feed",
