@@ -135,8 +135,9 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
     while let Some(line) = machine.line()? {
         report.read(&line).with_context(|| line)?;
     }
-    if !machine.succeeded()? || !report.ended {
-        bail!("the image failed after {} steps", report.steps.len());
+    machine.finish()?;
+    if !report.ended {
+        bail!("the image ended after {} steps", report.steps.len());
     }
     Ok(report)
 }
@@ -148,9 +149,7 @@ pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Resul
     while let Some(line) = machine.line()? {
         report.read(&line).with_context(|| line)?;
     }
-    if !machine.succeeded()? {
-        bail!("the image failed");
-    }
+    machine.finish()?;
     Ok(report)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::target::Target;
 use anyhow::{anyhow, bail, Context};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
@@ -44,8 +44,12 @@ impl Machine {
             .args(target.options)
             .arg("-kernel")
             .arg(elf);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().with_context(|| install(target))?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| install(target))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| anyhow!("QEMU has no output"))?;
         let (sender, lines) = channel();
@@ -74,9 +78,16 @@ impl Machine {
         input.write_all(bytes).and_then(|()| input.flush()).context("the device does not listen any more")
     }
 
-    /// Waits for the machine, which has closed its output; whether it exited with success.
-    pub fn succeeded(mut self) -> anyhow::Result<bool> {
-        Ok(self.child.wait()?.success())
+    /// Waits for the machine, which has closed its output; an error with what QEMU said where the image did not end with success.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        let mut messages = String::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            errors.read_to_string(&mut messages)?;
+        }
+        if !self.child.wait()?.success() {
+            bail!("the image failed. {messages}");
+        }
+        Ok(())
     }
 }
 
