@@ -17,7 +17,7 @@ for command in "${commands[@]}"; do
     "cargo test --workspace"*) continue ;; # the caller's own step
     "cargo run --release") command="algodistill quickstart --updates 100 --runs 1" ;;
     "cargo run --release -p algodistill-firmware-sim -- "*) command="algodistill-firmware-sim ${command#*-- }" ;;
-    "algodistill train"*) command="${command/--updates 1500/--updates 100}" ;;
+    "algodistill train"*) command="${command/--updates 2500/--updates 100}" ;;
     "algodistill evaluate"*) command+=" --runs 1" ;;
     "algodistill bench act"*) command+=" --steps 1000" ;;
     "algodistill bench train"*) command+=" --seconds 0.2" ;;

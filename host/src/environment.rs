@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 const BANDIT_TASK_SEED: u64 = 0xBA4D_1775;
 /// Largest side of a Dark Room: what the tabular sources and the exact reference returns can afford.
 const MAX_DARK_ROOM_SIZE: u16 = 128;
+/// Most tasks of an environment without an end to them: a split lists every one.
+const MAX_TASKS: u32 = 10_000_000;
 /// Longest episode.
 const MAX_HORIZON: u32 = 1_000_000;
 
@@ -290,9 +292,12 @@ impl EnvironmentConfig {
                     format!("is needed: there is no end to the tasks of {}", self.name()),
                 )
             })?;
-            let end = training.checked_add(held_out).ok_or_else(|| {
-                Error::argument("--tasks", format!("{training} and {held_out} held-out tasks are too many"))
-            })?;
+            let end = training.saturating_add(held_out);
+            if end > MAX_TASKS {
+                let problem =
+                    format!("{training} and {held_out} held-out tasks are too many, at most {MAX_TASKS}");
+                return Err(Error::argument("--tasks", problem));
+            }
             return Ok(TaskSplit { training: (0..training).collect(), held_out: (training..end).collect() });
         };
         let available = count.saturating_sub(held_out);

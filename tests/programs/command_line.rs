@@ -110,6 +110,17 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
             ],
             "81",
         ),
+        (
+            &["generate", "--environment", "dark-room", "--out", file, "--episodes", "4294967295"],
+            "--episodes",
+        ),
+        (
+            &["generate", "--environment", "dark-room", "--out", file, "--histories", "4000000000"],
+            "--histories",
+        ),
+        (&["generate", "--environment", "bandit", "--out", file, "--tasks", "4000000000"], "--tasks"),
+        (&["quickstart", "--histories", "4000000000", "--out", file], "--histories"),
+        (&["quickstart", "--seed", "18446744073709551615", "--out", file], "train.seed"),
         (&["bench", "act", "--d-model", "63"], "multiple of 16"),
         (&["bench", "act", "--window", "0"], "window"),
         (&["reproduce", "figure-1"], "dark-room"),
@@ -139,7 +150,7 @@ fn failures_exit_1_and_name_the_file() {
         &["evaluate", &damaged],
         &["play", &damaged],
         &["train", &foreign, "--out", &out],
-        &["export", &damaged, "--out", &out],
+        &["export", &damaged, "--histories", &histories, "--out", &out],
         &["histories", "show", &foreign],
         &["histories", "check", &foreign],
     ] {
@@ -151,6 +162,26 @@ fn failures_exit_1_and_name_the_file() {
         assert!(named, "{arguments:?} does not name the file: {message}");
     }
     assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_model_is_exported_with_its_own_histories_only() {
+    let toy = Toy::get();
+    let (other, out) = (toy.text("other.parquet"), toy.text("other.adw"));
+    json(&["generate", "--environment", "dark-room", "--histories", "1", "--out", &other]);
+    let message = failure(1, &["export", &toy.text("run"), "--histories", &other, "--out", &out]);
+    assert!(message.contains("other.parquet") && message.contains("other histories"), "{message}");
+    assert!(!Path::new(&out).exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let out = Toy::get().folder.path().join(std::ffi::OsStr::from_bytes(b"h\xff.parquet"));
+    let command = ["--json", "generate", "--environment", "dark-room", "--histories", "1", "--out"];
+    algodistill().args(command).arg(&out).assert().success();
+    algodistill().args(["--json", "histories", "check"]).arg(&out).assert().success();
 }
 
 #[test]

@@ -5,9 +5,8 @@ use super::Report;
 use crate::evaluate::TrainingCard;
 use crate::export::{encode, errors, quantize};
 use crate::files::write_bytes;
-use crate::history::card::Card;
-use crate::train::load_parameters;
-use crate::{Error, Result};
+use crate::train::{histories_digest, load_parameters};
+use crate::{history, Error, Result};
 use algodistill_core::Model;
 use serde_json::json;
 use std::path::PathBuf;
@@ -21,22 +20,23 @@ pub struct Args {
     #[arg(long)]
     pub out: PathBuf,
     /// Learning histories that it was trained on, NAME.parquet: their card goes into the weights file, and with it the environment, the source
-    /// and the held-out tasks that `evaluate` needs. Without it, `evaluate` must be told the environment.
+    /// and the held-out tasks that `evaluate` needs.
     #[arg(long)]
-    pub histories: Option<PathBuf>,
+    pub histories: PathBuf,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
     let path = if args.model.is_dir() { args.model.join("model.safetensors") } else { args.model.clone() };
     let (parameters, training) = load_parameters(&path)?;
-    let generation = match &args.histories {
-        Some(histories) => Card::read(histories)?.generation,
-        None => None,
-    };
+    let histories = history::read(&args.histories)?;
+    if histories_digest(&histories.training) != training.dataset {
+        let problem = format!("{} was trained on other histories", path.display());
+        return Err(Error::file(&args.histories, problem));
+    }
     let quantized = quantize(&parameters)?;
     let tensors = errors(&parameters, &quantized);
-    let card = TrainingCard { generation, training, evaluation: None };
+    let card = TrainingCard { generation: histories.card.generation, training, evaluation: None };
     let bytes = encode(&quantized, &card.to_json())?;
     write_bytes(&args.out, &bytes)?;
 
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Report> {
     }
     text += &format!("{}: {} int8 parameters\n{}", args.out.display(), model.parameters(), plan.text());
     let json = json!({
-        "file": args.out,
+        "file": args.out.display().to_string(),
         "parameters": model.parameters(),
         "tensors": tensors,
         "memory": plan,

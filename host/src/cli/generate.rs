@@ -229,8 +229,8 @@ pub fn run(args: &Args) -> Result<Report> {
     Ok(Report {
         text,
         json: json!({
-            "file": args.out,
-            "card": card_path(&args.out),
+            "file": args.out.display().to_string(),
+            "card": card_path(&args.out).display().to_string(),
             "sha256": card.sha256,
             "histories": card.histories,
             "steps": card.steps,

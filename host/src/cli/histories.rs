@@ -61,7 +61,10 @@ fn show(path: &Path, steps: usize) -> Result<Report> {
     if let Some(history) = first.index.first() {
         text += &format!("\nhistory {} of task {}\n{}\n", history.id, history.task, tokens.join("\n"));
     }
-    Ok(Report { text, json: json!({ "file": path, "card": file.card, "first_steps": tokens }) })
+    Ok(Report {
+        text,
+        json: json!({ "file": path.display().to_string(), "card": file.card, "first_steps": tokens }),
+    })
 }
 
 fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: u64) -> Result<Report> {
@@ -82,7 +85,7 @@ fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: u64) 
     let text = format!("{}{verdict}\n", summary(path, &card));
     Ok(Report {
         text,
-        json: json!({ "file": path, "good": true, "has_card": card_path(path).exists(), "card": card }),
+        json: json!({ "file": path.display().to_string(), "good": true, "has_card": card_path(path).exists(), "card": card }),
     })
 }
 

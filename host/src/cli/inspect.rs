@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<Report> {
         plan = plan.text(),
     );
     let json = json!({
-        "file": args.file,
+        "file": args.file.display().to_string(),
         "format_version": algodistill_core::model::FORMAT_VERSION,
         "crc32": format!("{:08x}", model.crc()),
         "parameters": model.parameters(),

@@ -155,7 +155,7 @@ pub fn run(args: &Args) -> Result<Report> {
         outcome.seconds,
     );
     let json = json!({
-        "model": outcome.model,
+        "model": outcome.model.display().to_string(),
         "parameters": count,
         "updates": outcome.training.update,
         "loss": outcome.loss,

@@ -15,6 +15,12 @@ use std::ops::Range;
 /// configuration only, so that the file does not depend on the number of threads.
 const CHUNK_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
 
+/// Longest history: it is generated in memory.
+const MAX_HISTORY_STEPS: u64 = 10_000_000;
+
+/// Most histories of a file: the plan of a generation lists every one.
+const MAX_HISTORIES: u64 = 100_000_000;
+
 /// Which histories to generate. The defaults of [`GenerateConfig::recommended`] are measured, see `docs/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +85,16 @@ impl GenerateConfig {
                 return Err(Error::argument(argument, "is 0, expected at least 1"));
             }
         }
+        if self.kept_steps() > MAX_HISTORY_STEPS {
+            let problem =
+                format!("a history would have {} steps, at most {MAX_HISTORY_STEPS}", self.kept_steps());
+            return Err(Error::argument("--episodes", problem));
+        }
+        let histories = self.histories(&self.split()?);
+        if histories > MAX_HISTORIES {
+            let problem = format!("{histories} histories are too many for a file, at most {MAX_HISTORIES}");
+            return Err(Error::argument("--histories", problem));
+        }
         Ok(())
     }
 
@@ -132,19 +148,12 @@ impl<'a> Plan<'a> {
     pub fn new(config: &'a GenerateConfig) -> Result<Self> {
         config.validate()?;
         let split = config.split()?;
-        let histories = config.histories(&split);
-        let steps = histories.saturating_mul(config.kept_steps());
-        if histories > u64::from(u32::MAX) || steps > i64::MAX as u64 {
-            return Err(Error::argument(
-                "--histories",
-                format!("{histories} histories are too many for a file"),
-            ));
-        }
         let training = split.training.iter().map(|&task| (task, config.histories_per_task));
         let held_out = split.held_out.iter().map(|&task| (task, config.held_out_histories_per_task));
         let numbered =
             training.chain(held_out).flat_map(|(task, count)| (0..count).map(move |number| (task, number)));
         let jobs = (0..).zip(numbered).map(|(id, (task, number))| Job { task, number, id }).collect();
+        let steps = config.histories(&split).saturating_mul(config.kept_steps());
         let chunk_steps = (steps / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
         Ok(Self {
             config,

@@ -65,6 +65,10 @@ pub struct TrainingTime {
 
 /// Runs `recipe` in `folder`.
 pub fn run(recipe: &Recipe, folder: &Path) -> Result<Outcome> {
+    // What cannot be run must not claim the folder.
+    recipe.generate.validate()?;
+    let last_seed = recipe.train.seed.saturating_add(u64::from(recipe.seeds));
+    TrainConfig { seed: last_seed, ..recipe.train.clone() }.validate()?;
     let run = Run { recipe, folder };
     run.claim_folder()?;
     let mut stages = run.read_stages()?;
