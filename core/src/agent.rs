@@ -4,7 +4,7 @@ use crate::context::{snapshot_len, Pending, PendingRows, Ring};
 use crate::model::forward::{self, Scratch, Step, Token};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
-use crate::{Channel, Error, Model, PortableRng};
+use crate::{Channel, Error, Interface, Model, PortableRng};
 
 /// How an action is chosen from the logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,8 +148,8 @@ impl<'a> Agent<'a> {
     /// The "nothing yet" rows are the last ones of their tables.
     fn rows(&self) -> PendingRows {
         PendingRows {
-            last_action: self.model.interface.actions,
-            last_feedback: 2 * self.model.interface.reward_levels.len() as u16,
+            last_action: (self.model.interface.action_rows() - 1) as u16,
+            last_feedback: (self.model.interface.feedback_rows() - 1) as u16,
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a> Agent<'a> {
         if self.pending.awaits_feedback {
             return Err(Error::FeedbackMissing);
         }
-        check_observation(&self.model.interface.channels, observation)?;
+        check_observation(&self.model.interface, observation)?;
         let Pending { action_row, feedback_row, .. } = self.pending;
         let token = Token { observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
@@ -194,12 +194,12 @@ impl<'a> Agent<'a> {
     }
 }
 
-fn check_observation(channels: &[Channel], observation: &[i32]) -> Result<(), Error> {
-    let needed = channels.iter().map(Channel::len).sum();
+fn check_observation(interface: &Interface, observation: &[i32]) -> Result<(), Error> {
+    let needed = interface.observation_len();
     if observation.len() != needed {
         return Err(Error::ObservationLength { needed, found: observation.len() });
     }
-    for (index, (channel, value)) in channels.iter().zip(observation).enumerate() {
+    for (index, (channel, value)) in interface.channels.iter().zip(observation).enumerate() {
         let Channel::Discrete { size } = channel;
         if *value < 0 || *value >= i32::from(*size) {
             return Err(Error::Observation { channel: index, value: *value });

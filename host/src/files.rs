@@ -47,3 +47,8 @@ pub fn read_text(path: &Path) -> Result<String> {
         Error::file(path, format!("is not UTF-8 text from byte {} on", e.utf8_error().valid_up_to()))
     })
 }
+
+/// Lower-case hexadecimal digits of a digest, as cards, checkpoints and models store them.
+pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -20,8 +20,10 @@ pub const MAX_LAYERS: usize = 8;
 /// Most tensors of a model: embeddings, four a layer, the head.
 pub const MAX_TENSORS: usize = MAX_CHANNELS + 2 + 4 * MAX_LAYERS + 1;
 
-const MAX_WIDTH: usize = 4096;
-const MAX_WINDOW: usize = 4096;
+/// Most elements of the residual stream and of the hidden layer.
+pub const MAX_WIDTH: usize = 4096;
+/// Largest context window.
+pub const MAX_WINDOW: usize = 4096;
 
 /// CRC-32 of zip and Ethernet, of weights files and snapshots.
 pub(crate) const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);

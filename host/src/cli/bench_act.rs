@@ -2,11 +2,12 @@
 
 use super::dimensions::DimensionArgs;
 use super::Report;
+use crate::environment::EnvironmentConfig;
 use crate::export::{encode, quantize};
 use crate::float_agent::FloatAgent;
 use crate::train::{initial_parameters, validate_dimensions};
 use crate::{Error, Result};
-use algodistill_core::{Agent, Interface, Kernels, Model, PortableRng};
+use algodistill_core::{Agent, Kernels, Model, PortableRng};
 use serde_json::json;
 use std::time::Instant;
 
@@ -28,8 +29,7 @@ const BATCH: u32 = 100;
 pub fn run(args: &Args) -> Result<Report> {
     let dimensions = args.dimensions.dimensions();
     validate_dimensions(&dimensions)?;
-    let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0])
-        .ok_or_else(|| Error::argument("interface", "is outside the limits of the core"))?;
+    let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
     let parameters = initial_parameters(&dimensions, &interface, 0);
     let file = encode(&quantize(&parameters)?, "{}")?;
     let model = Model::decode(&file).map_err(|e| Error::argument("model", e))?;

@@ -2,6 +2,7 @@
 
 use super::dimensions::DimensionArgs;
 use super::Report;
+use crate::environment::EnvironmentConfig;
 use crate::history::{Histories, History, Steps};
 use crate::model::Dimensions;
 use crate::train::{initial_parameters, Composed, Engine, LossOptions, Purpose, TrainConfig, Windows};
@@ -47,8 +48,7 @@ pub fn run(args: &Args) -> Result<Report> {
             format!("is {}, must be above 0 and at most 3600", args.seconds),
         ));
     }
-    let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0])
-        .ok_or_else(|| Error::argument("interface", "is outside the limits of the core"))?;
+    let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
     let histories = synthetic(interface.clone(), args.sequence_length);
     let batch = Windows::new(&histories, &config)?.batch(Purpose::Batch, 0, config.batch);
     let parameters = initial_parameters(&config.dimensions(), &interface, config.seed);

@@ -61,17 +61,12 @@ pub fn card_path(parquet: &Path) -> PathBuf {
     parquet.with_extension("card.json")
 }
 
-/// Lower-case hexadecimal SHA-256.
-pub(crate) fn hexadecimal(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl Card {
     /// Writes the card of `parquet`, with its own digest.
     pub fn write(&mut self, parquet: &Path) -> Result<()> {
         let path = card_path(parquet);
         self.card_sha256.clear();
-        self.card_sha256 = hexadecimal(Sha256::digest(self.text(&path)?));
+        self.card_sha256 = files::hexadecimal(Sha256::digest(self.text(&path)?));
         files::write_bytes(&path, self.text(&path)?.as_bytes())
     }
 
@@ -96,7 +91,7 @@ impl Card {
             let found = card.format_version;
             return Err(refuse(format!("format_version is {found}, this program reads {FORMAT_VERSION}")));
         }
-        let digest = hexadecimal(Sha256::digest(text.replacen(&card.card_sha256, "", 1)));
+        let digest = files::hexadecimal(Sha256::digest(text.replacen(&card.card_sha256, "", 1)));
         if digest != card.card_sha256 {
             return Err(refuse("was changed: its text does not match card_sha256".into()));
         }

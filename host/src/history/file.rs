@@ -1,6 +1,6 @@
 //! Files of learning histories: Parquet with a card beside it.
 
-use super::card::{card_path, hexadecimal, Card, Returns, FORMAT_VERSION};
+use super::card::{card_path, Card, Returns, FORMAT_VERSION};
 use super::columns::{decode, EncodedRows, Layout, Rows};
 use super::generate::{GenerateConfig, Plan};
 use super::{Histories, History, Steps};
@@ -47,7 +47,7 @@ pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progres
                 steps += chunk_steps;
             }
         }
-        Ok(hexadecimal(file.into_inner().map_err(refuse)?.digest.finalize()))
+        Ok(files::hexadecimal(file.into_inner().map_err(refuse)?.digest.finalize()))
     })?;
     let mut card = Card {
         format_version: FORMAT_VERSION,
@@ -116,7 +116,7 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
     check_name(path)?;
     let card = Card::read(path)?;
     let bytes = files::read_bytes(path)?;
-    if hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
+    if files::hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
         return Err(Error::file(
             path,
             format!(
@@ -147,7 +147,7 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
 pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(Card, Histories)> {
     check_name(path)?;
     let bytes = files::read_bytes(path)?;
-    let sha256 = hexadecimal(Sha256::digest(&bytes));
+    let sha256 = files::hexadecimal(Sha256::digest(&bytes));
     let all = assemble(path, bytes, |rows| infer(rows).map_err(|problem| Error::file(path, problem)))?;
     let split = split_found(&all, held_out, split_seed)?;
     let mut returns = Returns::default();

@@ -6,7 +6,7 @@
 
 use super::config::validate_dimensions;
 use super::{AdamW, TrainConfig};
-use crate::files::{read_bytes, write_bytes};
+use crate::files::{hexadecimal, read_bytes, write_bytes};
 use crate::model::{Dimensions, Parameters};
 use crate::{Error, Result};
 use algodistill_core::Interface;
@@ -126,7 +126,7 @@ fn save(
     for (name, shape, bytes) in &tensors {
         update_digest(&mut digest, name, shape, bytes);
     }
-    let envelope = Envelope { content, sha256: hexadecimal(&digest.finalize()) };
+    let envelope = Envelope { content, sha256: hexadecimal(digest.finalize()) };
     let envelope = serde_json::to_string(&envelope).map_err(|e| Error::file(path, e))?;
     let mut views = Vec::with_capacity(tensors.len());
     for (name, shape, bytes) in &tensors {
@@ -162,7 +162,7 @@ fn load<const GROUPS: usize>(
         let tensor = file.tensor(name).map_err(|e| damaged(&e))?;
         update_digest(&mut digest, name, tensor.shape(), tensor.data());
     }
-    if hexadecimal(&digest.finalize()) != envelope.sha256 {
+    if hexadecimal(digest.finalize()) != envelope.sha256 {
         return Err(damaged(&"its SHA-256 does not match"));
     }
     let Content { format, dimensions, interface, training } =
@@ -208,9 +208,4 @@ fn update_digest(digest: &mut Sha256, name: &str, shape: &[usize], bytes: &[u8])
         digest.update((length as u64).to_le_bytes());
     }
     digest.update(bytes);
-}
-
-/// Lower-case hexadecimal digits of a digest.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::model::Dimensions;
 use crate::{Error, Result};
-use algodistill_core::model::weights::MAX_LAYERS;
+use algodistill_core::model::weights::{MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -117,8 +117,6 @@ impl Default for TrainConfig {
 
 /// Largest value of every size, so that no product of two of them overflows.
 const MAX_SIZE: usize = 1 << 16;
-/// Largest window.
-pub const MAX_WINDOW: usize = 4096;
 /// Episodes that expert distillation keeps unless told otherwise.
 pub const DEFAULT_EXPERT_FRACTION: f32 = 0.1;
 
@@ -189,8 +187,8 @@ impl TrainConfig {
 pub fn validate_dimensions(dimensions: &Dimensions) -> Result<()> {
     let Dimensions { layers, d_model, heads, d_ff, window } = *dimensions;
     size("layers", layers, MAX_LAYERS)?;
-    size("d_model", d_model, 4096)?;
-    size("d_ff", d_ff, 4096)?;
+    size("d_model", d_model, MAX_WIDTH)?;
+    size("d_ff", d_ff, MAX_WIDTH)?;
     size("window", window, MAX_WINDOW)?;
     check(d_model % 16 == 0, "d_model", d_model, "a multiple of 16")?;
     check(d_ff % 16 == 0, "d_ff", d_ff, "a multiple of 16")?;

@@ -1,13 +1,13 @@
 //! The training loop, and the files of a run.
 
-use super::checkpoint::{hexadecimal, save_parameters, Checkpoint, TrainingRecord};
+use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
 use super::metrics::{Metrics, MetricsLine};
 use super::optimizer::clip;
 use super::{
     initial_parameters, schedule, AdamW, Batch, Device, Engine, LossOptions, Masks, Purpose, TrainConfig,
     Windows,
 };
-use crate::files::{read_text, write_bytes};
+use crate::files::{hexadecimal, read_text, write_bytes};
 use crate::history::Histories;
 use crate::model::Parameters;
 use crate::progress::Progress;
@@ -74,7 +74,7 @@ pub fn histories_digest(histories: &Histories) -> String {
     digest.update(bytemuck::cast_slice::<u16, u8>(&steps.actions));
     digest.update(bytemuck::cast_slice::<f32, u8>(&steps.rewards));
     digest.update(steps.dones.iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
-    hexadecimal(&digest.finalize())
+    hexadecimal(digest.finalize())
 }
 
 /// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and at the end
