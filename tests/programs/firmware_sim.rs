@@ -1,11 +1,19 @@
-//! The simulated device: its trace is golden. Refresh with `OVERWRITE_EXPECTED=1 cargo test -p algodistill-firmware-sim` and review the diff.
+//! The simulated device, on the host and on five instruction sets in QEMU.
+//!
+//! Golden traces: refresh with `OVERWRITE_EXPECTED=1 cargo test -p algodistill-firmware-sim` (host) and `algodistill-firmware-sim expected
+//! --overwrite-expected` (targets), and review the diff.
 
 use assert_cmd::Command;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+fn simulator() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("algodistill-firmware-sim"))
+}
 
 fn assert_golden(environment: &str, episodes: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("expected/host.{environment}.json"));
-    let output = Command::new(assert_cmd::cargo::cargo_bin!("algodistill-firmware-sim"))
+    let output = simulator()
         .args(["--environment", environment, "--episodes", episodes, "--json"])
         .assert()
         .success()
@@ -19,6 +27,26 @@ fn assert_golden(environment: &str, episodes: &str) {
     assert_eq!(found, expected, "{}", path.display());
 }
 
+/// Whether the tools for bare targets are here. In CI they must be.
+fn tools() -> bool {
+    let output = simulator().arg("tools").output().unwrap();
+    let missing = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+        // Written directly: the test harness keeps what `eprintln!` says of a test that passes.
+        let test = std::thread::current().name().unwrap_or_default().to_string();
+        let message = format!("SKIPPED {test}: the firmware images were not tested.\n{missing}\n");
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
+    }
+    output.status.success()
+}
+
+fn random_model(name: &str, window: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    simulator().args(["random-model", "--window", window, "--out"]).arg(&path).assert().success();
+    path
+}
+
 #[test]
 fn dark_room_trace() {
     assert_golden("dark-room", "40");
@@ -30,11 +58,69 @@ fn bandit_trace() {
 }
 
 #[test]
+fn a_model_from_a_file_runs_as_the_one_compiled_in() {
+    let run = |arguments: &[&str]| simulator().arg("--json").args(arguments).output().unwrap().stdout;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/dark-room.adw");
+    assert_eq!(run(&[]), run(&["--model", path.to_str().unwrap()]));
+}
+
+#[test]
+fn faults_are_survived_or_detected() {
+    for environment in ["dark-room", "bandit"] {
+        let output = simulator().args(["faults", "--json", "--environment", environment]).assert().success();
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        assert!(text.contains("\"flipped_bits_detected\""), "{text}");
+    }
+}
+
+#[test]
 fn wrong_usage_exits_2() {
-    for arguments in [["--episodes", "0"], ["--environment", "mars"], ["--seed", "-1"]] {
-        Command::new(assert_cmd::cargo::cargo_bin!("algodistill-firmware-sim"))
-            .args(arguments)
-            .assert()
-            .code(2);
+    for arguments in
+        [["--episodes", "0"], ["--environment", "mars"], ["--seed", "-1"], ["--target", "cortex-m0"]]
+    {
+        simulator().args(arguments).assert().code(2);
+    }
+}
+
+/// Actions and logits of every target are those of the host; sizes and instruction counts are the golden ones.
+#[test]
+fn every_target_is_as_expected() {
+    if tools() {
+        simulator().arg("expected").assert().success();
+    }
+}
+
+/// No allocator, no panic, no instruction that the core lacks.
+#[test]
+fn images_contain_nothing_forbidden() {
+    if tools() {
+        simulator().arg("check").assert().success();
+    }
+}
+
+/// The environment on the host, the agent in the image.
+#[test]
+fn a_fed_device_acts_like_the_host() {
+    if tools() {
+        for target in ["cortex-m3", "riscv32imac"] {
+            simulator().args(["run", "--feed", "--episodes", "10", "--target", target]).assert().success();
+        }
+    }
+}
+
+/// The ring of 400 steps needs more than the 64 KB of the Cortex-M3's board, and fits the 128 KB of the Cortex-M4F's.
+#[test]
+fn a_model_too_big_for_the_chip_does_not_link() {
+    if tools() {
+        let model = random_model("too-big.adw", "400");
+        let run = |target| {
+            let mut command = simulator();
+            command.args(["run", "--episodes", "1", "--target", target, "--model"]).arg(&model);
+            command
+        };
+        let output = run("cortex-m3").assert().code(1);
+        let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(message.contains("will not fit in region 'RAM'"), "{message}");
+        run("cortex-m4f").assert().success();
     }
 }

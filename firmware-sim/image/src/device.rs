@@ -1,0 +1,138 @@
+//! What the device does.
+
+use crate::console::Console;
+use crate::{bench, counter, semihosting, stack};
+use algodistill_core::{workspace_words, Agent, Model, PortableRng, Transition};
+use core::ptr::addr_of_mut;
+use crc::{Digest, Table};
+use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
+use firmware_session::request::Request;
+use firmware_session::session::{self, Monitor, World};
+use firmware_session::task::{Task, AGENT_STREAM};
+
+/// Tensors are read in words.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+/// The weights file, in flash.
+static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL")));
+
+/// A model that is damaged in its header does not compile; one that is too big for the chip does not link.
+const WORDS: usize = workspace_words(&MODEL.0).unwrap();
+static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
+
+/// Runs what the host asks for; the stage that failed otherwise.
+pub fn run(mut console: Console) -> Result<(), &'static str> {
+    let request = request().ok_or("request")?;
+    counter::start();
+    let (instructions, ticks) = counter::calibrate();
+    console.send(Line::new("calibration").number(instructions).number(ticks));
+
+    stack::paint();
+    let model = Model::decode(&MODEL.0).map_err(|_| "decode")?;
+    // SAFETY: the only reference to the workspace, made once.
+    let workspace = unsafe { &mut *addr_of_mut!(WORKSPACE) };
+    let mut agent = Agent::new(model, workspace).map_err(|_| "workspace")?;
+    console.send(Line::new("kernels").word(agent.kernels().name()));
+    console.send(Line::new("stack").word("start-up").number(stack::high_water_mark()));
+
+    stack::paint();
+    let mut report = Report::new(console);
+    let outcome = match request {
+        Request::Simulate { environment, episodes, seed } => {
+            let mut rng = PortableRng::new(seed, 0);
+            let mut task = Task::draw(environment, episodes, &mut rng).ok_or("task")?;
+            session::run(&mut agent, &mut task, &mut rng, &mut report)
+        }
+        Request::Feed { seed } => {
+            let mut rng = PortableRng::new(seed, AGENT_STREAM);
+            session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report)
+        }
+        Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
+    };
+    outcome.map_err(|_| "act")?;
+    report.finish();
+    Ok(())
+}
+
+fn request() -> Option<Request> {
+    let mut buffer = [0; 96];
+    semihosting::command_line(&mut buffer)?;
+    Request::parse(&buffer)
+}
+
+/// Measures every step and sends it.
+struct Report {
+    console: Console,
+    begin: u32,
+    ticks: u32,
+    steps: u32,
+    total_return: f32,
+    actions: Digest<'static, u32, Table<1>>,
+    logits: Digest<'static, u32, Table<1>>,
+}
+
+impl Report {
+    fn new(console: Console) -> Self {
+        let digest = || CRC.digest();
+        Self { console, begin: 0, ticks: 0, steps: 0, total_return: 0.0, actions: digest(), logits: digest() }
+    }
+
+    fn finish(mut self) {
+        self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
+        let line = Line::new("end").number(self.steps).hex(self.total_return.to_bits());
+        self.console.send(line.hex(self.actions.finalize()).hex(self.logits.finalize()));
+    }
+}
+
+impl Monitor for Report {
+    fn acting(&mut self) {
+        self.begin = counter::now();
+    }
+
+    fn acted(&mut self, action: usize, logits: &[i32]) {
+        self.ticks = counter::elapsed(self.begin);
+        self.actions.update(&[action as u8]);
+        for logit in logits {
+            self.logits.update(&logit.to_le_bytes());
+        }
+        let line = Line::new("step").number(self.steps).number(action as u32);
+        self.console.send(line.hex(logits_crc(logits)).number(self.ticks));
+    }
+
+    fn fed_back(&mut self, transition: Transition) {
+        self.steps += 1;
+        self.total_return += transition.reward;
+    }
+}
+
+/// The world at the other end of the link. A link that breaks ends the run.
+struct Fed {
+    console: Console,
+}
+
+impl World for Fed {
+    fn observe(&mut self, observation: &mut [i32], _rng: &mut PortableRng) -> bool {
+        let mut kind = [END];
+        if self.console.receive(&mut kind).is_none() || kind != [OBSERVATION] {
+            return false;
+        }
+        observation.iter_mut().all(|word| {
+            let mut bytes = [0; 4];
+            let received = self.console.receive(&mut bytes);
+            *word = i32::from_le_bytes(bytes);
+            received.is_some()
+        })
+    }
+
+    fn apply(&mut self, _action: usize, _rng: &mut PortableRng) -> Transition {
+        let mut frame = [0; 6];
+        if self.console.receive(&mut frame).is_none() {
+            return Transition { reward: f32::NAN, done: true };
+        }
+        let [kind, a, b, c, d, done] = frame;
+        // Anything but a feedback frame becomes a reward that the agent refuses.
+        let reward = if kind == FEEDBACK { f32::from_le_bytes([a, b, c, d]) } else { f32::NAN };
+        Transition { reward, done: done != 0 }
+    }
+}

@@ -1,0 +1,115 @@
+//! What goes over the link between device and host.
+//!
+//! The device sends lines of text, a word that names the line and then numbers:
+//!
+//! ```text
+//! kernels NAME                                  at start-up
+//! calibration INSTRUCTIONS TICKS                a loop of known length, by the instruction counter
+//! stack start-up BYTES                          high-water mark of decoding the model
+//! step INDEX ACTION LOGITS_CRC32 TICKS          after every step; the CRC is of the logits, little-endian
+//! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
+//! stack act BYTES                               high-water mark of the loop
+//! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32
+//! error STAGE                                   instead of any of these
+//! ```
+//!
+//! In a fed run the host sends frames: [`OBSERVATION`] and the observation's words (i32, little-endian), and after the device's step line
+//! [`FEEDBACK`], the reward (f32, little-endian) and the done flag; [`END`] in place of an observation ends the run.
+
+/// Frame: an observation follows.
+pub const OBSERVATION: u8 = b'O';
+/// Frame: reward and done flag follow.
+pub const FEEDBACK: u8 = b'F';
+/// Frame: the run is over.
+pub const END: u8 = b'E';
+
+/// CRC-32 of actions and logits.
+pub const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// CRC-32 of the logits of one step.
+pub fn logits_crc(logits: &[i32]) -> u32 {
+    let mut digest = CRC.digest();
+    for logit in logits {
+        digest.update(&logit.to_le_bytes());
+    }
+    digest.finalize()
+}
+
+/// A line being written. What does not fit is dropped: the longest line has half the room.
+pub struct Line {
+    bytes: [u8; 128],
+    len: usize,
+}
+
+impl Line {
+    /// A line that starts with `word`.
+    pub fn new(word: &str) -> Self {
+        let mut line = Self { bytes: [0; 128], len: 0 };
+        line.put(word.as_bytes());
+        line
+    }
+
+    /// Appends a space and `word`.
+    pub fn word(mut self, word: &str) -> Self {
+        self.put(b" ");
+        self.put(word.as_bytes());
+        self
+    }
+
+    /// Appends a space and `number` in decimal digits.
+    pub fn number(mut self, number: u32) -> Self {
+        self.put(b" ");
+        let mut divisor = 1_000_000_000;
+        while divisor > 1 && number < divisor {
+            divisor /= 10;
+        }
+        while divisor > 0 {
+            self.put(&[b'0' + (number / divisor % 10) as u8]);
+            divisor /= 10;
+        }
+        self
+    }
+
+    /// Appends a space and `number` in eight hexadecimal digits.
+    pub fn hex(mut self, number: u32) -> Self {
+        self.put(b" ");
+        for nibble in (0..8).rev() {
+            let digit = (number >> (4 * nibble) & 0xf) as u8;
+            self.put(&[if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }]);
+        }
+        self
+    }
+
+    /// The line with its end.
+    pub fn end(&mut self) -> &[u8] {
+        self.put(b"\n");
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        for byte in text {
+            if let Some(place) = self.bytes.get_mut(self.len) {
+                *place = *byte;
+                self.len += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_what_the_runner_reads() {
+        let mut line =
+            Line::new("step").number(0).number(4_294_967_295).number(10).hex(0x00ab_cdef).word("x");
+        assert_eq!(line.end(), b"step 0 4294967295 10 00abcdef x\n");
+    }
+
+    #[test]
+    fn a_line_too_long_is_cut() {
+        let mut line = Line::new(core::str::from_utf8(&[b'a'; 200]).unwrap());
+        assert_eq!(line.end(), [b'a'; 128]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The loop that firmware has.
+
+use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::{Agent, Environment, Error, PortableRng, Transition};
+
+/// What the agent lives in: an environment in the same memory, or one at the other end of a link.
+pub trait World {
+    /// Writes the observation of the next step; `false` where there is none, because the run is over.
+    fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool;
+
+    /// What the action brings.
+    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition;
+}
+
+/// Told about every step: implemented by the image (which measures and prints) and by the runner (which keeps the trace).
+pub trait Monitor {
+    /// The model starts to work.
+    fn acting(&mut self) {}
+
+    /// The model has worked: its action and logits.
+    fn acted(&mut self, action: usize, logits: &[i32]);
+
+    /// What the action brought.
+    fn fed_back(&mut self, transition: Transition);
+}
+
+/// Runs `agent` in `world` until the world ends.
+pub fn run(
+    agent: &mut Agent,
+    world: &mut impl World,
+    rng: &mut PortableRng,
+    monitor: &mut impl Monitor,
+) -> Result<(), Error> {
+    let mut buffer = [0i32; MAX_CHANNELS];
+    let needed = agent.model().interface().observation_len();
+    let observation =
+        buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found: MAX_CHANNELS })?;
+    while world.observe(observation, rng) {
+        monitor.acting();
+        let action = act(agent, observation, rng)?;
+        monitor.acted(action, agent.logits());
+        let transition = world.apply(action, rng);
+        agent.feedback(transition.reward, transition.done)?;
+        monitor.fed_back(transition);
+    }
+    Ok(())
+}
+
+/// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol tells its code apart.
+#[inline(never)]
+pub fn act(agent: &mut Agent, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
+    agent.act(observation, rng)
+}
+
+/// An environment in the agent's memory, for a number of episodes.
+#[derive(Clone)]
+pub struct Simulated<E> {
+    environment: E,
+    episodes: u32,
+    done: bool,
+}
+
+impl<E: Environment> Simulated<E> {
+    /// `episodes` episodes of `environment`.
+    pub fn new(environment: E, episodes: u32) -> Self {
+        Self { environment, episodes, done: true }
+    }
+}
+
+impl<E: Environment> World for Simulated<E> {
+    fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool {
+        if self.done {
+            let Some(left) = self.episodes.checked_sub(1) else { return false };
+            self.episodes = left;
+            self.environment.reset(rng);
+        }
+        self.environment.observe(observation);
+        true
+    }
+
+    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
+        let transition = self.environment.step(action, rng);
+        self.done = transition.done;
+        transition
+    }
+}

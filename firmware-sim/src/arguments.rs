@@ -1,0 +1,235 @@
+//! The command line.
+
+use crate::target::{Target, TARGETS};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use firmware_session::task::EnvironmentName;
+use std::path::{Path, PathBuf};
+
+/// Run the int8 agent as firmware would, on the host or in QEMU, and compare every action and logit. Without a command: `run`.
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the agent and print the CRC of its action trace; on a target, compare it with the host.
+    Run(RunArguments),
+    /// Build the image and look into it: no allocator, no panic, no instruction that the core does not have.
+    Check(CheckArguments),
+    /// Compare traces, instruction counts and sizes of the shipped models with `firmware-sim/expected`.
+    Expected(ExpectedArguments),
+    /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling included.
+    Bench(BenchArguments),
+    /// Say what is missing on this machine to build and run every image.
+    Tools(ToolsArguments),
+    /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the host, without QEMU.
+    Faults(FaultArguments),
+    /// Instructions, flash, RAM and stack of every target for three sizes of model.
+    Table(TableArguments),
+    /// Write a weights file with random weights, to measure sizes and speed of a model before it exists.
+    RandomModel(RandomModelArguments),
+}
+
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// Where the agent runs: host, an instruction set, or all of these.
+    #[arg(long, default_value = "host", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Weights file; the shipped one of the environment if absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// What the device lives in.
+    #[arg(long, value_enum, default_value = "dark-room")]
+    pub environment: Environment,
+    /// Episodes; the context is kept from one to the next.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub episodes: u32,
+    /// Decides the task and everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// The environment runs on the host and sends observations to the device, as a sensor would.
+    #[arg(long)]
+    pub feed: bool,
+    /// Print one JSON object (an array of them for all targets).
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BuildArguments {
+    /// Which compiler builds the image.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub compiler: Compiler,
+    /// Seconds until an image that does not end is stopped.
+    #[arg(long, default_value_t = 300)]
+    pub timeout: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Weights file; the shipped one for Dark Room if absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Print one JSON object a target.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct ExpectedArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Write what is found instead; review the diff.
+    #[arg(long)]
+    pub overwrite_expected: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    pub target: Targets,
+    /// Print one JSON object a shape.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct ToolsArguments {
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct FaultArguments {
+    /// Weights file; the shipped one of the environment if absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// What the device lives in.
+    #[arg(long, value_enum, default_value = "dark-room")]
+    pub environment: Environment,
+    /// Episodes with a brown-out at every step.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub brown_out_episodes: u32,
+    /// Episodes with sensor dropouts.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub episodes: u32,
+    /// Probability that the sensor fails at a step and its last value is held.
+    #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
+    pub dropout: f32,
+    /// Decides the task and everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct TableArguments {
+    /// Print JSON instead of Markdown.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RandomModelArguments {
+    #[arg(long, default_value_t = 2)]
+    pub layers: u16,
+    #[arg(long, default_value_t = 64)]
+    pub d_model: u16,
+    #[arg(long, default_value_t = 4)]
+    pub heads: u16,
+    #[arg(long, default_value_t = 256)]
+    pub d_ff: u16,
+    #[arg(long, default_value_t = 160)]
+    pub window: u16,
+    /// Decides the weights.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// File to write; its interface is that of Dark Room.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Compilers that can build for bare targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compiler {
+    /// rustup's if it has the target, else Debian's.
+    Auto,
+    /// The one in the PATH, with the target added by rustup.
+    Rustup,
+    /// /usr/bin/rustc, which compiles the standard library's core as well.
+    Debian,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Environment {
+    DarkRoom,
+    Bandit,
+}
+
+impl Environment {
+    pub fn name(self) -> EnvironmentName {
+        match self {
+            Self::DarkRoom => EnvironmentName::DarkRoom,
+            Self::Bandit => EnvironmentName::Bandit,
+        }
+    }
+
+    /// The file given, or the shipped one.
+    pub fn model(self, given: &Option<PathBuf>) -> PathBuf {
+        let shipped = || shipped_model(self.name().name());
+        given.clone().unwrap_or_else(shipped)
+    }
+}
+
+/// `models/NAME.adw` of this source tree.
+pub fn shipped_model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name).with_extension("adw")
+}
+
+/// What `--target` names.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    pub host: bool,
+    pub bare: Vec<&'static Target>,
+}
+
+fn parse_targets(name: &str) -> Result<Targets, String> {
+    let bare = TARGETS.iter().filter(|target| name == "all" || name == target.name).collect();
+    let targets = Targets { host: matches!(name, "host" | "all"), bare };
+    if targets.host || !targets.bare.is_empty() {
+        return Ok(targets);
+    }
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    Err(format!("one of host, {}, all", names.join(", ")))
+}
+
+fn parse_probability(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("not between 0 and 1".into())
+    }
+}

@@ -1,0 +1,187 @@
+//! A session with the image: what it is asked, what it answers.
+
+use crate::host::{Apart, Run};
+use crate::image::Image;
+use crate::qemu::Machine;
+use crate::target::Target;
+use crate::trace::Step;
+use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::PortableRng;
+use anyhow::{anyhow, bail, Context};
+use firmware_session::link::{END, FEEDBACK, OBSERVATION};
+use firmware_session::session::World;
+use firmware_session::task::Task;
+use std::str::SplitAsciiWhitespace;
+use std::time::Duration;
+
+/// A kernel, measured.
+pub struct Bench {
+    pub rows: u64,
+    pub columns: u64,
+    repetitions: u64,
+    /// Of all repetitions.
+    instructions: u64,
+}
+
+impl Bench {
+    /// Instructions for each multiplication and addition.
+    pub fn instructions_a_multiplication(&self) -> f64 {
+        self.instructions as f64 / (self.rows * self.columns * self.repetitions) as f64
+    }
+}
+
+/// What the device reported.
+#[derive(Default)]
+pub struct Report {
+    pub kernels: String,
+    pub steps: Vec<Step>,
+    /// Instructions of each step.
+    pub instructions: Vec<u64>,
+    /// High-water marks in bytes: decoding the model, then the loop.
+    pub stack_start_up: u32,
+    pub stack_act: u32,
+    pub total_return: f64,
+    pub actions_crc: u32,
+    pub logits_crc: u32,
+    /// Of the matrix-vector kernel.
+    pub bench: Vec<Bench>,
+    calibration: (u64, u64),
+    ended: bool,
+}
+
+impl Report {
+    /// Instructions a step while the ring is filled with `window` steps: the mean, or `None` in a shorter run.
+    pub fn instructions_full_ring(&self, window: usize) -> Option<u64> {
+        let full = self.instructions.get(window..).filter(|steps| !steps.is_empty())?;
+        Some(full.iter().sum::<u64>() / full.len() as u64)
+    }
+
+    /// Instructions of a number of ticks.
+    fn instructions(&self, elapsed: u64) -> anyhow::Result<u64> {
+        let (instructions, ticks) = self.calibration;
+        elapsed
+            .checked_mul(instructions)
+            .and_then(|product| product.checked_div(ticks))
+            .context("no instruction counter")
+    }
+
+    /// Takes in a line; whether it was that of a step.
+    fn read(&mut self, line: &str) -> anyhow::Result<bool> {
+        let mut words = line.split_ascii_whitespace();
+        let word = words.next();
+        match word {
+            Some("kernels") => self.kernels = words.next().context("no name")?.to_string(),
+            Some("calibration") => self.calibration = (decimal(&mut words)?, decimal(&mut words)?),
+            Some("stack") => match words.next() {
+                Some("start-up") => self.stack_start_up = decimal(&mut words)?,
+                _ => self.stack_act = decimal(&mut words)?,
+            },
+            Some("step") => {
+                if decimal::<usize>(&mut words)? != self.steps.len() {
+                    bail!("the device skipped a step");
+                }
+                self.steps.push(Step { action: decimal(&mut words)?, logits_crc: hexadecimal(&mut words)? });
+                let instructions = self.instructions(decimal(&mut words)?)?;
+                self.instructions.push(instructions);
+            }
+            Some("bench") => {
+                let [rows, columns, repetitions, ticks] = {
+                    let mut next = || decimal(&mut words);
+                    [next()?, next()?, next()?, next()?]
+                };
+                self.bench.push(Bench {
+                    rows,
+                    columns,
+                    repetitions,
+                    instructions: self.instructions(ticks)?,
+                });
+            }
+            Some("end") => {
+                if decimal::<usize>(&mut words)? != self.steps.len() {
+                    bail!("the device lost a step");
+                }
+                self.total_return = f64::from(f32::from_bits(hexadecimal(&mut words)?));
+                (self.actions_crc, self.logits_crc) = (hexadecimal(&mut words)?, hexadecimal(&mut words)?);
+                self.ended = true;
+            }
+            Some("error") => bail!("the device stopped: {}", words.collect::<Vec<_>>().join(" ")),
+            _ => bail!("the device said {line:?}"),
+        }
+        Ok(word == Some("step"))
+    }
+}
+
+fn decimal<T: std::str::FromStr>(words: &mut SplitAsciiWhitespace) -> anyhow::Result<T> {
+    words.next().and_then(|word| word.parse().ok()).ok_or_else(|| anyhow!("a number is missing"))
+}
+
+fn hexadecimal(words: &mut SplitAsciiWhitespace) -> anyhow::Result<u32> {
+    let word = words.next().ok_or_else(|| anyhow!("a number is missing"))?;
+    u32::from_str_radix(word, 16).with_context(|| word.to_string())
+}
+
+/// Runs `run` on the target; the environment is in the image, or here where `run.apart`.
+pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyhow::Result<Report> {
+    let (episodes, seed) = (run.episodes.to_string(), run.seed.to_string());
+    let request = match run.apart {
+        false => vec!["simulate", run.environment.name(), &episodes, &seed],
+        true => vec!["feed", &seed],
+    };
+    let mut machine = Machine::start(target, &image.path, &request, timeout)?;
+    let mut report = Report::default();
+    if run.apart {
+        feed(&mut machine, &mut report, run)?;
+    }
+    while let Some(line) = machine.line()? {
+        report.read(&line).with_context(|| line)?;
+    }
+    machine.finish()?;
+    if !report.ended {
+        bail!("the image ended after {} steps", report.steps.len());
+    }
+    Ok(report)
+}
+
+/// Measures the kernels on the target.
+pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Result<Report> {
+    let mut machine = Machine::start(target, &image.path, &["bench"], timeout)?;
+    let mut report = Report::default();
+    while let Some(line) = machine.line()? {
+        report.read(&line).with_context(|| line)?;
+    }
+    machine.finish()?;
+    Ok(report)
+}
+
+/// Plays the environment for a device that has none: sends observations, waits for actions, sends what they bring.
+fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result<()> {
+    let mut rng = PortableRng::new(run.seed, 0);
+    let task = Task::draw(run.environment, run.episodes, &mut rng).context("the task does not exist")?;
+    let mut world = Apart { task, rng };
+    let mut unused = PortableRng::new(0, 0);
+    let mut buffer = [0i32; MAX_CHANNELS];
+    let observation =
+        buffer.get_mut(..run.environment.observation_len()).context("the observation is too long")?;
+    while world.observe(observation, &mut unused) {
+        let mut frame = vec![OBSERVATION];
+        frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
+        machine.send(&frame)?;
+        let action = answer(machine, report)?;
+        let transition = world.apply(action, &mut unused);
+        let mut frame = vec![FEEDBACK];
+        frame.extend(transition.reward.to_le_bytes());
+        frame.push(transition.done.into());
+        machine.send(&frame)?;
+    }
+    machine.send(&[END])
+}
+
+/// The device's next action.
+fn answer(machine: &mut Machine, report: &mut Report) -> anyhow::Result<usize> {
+    while let Some(line) = machine.line()? {
+        if report.read(&line).with_context(|| line)? {
+            return report.steps.last().map(|step| step.action as usize).context("no step");
+        }
+    }
+    bail!("the image ended while it was fed")
+}

@@ -1,0 +1,123 @@
+//! `expected`: golden results of every target, reviewed as a diff.
+//!
+//! `expected/TARGET.run` has traces and instruction counts, `expected/TARGET.size` has sizes, both of the shipped models. With the compiler that wrote
+//! them they must be equal; another compiler may make other code, so its sizes and counts may differ by a tenth, and nothing else may.
+
+use crate::arguments::{shipped_model, ExpectedArguments};
+use crate::host::Run;
+use crate::run::measure;
+use crate::target::Target;
+use anyhow::{bail, Context};
+use firmware_session::task::EnvironmentName;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+const RUN_KEYS: [&str; 6] =
+    ["steps", "total_return", "actions_crc32", "logits_crc32", "kernels", "instructions_a_step_full_ring"];
+const SIZE_KEYS: [&str; 5] = [
+    "flash_code_bytes",
+    "flash_weights_bytes",
+    "ram_static_bytes",
+    "stack_start_up_bytes",
+    "stack_act_bytes",
+];
+/// What depends on the compiler.
+const COMPILED: [&str; 4] =
+    ["instructions_a_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
+
+/// Episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit.
+const RUNS: [(EnvironmentName, u32); 2] = [(EnvironmentName::DarkRoom, 40), (EnvironmentName::Bandit, 3)];
+
+/// See [`crate::arguments::Command::Expected`].
+pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {
+    let mut differences = Vec::new();
+    for target in &arguments.target.bare {
+        let (run, size) = measured(target, arguments)?;
+        for (extension, found) in [("run", run), ("size", size)] {
+            let path = folder().join(target.name).with_extension(extension);
+            if arguments.overwrite_expected {
+                std::fs::write(&path, &found).with_context(|| path.display().to_string())?;
+            }
+            let expected = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            if !agree(&expected, &found) {
+                differences.push(format!("{}:\n{expected}\nfound:\n{found}", path.display()));
+            }
+        }
+        eprintln!("{}: done", target.name);
+    }
+    if !differences.is_empty() {
+        bail!("not as expected (`expected --overwrite-expected` refreshes):\n{}", differences.join("\n"));
+    }
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("expected")
+}
+
+/// The texts of both files.
+fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::Result<(String, String)> {
+    let (mut run_text, mut size_text) = (String::new(), String::new());
+    for (environment, episodes) in RUNS {
+        let run = Run { model: None, environment, episodes, seed: 7, apart: false };
+        let model = shipped_model(environment.name());
+        let measured = measure(target, &model, &run, &run.trace()?, arguments.build)?;
+        if let Some(difference) = measured.difference {
+            bail!("{}: {difference}", target.name);
+        }
+        let json = measured.json();
+        for (text, keys) in [(&mut run_text, &RUN_KEYS[..]), (&mut size_text, &SIZE_KEYS[..])] {
+            if text.is_empty() {
+                line(text, "compiler", &json["compiler"]);
+            }
+            for key in keys {
+                line(text, &format!("{}.{key}", environment.name()), &json[key]);
+            }
+        }
+    }
+    Ok((run_text, size_text))
+}
+
+fn line(text: &mut String, key: &str, value: &Value) {
+    let value = value.as_str().map_or_else(|| value.to_string(), String::from);
+    text.push_str(&format!("{key} = {value}\n"));
+}
+
+/// Whether two texts say the same, as far as their compilers allow.
+fn agree(expected: &str, found: &str) -> bool {
+    if expected.lines().next() == found.lines().next() {
+        return expected == found;
+    }
+    let lines = || expected.lines().zip(found.lines()).skip(1);
+    expected.lines().count() == found.lines().count() && lines().all(|(a, b)| a == b || a_tenth_apart(a, b))
+}
+
+fn a_tenth_apart(expected: &str, found: &str) -> bool {
+    let parse = |line: &str| {
+        let (key, value) = line.split_once(" = ")?;
+        let compiled = COMPILED.iter().any(|name| key.ends_with(name));
+        Some((key.to_string(), value.parse::<f64>().ok().filter(|_| compiled)?))
+    };
+    match (parse(expected), parse(found)) {
+        (Some((a, x)), Some((b, y))) => a == b && (x - y).abs() <= 0.1 * x,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_compiler_may_move_compiled_numbers_by_a_tenth() {
+        let text = |compiler, crc, code| {
+            format!("compiler = {compiler}\na.actions_crc32 = {crc}\na.flash_code_bytes = {code}\n")
+        };
+        let expected = text("one", "00c0ffee", 1000);
+        assert!(agree(&expected, &text("one", "00c0ffee", 1000)));
+        assert!(!agree(&expected, &text("one", "00c0ffee", 1001)));
+        assert!(agree(&expected, &text("two", "00c0ffee", 1099)));
+        assert!(!agree(&expected, &text("two", "00c0ffee", 1101)));
+        assert!(!agree(&expected, &text("two", "00c0ffef", 1000)));
+    }
+}

@@ -1,0 +1,207 @@
+//! `faults`: what a device in the field sees, on the host.
+
+use crate::arguments::FaultArguments;
+use crate::host::read_model;
+use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::model::weights::{checksum, CRC_OFFSET, HEADER_LEN};
+use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
+use anyhow::{bail, Context};
+use firmware_session::session::{self, Monitor, World};
+use firmware_session::task::Task;
+use std::path::Path;
+
+/// See [`crate::arguments::Command::Faults`].
+pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
+    let path = arguments.environment.model(&arguments.model);
+    let file = read_model(&path)?;
+    Model::decode(&file).with_context(|| path.display().to_string())?;
+    let dropouts = dropouts(arguments, &file)?;
+    let brown_outs = brown_outs(arguments, &file)?;
+    let bits = flipped_bits(&file, &path)?;
+    if arguments.json {
+        let json = serde_json::json!({
+            "dropouts": dropouts.dropped,
+            "steps": dropouts.steps,
+            "return_with_dropouts": dropouts.total_return,
+            "brown_outs_survived": brown_outs,
+            "flipped_bits_detected": bits,
+        });
+        println!("{json}");
+    } else {
+        let Dropouts { dropped, steps, total_return } = dropouts;
+        println!("sensor dropouts: {dropped} of {steps} observations held at their last value, return {total_return}");
+        println!(
+            "brown-outs: {brown_outs}, each restored from its snapshot and continued with identical actions"
+        );
+        println!("flash: each of {bits} bits flipped, all detected");
+    }
+    Ok(())
+}
+
+/// What a run with sensor dropouts left behind.
+#[derive(Default)]
+struct Dropouts {
+    dropped: u32,
+    steps: u32,
+    total_return: f64,
+}
+
+impl Monitor for Dropouts {
+    fn acted(&mut self, _action: usize, _logits: &[i32]) {
+        self.steps += 1;
+    }
+
+    fn fed_back(&mut self, transition: Transition) {
+        self.total_return += f64::from(transition.reward);
+    }
+}
+
+/// A world seen through a sensor that fails now and then.
+struct BadSensor {
+    task: Task,
+    rng: PortableRng,
+    probability: f32,
+    last: [i32; MAX_CHANNELS],
+    seen: bool,
+    dropped: u32,
+}
+
+impl World for BadSensor {
+    fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool {
+        if !self.task.observe(observation, rng) {
+            return false;
+        }
+        if self.seen && !observation.is_empty() && self.rng.uniform() < self.probability {
+            self.dropped += 1;
+            self.last.iter().zip(observation).for_each(|(last, word)| *word = *last);
+        } else {
+            self.seen = true;
+            self.last.iter_mut().zip(observation).for_each(|(last, word)| *last = *word);
+        }
+        true
+    }
+
+    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
+        self.task.apply(action, rng)
+    }
+}
+
+fn dropouts(arguments: &FaultArguments, file: &[u8]) -> anyhow::Result<Dropouts> {
+    let mut workspace = workspace(file)?;
+    let mut agent = Agent::new(Model::decode(file)?, &mut workspace)?;
+    let mut rng = PortableRng::new(arguments.seed, 0);
+    let task = draw(arguments, arguments.episodes, &mut rng)?;
+    // A stream of its own: the sensor's failures do not change what else is random.
+    let sensor = PortableRng::new(arguments.seed, 2);
+    let (probability, last) = (arguments.dropout, [0; MAX_CHANNELS]);
+    let mut world = BadSensor { task, rng: sensor, probability, last, seen: false, dropped: 0 };
+    let mut result = Dropouts::default();
+    session::run(&mut agent, &mut world, &mut rng, &mut result)?;
+    Ok(Dropouts { dropped: world.dropped, ..result })
+}
+
+/// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator), the world goes on by itself.
+struct Device {
+    task: Task,
+    rng: PortableRng,
+    observation: [i32; MAX_CHANNELS],
+}
+
+impl Device {
+    /// One step; the action and the CRC of its logits, or `None` at the end.
+    fn step(&mut self, agent: &mut Agent) -> Result<Option<(usize, Vec<i32>)>, Error> {
+        let len = agent.model().interface().observation_len();
+        let observation = self.observation.get_mut(..len).unwrap_or(&mut []);
+        if !self.task.observe(observation, &mut self.rng) {
+            return Ok(None);
+        }
+        let action = agent.act(observation, &mut self.rng)?;
+        let logits = agent.logits().to_vec();
+        let transition = self.task.apply(action, &mut self.rng);
+        agent.feedback(transition.reward, transition.done)?;
+        Ok(Some((action, logits)))
+    }
+}
+
+/// Cuts the power before every step of the first episodes, restores the snapshot into memory full of garbage, and compares all that follows.
+/// The number of brown-outs.
+fn brown_outs(arguments: &FaultArguments, file: &[u8]) -> anyhow::Result<usize> {
+    let model = Model::decode(file)?;
+    let mut memory = workspace(file)?;
+    let mut agent = Agent::new(model.clone(), &mut memory)?;
+    let mut rng = PortableRng::new(arguments.seed, 0);
+    let task = draw(arguments, arguments.brown_out_episodes, &mut rng)?;
+    let mut device = Device { task, rng, observation: [0; MAX_CHANNELS] };
+    let mut saved = Vec::new();
+    let mut reference = Vec::new();
+    loop {
+        let mut snapshot = vec![0; agent.snapshot_len()];
+        agent.snapshot(&mut snapshot)?;
+        saved.push((snapshot, device.rng.state(), device.task.clone()));
+        match device.step(&mut agent)? {
+            Some(step) => reference.push(step),
+            None => break,
+        }
+    }
+    for (brown_out, (snapshot, state, task)) in saved.iter().enumerate() {
+        let mut memory = vec![0xDEAD_BEEF; memory_words(file)?];
+        let mut agent = Agent::new(model.clone(), &mut memory)?;
+        agent.restore(snapshot)?;
+        let rng = PortableRng::from_state(*state);
+        let mut device = Device { task: task.clone(), rng, observation: [0; MAX_CHANNELS] };
+        for (step, expected) in reference.iter().enumerate().skip(brown_out) {
+            if device.step(&mut agent)?.as_ref() != Some(expected) {
+                bail!("after a brown-out before step {brown_out}, step {step} differs");
+            }
+        }
+    }
+    Ok(saved.len())
+}
+
+/// Flips every bit of the file and returns how many were detected, which is all of them.
+///
+/// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is found for all places by walking from the end. A
+/// change of 0 would go unnoticed. The decoder itself is asked about every bit of the header and about a sample of the others.
+fn flipped_bits(file: &[u8], path: &Path) -> anyhow::Result<usize> {
+    let original = checksum(file);
+    let mut changes: [u32; 8] = std::array::from_fn(|bit| after_a_byte(1 << bit));
+    let mut damaged = file.to_vec();
+    for place in (0..file.len()).rev() {
+        let sampled = place < HEADER_LEN || place % 1021 == 0;
+        let covered = !(CRC_OFFSET..CRC_OFFSET + 4).contains(&place);
+        for (bit, change) in changes.iter().enumerate() {
+            if covered && *change == 0 {
+                bail!("{}: bit {bit} of byte {place} can flip unnoticed", path.display());
+            }
+            if sampled {
+                damaged[place] ^= 1 << bit;
+                let predicted = if covered { original ^ change } else { original };
+                if checksum(&damaged) != predicted || Model::decode(&damaged).is_ok() {
+                    bail!("{}: bit {bit} of byte {place} was flipped unnoticed", path.display());
+                }
+                damaged[place] ^= 1 << bit;
+            }
+        }
+        if covered {
+            changes = changes.map(after_a_byte);
+        }
+    }
+    Ok(8 * file.len())
+}
+
+/// The CRC-32 register, without its initial value, after eight more zero bits.
+fn after_a_byte(register: u32) -> u32 {
+    (0..8).fold(register, |r, _| r >> 1 ^ if r & 1 == 1 { 0xEDB8_8320 } else { 0 })
+}
+
+fn draw(arguments: &FaultArguments, episodes: u32, rng: &mut PortableRng) -> anyhow::Result<Task> {
+    Task::draw(arguments.environment.name(), episodes, rng).context("the task does not exist")
+}
+
+fn memory_words(file: &[u8]) -> anyhow::Result<usize> {
+    workspace_words(file).context("no header")
+}
+
+fn workspace(file: &[u8]) -> anyhow::Result<Vec<u32>> {
+    Ok(vec![0; memory_words(file)?])
+}

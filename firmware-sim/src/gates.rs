@@ -1,0 +1,93 @@
+//! What must not be in an image.
+
+use crate::arguments::{shipped_model, CheckArguments};
+use crate::image::{self, Image};
+use crate::target::Target;
+use crate::toolchain::host_tool;
+use anyhow::{anyhow, bail, Context};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Parts of the names of what the image must not contain: allocators, the panic handler and what leads to it, text formatting. All of the image is
+/// held to this, so all that `act` reaches is.
+const FORBIDDEN: [&str; 8] = [
+    "__rust_alloc",
+    "__rg_alloc",
+    "malloc",
+    "rust_begin_unwind",
+    "panic_fmt",
+    "panicking",
+    "3fmt",
+    "4core3fmt",
+];
+
+/// See [`crate::arguments::Command::Check`].
+pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
+    let model = arguments.model.clone().unwrap_or_else(|| shipped_model("dark-room"));
+    for target in &arguments.target.bare {
+        let image = image::build(target, &model, arguments.build)?;
+        symbols(&image)?;
+        let instructions = instructions(target, &image.path)?;
+        if arguments.json {
+            let json = serde_json::json!({
+                "target": target.name,
+                "compiler": image.compiler,
+                "flash_bytes": image.elf.flash,
+                "flash_weights_bytes": image.weights,
+                "ram_static_bytes": image.elf.ram,
+            });
+            println!("{json}");
+        } else {
+            println!(
+                "{}: no allocator, no panic, {instructions} instructions that the core has",
+                target.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an image with an allocator or panic machinery.
+pub fn symbols(image: &Image) -> anyhow::Result<()> {
+    let forbidden = |symbol: &&String| FORBIDDEN.iter().any(|name| symbol.contains(name));
+    let found: Vec<_> = image.elf.symbols.iter().filter(forbidden).map(String::as_str).collect();
+    if !found.is_empty() {
+        bail!("{}: the image contains {}", image.path.display(), found.join(", "));
+    }
+    Ok(())
+}
+
+/// Disassembles the image for exactly this core and returns the number of instructions: one that the core lacks is shown as unknown and refused.
+/// QEMU would execute some of these.
+fn instructions(target: &Target, elf: &Path) -> anyhow::Result<usize> {
+    let mut command = Command::new(disassembler()?);
+    command.arg("--disassemble");
+    if !target.cpu.is_empty() {
+        command.arg(format!("--mcpu={}", target.cpu));
+    }
+    if !target.attributes.is_empty() {
+        command.arg(format!("--mattr={}", target.attributes));
+    }
+    let output = command.arg(elf).output().context("the disassembler does not run")?;
+    if !output.status.success() {
+        bail!("the disassembler failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let unknown: Vec<_> = text.lines().filter(|line| line.contains("<unknown>")).collect();
+    if !unknown.is_empty() {
+        bail!("instructions that a {} does not have:\n{}", target.name, unknown.join("\n"));
+    }
+    Ok(text.lines().filter(|line| line.split_once(':').is_some_and(|(_, code)| code.contains('\t'))).count())
+}
+
+/// LLVM's, which knows what each core lacks; or what to install.
+pub fn disassembler() -> anyhow::Result<PathBuf> {
+    let runs = |path: &PathBuf| Command::new(path).arg("--version").output().is_ok();
+    [Some(PathBuf::from("llvm-objdump")), host_tool("llvm-objdump")]
+        .into_iter()
+        .flatten()
+        .find(runs)
+        .ok_or_else(|| {
+            anyhow!("no llvm-objdump: `apt-get install llvm`, or `rustup component add llvm-tools`")
+        })
+}

@@ -1,0 +1,70 @@
+//! Builds the firmware image with a model embedded.
+
+use crate::arguments::BuildArguments;
+use crate::elf::Elf;
+use crate::host::read_model;
+use crate::target::Target;
+use crate::toolchain::Toolchain;
+use algodistill_core::Model;
+use anyhow::{bail, Context};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A linked image.
+pub struct Image {
+    pub path: PathBuf,
+    pub elf: Elf,
+    /// Of the compiler that built it.
+    pub compiler: String,
+    /// Bytes of the weights file in it.
+    pub weights: u64,
+    /// Context window of the model.
+    pub window: usize,
+    /// int8 parameters of the model.
+    pub parameters: usize,
+}
+
+/// Builds the image for `target` with the weights file at `model`.
+///
+/// An image has its model's CRC in its name, and the folder is locked while it is made: two runs beside each other do not take each other's image.
+pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -> anyhow::Result<Image> {
+    let file = read_model(model)?;
+    let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;
+    let toolchain = Toolchain::find(arguments.compiler, target)?;
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = std::env::var_os("CARGO_TARGET_DIR").map_or(crates.join("../target"), PathBuf::from);
+    // A compiler does not understand what another one has built.
+    let folder = workspace.join("firmware").join(toolchain.version.replace(['/', ' ', '(', ')'], "-"));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
+    let output = toolchain
+        .build(target)
+        .args(["--quiet", "--bin", "firmware", "--manifest-path"])
+        .arg(crates.join("image/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&folder)
+        .env("ALGODISTILL_BOARD", target.machine)
+        .env("ALGODISTILL_MODEL", fs::canonicalize(model)?)
+        .output()
+        .context("cargo does not run")?;
+    if !output.status.success() {
+        bail!("the image for {} does not build:\n{}", target.name, String::from_utf8_lossy(&output.stderr));
+    }
+    let path = folder.join(format!("{}-{:08x}.elf", target.name, decoded.crc()));
+    let linked = folder.join(target.triple).join("release/firmware");
+    // Renamed, because another run may be executing the image of the same name.
+    let temporary = path.with_extension("tmp");
+    fs::copy(&linked, &temporary).with_context(|| linked.display().to_string())?;
+    fs::rename(&temporary, &path)?;
+    drop(lock);
+    let elf = Elf::read(&path)?;
+    Ok(Image {
+        path,
+        elf,
+        compiler: toolchain.version,
+        weights: file.len() as u64,
+        window: decoded.dimensions().window,
+        parameters: decoded.parameters(),
+    })
+}

@@ -1,0 +1,89 @@
+//! `table`: the table of the documentation, measured.
+
+use crate::arguments::{shipped_model, RandomModelArguments, TableArguments};
+use crate::host::{read_model, Run};
+use crate::run::measure;
+use crate::target::{Target, TARGETS};
+use crate::{random_model, report::Measured};
+use algodistill_core::Model;
+use anyhow::Context;
+use firmware_session::task::EnvironmentName;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Enough to fill a ring of 160 steps and then count 40 more.
+const EPISODES: u32 = 10;
+
+/// Dimensions of the models beside the shipped one: layers, d_model, heads, d_ff.
+const SMALL: [u16; 4] = [2, 32, 4, 64];
+const LARGE: [u16; 4] = [2, 96, 4, 320];
+const WINDOW: u16 = 160;
+
+/// See [`crate::arguments::Command::Table`].
+pub fn run(arguments: &TableArguments) -> anyhow::Result<()> {
+    let folder = std::env::temp_dir().join(format!("algodistill-table-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let outcome = rows(arguments, &folder);
+    let removed = fs::remove_dir_all(&folder);
+    outcome?;
+    removed.with_context(|| folder.display().to_string())
+}
+
+fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
+    if !arguments.json {
+        println!("| target | parameters | instructions a step | flash: code | flash: weights | RAM: static | stack |");
+        println!("|---|---|---|---|---|---|---|");
+    }
+    let models = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
+    for model in &models {
+        let run = Run {
+            model: Some(model),
+            environment: EnvironmentName::DarkRoom,
+            episodes: EPISODES,
+            seed: 7,
+            apart: false,
+        };
+        let trace = run.trace()?;
+        for target in &TARGETS {
+            match measure(target, model, &run, &trace, arguments.build) {
+                Ok(measured) => print(arguments, &measured),
+                // A model too big for the chip does not link; that is an entry of the table.
+                Err(error) if format!("{error:#}").contains("will not fit") => {
+                    too_big(arguments, target, model)?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn too_big(arguments: &TableArguments, target: &Target, model: &Path) -> anyhow::Result<()> {
+    let parameters = Model::decode(&read_model(model)?)?.parameters();
+    if arguments.json {
+        let json = serde_json::json!({ "target": target.name, "parameters": parameters, "fits": false });
+        println!("{json}");
+    } else {
+        println!("| {} | {parameters} | does not link: too big for this board | | | | |", target.name);
+    }
+    Ok(())
+}
+
+fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Result<PathBuf> {
+    let out = folder.join(format!("{layers}-{d_model}-{d_ff}.adw"));
+    let model =
+        RandomModelArguments { layers, d_model, heads, d_ff, window: WINDOW, seed: 0, out: out.clone() };
+    random_model::run(&model)?;
+    Ok(out)
+}
+
+fn print(arguments: &TableArguments, measured: &Measured) {
+    if arguments.json {
+        return println!("{}", measured.json());
+    }
+    let Measured { target, image, .. } = measured;
+    let instructions = measured.instructions().map_or("-".into(), |count| count.to_string());
+    let (code, weights) = (image.elf.flash.saturating_sub(image.weights), image.weights);
+    let (parameters, ram, stack) = (image.parameters, image.elf.ram, measured.stack());
+    println!("| {} | {parameters} | {instructions} | {code} | {weights} | {ram} | {stack} |", target.name);
+}
