@@ -13,13 +13,14 @@
 #define AD_AGENT_SIZE sizeof(ad_agent)
 
 #define AD_LARGER(a, b) ((a) > (b) ? (a) : (b))
+#define AD_SLOTS(window) (((window) + 3) / 4 * 4)
 
 // Words of 32 bits of the workspace of a model with these dimensions, a constant: `static uint32_t workspace[AD_WORKSPACE_WORDS(...)];`.
 // A model too big for the chip then fails to link. The dimensions are printed by `algodistill inspect` and examples/c/embed.
 #define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions)                   \
-    ((layers) * (window) * (2 * (d_model) + 4 * (heads)) / 4 + 2 * (d_model)                \
-     + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions) + ((window) + 1) / 2           \
-     + AD_LARGER(d_model, d_ff) / 4)
+    ((layers) * ((window) * ((d_model) + 4 * (heads)) + AD_SLOTS(window) * (d_model)) / 4   \
+     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions)                \
+     + AD_SLOTS(window) / 2 + 3 * AD_LARGER(d_model, d_ff) / 4)
 
 // Temperature that stands for the first action with the largest logit.
 #define AD_GREEDY 0.0

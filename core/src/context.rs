@@ -9,7 +9,7 @@ use crate::Error;
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
 /// Version of the snapshot format that this build writes and reads.
-pub const SNAPSHOT_VERSION: u16 = 1;
+pub const SNAPSHOT_VERSION: u16 = 2;
 const SNAPSHOT_HEADER_LEN: usize = 32;
 
 /// Bytes of a snapshot of a model's context.
@@ -19,7 +19,8 @@ pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
 
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
-/// Bytes: keys `[layer, slot, d_model]` int8, values the same, key scales `[layer, head, slot]` u16, value scales the same.
+/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see [`crate::model::kernels::value_index`]); key scales
+/// `[layer, head, slot]` u16, value scales the same.
 pub(crate) struct Ring<'a> {
     memory: &'a mut [u32],
     dimensions: Dimensions,
@@ -31,9 +32,9 @@ pub(crate) struct Ring<'a> {
 
 /// The part of the ring that belongs to one layer; all slots.
 pub(crate) struct LayerRing<'a> {
-    /// `[slot, d_model]`.
-    pub keys: &'a mut [i8],
-    /// `[slot, d_model]`.
+    /// `[slot, d_model]`, coded.
+    pub keys: &'a mut [u8],
+    /// `[group of four slots, d_model, four slots]`.
     pub values: &'a mut [i8],
     /// `[head, slot]`, in units of 2^-8.
     pub key_scales: &'a mut [u16],
@@ -42,8 +43,10 @@ pub(crate) struct LayerRing<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// An empty ring in `memory`, which has `dimensions.ring_bytes() / 4` words.
+    /// An empty ring in `memory`, which has `dimensions.ring_bytes() / 4` words. Memory of slots that were never written is multiplied by zero: it is cleared
+    /// here, so that nobody depends on what the caller left in it.
     pub fn new(memory: &'a mut [u32], dimensions: Dimensions) -> Self {
+        memory.fill(0);
         Self { memory, dimensions, next: 0, filled: 0 }
     }
 
@@ -72,15 +75,15 @@ impl<'a> Ring<'a> {
     /// Keys, values and scales of one layer.
     pub fn layer(&mut self, layer: usize) -> LayerRing<'_> {
         let Dimensions { layers, window, d_model, heads, .. } = self.dimensions;
-        let (vectors, scales) = (window * d_model, window * heads);
-        let words = layers * vectors / 4;
-        let (keys, rest) = split(self.memory, words);
-        let (values, rest) = split(rest, words);
+        let (key_bytes, value_bytes, scales) =
+            (window * d_model, self.dimensions.ring_value_bytes(), window * heads);
+        let (keys, rest) = split(self.memory, layers * key_bytes / 4);
+        let (values, rest) = split(rest, layers * value_bytes / 4);
         let rest: &mut [u16] = bytemuck::try_cast_slice_mut(rest).unwrap_or(&mut []);
         let (key_scales, value_scales) = split(rest, layers * scales);
         LayerRing {
-            keys: part(bytemuck::try_cast_slice_mut(keys).unwrap_or(&mut []), layer, vectors),
-            values: part(bytemuck::try_cast_slice_mut(values).unwrap_or(&mut []), layer, vectors),
+            keys: part(bytemuck::try_cast_slice_mut(keys).unwrap_or(&mut []), layer, key_bytes),
+            values: part(bytemuck::try_cast_slice_mut(values).unwrap_or(&mut []), layer, value_bytes),
             key_scales: part(key_scales, layer, scales),
             value_scales: part(value_scales, layer, scales),
         }

@@ -1,56 +1,106 @@
-//! The SIMD kernels equal the scalar oracle on any shape and value, -128 included.
+//! The kernels equal exact sums on any shape and value, -128 included, and give the same bits whichever set runs.
 
+use algodistill_core::model::kernels::{code, decode, value_index, Operand, SLOTS_A_GROUP};
 use algodistill_core::Kernels;
 use proptest::prelude::*;
+
+/// Every set that this processor runs; a set that it lacks runs the scalar kernels.
+const SETS: [Kernels; 3] = [Kernels::Scalar, Kernels::Avx2, Kernels::Dsp];
 
 /// int8 with the extreme values over-represented.
 fn int8() -> impl Strategy<Value = i8> {
     prop_oneof![Just(-128i8), Just(127), Just(0), any::<i8>()]
 }
 
-fn vector(len: usize) -> impl Strategy<Value = Vec<i8>> {
-    prop_oneof![Just(vec![0; len]), Just(vec![-128; len]), prop::collection::vec(int8(), len)]
+fn elements(len: usize) -> impl Strategy<Value = Vec<i8>> {
+    prop_oneof![
+        Just(vec![0; len]),
+        Just(vec![-128; len]),
+        Just(vec![127; len]),
+        prop::collection::vec(int8(), len)
+    ]
+}
+
+/// -127 to 127: what quantization writes.
+fn operand(len: usize) -> impl Strategy<Value = Vec<i8>> {
+    elements(len).prop_map(|vector| vector.into_iter().map(|x| x.max(-127)).collect())
+}
+
+/// A matrix, rows a stride apart of which the last one ends with its last column, and a vector.
+fn rows_and_vector(
+    rows: usize,
+    columns: usize,
+    gap: usize,
+) -> impl Strategy<Value = (usize, usize, usize, Vec<i8>, Vec<i8>)> {
+    let len = if rows == 0 { 0 } else { (rows - 1) * (columns + gap) + columns };
+    (Just(rows), Just(columns), Just(columns + gap), elements(len), operand(columns))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn matvec((rows, columns, weights, inputs) in (0usize..40, 0usize..100).prop_flat_map(|(rows, columns)| {
-        (Just(rows), Just(columns), vector(rows * columns), vector(columns))
-    })) {
-        let (mut oracle, mut fast) = (vec![1; rows], vec![2; rows]);
-        Kernels::Scalar.matvec(&weights, &inputs, &mut oracle);
-        Kernels::detect().matvec(&weights, &inputs, &mut fast);
-        let exact: Vec<i32> = (0..rows)
-            .map(|row| (0..columns).map(|c| i32::from(weights[row * columns + c]) * i32::from(inputs[c])).sum())
-            .collect();
-        prop_assert_eq!(&oracle, &exact);
-        prop_assert_eq!(&fast, &exact);
+    fn dots((rows, columns, stride, elements, vector) in (0usize..40, 0usize..40, 0usize..3)
+        .prop_flat_map(|(rows, fours, gap)| rows_and_vector(rows, 4 * fours, 4 * gap)))
+    {
+        check_dots(rows, columns, stride, &elements, &vector);
     }
 
     #[test]
-    fn attention((width, heads, head, slots, query, ring, weights) in (1usize..80, 1usize..5, 0usize..40).prop_flat_map(|(width, heads, slots)| {
-        let ring = vector(width * heads * slots);
-        (Just(width), Just(heads), 0..heads, Just(slots), vector(width), ring, prop::collection::vec(0i16..=i16::MAX, slots))
+    fn weighted_values((columns, head, heads, slots, ring, weights) in (1usize..12, 1usize..5, 0usize..12).prop_flat_map(|(fours, heads, groups)| {
+        let (columns, slots) = (4 * fours, SLOTS_A_GROUP * groups);
+        (Just(columns), 0..heads, Just(heads), Just(slots), elements(columns * heads * slots), prop::collection::vec(0i16..=i16::MAX, slots))
     })) {
-        let (stride, start) = (width * heads, width * head);
-        let slice = ring.get(start..).unwrap_or(&[]);
-        let element = |slot: usize, i: usize| i32::from(ring[slot * stride + start + i]);
-        let dots: Vec<i32> = (0..slots).map(|slot| (0..width).map(|i| element(slot, i) * i32::from(query[i])).sum()).collect();
-        let sums: Vec<i32> = (0..width).map(|i| (0..slots).map(|slot| element(slot, i) * i32::from(weights[slot])).sum()).collect();
-        for kernels in [Kernels::Scalar, Kernels::detect()] {
-            let (mut found_dots, mut found_sums) = (vec![1; slots], vec![1; width]);
-            // The ring may hold slots that are not attended to: only the last head's slice ends with its row.
-            let rows: Vec<i8> = (0..slots).flat_map(|s| ring[s * stride + start..s * stride + start + width].to_vec()).collect();
-            kernels.query_keys(&query, &rows, width, &mut found_dots);
-            prop_assert_eq!(&found_dots, &dots);
-            kernels.weighted_values(&weights, slice, stride, &mut found_sums);
-            prop_assert_eq!(&found_sums, &sums);
-            if width % 16 == 0 {
-                kernels.query_keys(&query, slice, stride, &mut found_dots);
-                prop_assert_eq!(&found_dots, &dots);
-            }
+        let width = columns * heads;
+        let mut values = vec![0; ring.len()];
+        for (index, value) in ring.iter().enumerate() {
+            values[value_index(index / width, index % width, width)] = *value;
         }
+        let first = head * columns;
+        let expected: Vec<i32> = (first..first + columns)
+            .map(|column| (0..slots).map(|slot| i32::from(weights[slot]) * i32::from(ring[slot * width + column])).sum())
+            .collect();
+        for kernels in SETS {
+            let mut found = vec![1; columns];
+            kernels.weighted_values(&weights, values.get(first * SLOTS_A_GROUP..).unwrap_or(&[]), width, &mut found);
+            prop_assert_eq!(&found, &expected, "{:?}", kernels);
+        }
+    }
+}
+
+/// Rows longer than a sum times 256 has bits for, at the largest magnitudes.
+#[test]
+fn long_rows_do_not_overflow() {
+    for columns in [508, 512, 516, 1024, 4096] {
+        for (weight, x) in [(-128, 127), (-128, -127), (127, 127), (127, -127)] {
+            check_dots(5, columns, columns, &vec![weight; 5 * columns], &vec![x; columns]);
+        }
+    }
+}
+
+#[test]
+fn coding_is_reversible() {
+    for column in 0..2 {
+        for value in i8::MIN..=i8::MAX {
+            assert_eq!(decode(column, code(column, value)), value);
+        }
+    }
+}
+
+fn check_dots(rows: usize, columns: usize, stride: usize, elements: &[i8], vector: &[i8]) {
+    let product =
+        |row: usize, column: usize| i32::from(elements[row * stride + column]) * i32::from(vector[column]);
+    let expected: Vec<i32> =
+        (0..rows).map(|row| (0..columns).map(|column| product(row, column)).sum()).collect();
+    // Strides are even, so an element's parity is that of its column.
+    let coded: Vec<u8> = elements.iter().enumerate().map(|(index, value)| code(index, *value)).collect();
+    let mut memory = vec![[0; 4]; columns / 4];
+    let operand = Operand::new(vector, &mut memory);
+    for kernels in SETS {
+        // One row more than there is: it stays as it was.
+        let mut found = vec![7; rows + usize::from(columns > 0)];
+        kernels.dots(&operand, &coded, stride, &mut found);
+        assert_eq!(&found[..rows], &expected, "{kernels:?}, {rows} x {columns}, stride {stride}");
+        assert!(found[rows..].iter().all(|rest| *rest == 7));
     }
 }

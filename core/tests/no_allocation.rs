@@ -42,7 +42,7 @@ fn weights() -> Vec<u8> {
         append(&mut file, &(0..rows * columns).map(|_| rng.next_u32() as u8).collect::<Vec<u8>>());
     }
     file[..4].copy_from_slice(b"ADW\0");
-    file[4] = 1;
+    file[4] = algodistill_core::model::FORMAT_VERSION as u8;
     let length = file.len() as u32;
     file[8..12].copy_from_slice(&length.to_le_bytes());
     for (bytes, field) in file[16..28].chunks_mut(2).zip([2u16, 32, 2, 64, 24, 5]) {

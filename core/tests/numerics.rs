@@ -1,6 +1,6 @@
 //! The fixed-point operations against exact arithmetic.
 
-use algodistill_core::model::numerics::{exp2_negative, quantize, round_shift, square_root, Scale};
+use algodistill_core::model::numerics::{exp2_negative, quantize, rescale, round_shift, square_root, Scale};
 use algodistill_core::PortableRng;
 use proptest::prelude::*;
 
@@ -16,6 +16,21 @@ proptest! {
         };
         let limit = i128::from(i32::MAX);
         prop_assert_eq!(i128::from(round_shift(product, shift)), exact.clamp(-limit, limit));
+    }
+
+    #[test]
+    fn rescale_is_round_shift_of_the_product(
+        values in prop::collection::vec((-i32::MAX..=i32::MAX, 0u32..1 << 31), 0..40),
+        bits in 1u32..32,
+        shift in -40i32..100,
+    ) {
+        let limited: Vec<i32> = values.iter().map(|(value, _)| value >> (31 - bits)).collect();
+        let expected: Vec<i32> = limited.iter().zip(&values)
+            .map(|(value, (_, multiplier))| round_shift(i64::from(*value) * i64::from(*multiplier), shift))
+            .collect();
+        let mut found = limited;
+        rescale(&mut found, bits, values.iter().map(|(_, multiplier)| *multiplier), shift);
+        prop_assert_eq!(found, expected);
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn errors_name_the_cause() {
     };
     assert_eq!(Model::decode(b"").unwrap_err(), Error::Truncated);
     assert_eq!(with(0, b"GGUF"), Error::Magic);
-    assert_eq!(with(4, &[2, 0]), Error::Version(2));
+    assert_eq!(with(4, &[1, 0]), Error::Version(1));
+    assert_eq!(with(4, &[3, 0]), Error::Version(3));
     assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
     assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
     assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));
@@ -219,12 +220,12 @@ fn wrong_calls_get_a_typed_error_and_keep_the_context() {
     assert!(matches!(agent.snapshot(&mut [0; 8]), Err(Error::SnapshotLength { .. })));
 }
 
-/// Files of format version 1, made by the version of this program that introduced it, and the logits after them. Refresh with
+/// Files of format version 2, made by the version of this program that introduced it, and the logits after them. Refresh with
 /// `OVERWRITE_EXPECTED=1`, which a compatible change never needs.
 #[test]
-fn fixtures_of_version_1_give_the_same_logits() {
+fn fixtures_of_version_2_give_the_same_logits() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let [weights, snapshot, logits] = ["v1.adw", "v1.ads", "v1.logits"].map(|name| folder.join(name));
+    let [weights, snapshot, logits] = ["v2.adw", "v2.ads", "v2.logits"].map(|name| folder.join(name));
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
         let file = tiny();
         let model = Model::decode(&file).unwrap();
@@ -247,4 +248,17 @@ fn fixtures_of_version_1_give_the_same_logits() {
         std::fs::write(&logits, &found).unwrap();
     }
     assert_eq!(found, std::fs::read_to_string(&logits).unwrap());
+}
+
+/// Version 1 stored rows plain. Nothing but its number tells.
+#[test]
+fn files_of_version_1_are_refused_by_number() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let weights = std::fs::read(folder.join("v1.adw")).unwrap();
+    assert_eq!(Model::decode(&weights).unwrap_err(), Error::Version(1));
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let mut memory = vec![0; model.workspace_words()];
+    let snapshot = std::fs::read(folder.join("v1.ads")).unwrap();
+    assert_eq!(Agent::new(model, &mut memory).unwrap().restore(&snapshot), Err(Error::Version(1)));
 }

@@ -1,8 +1,8 @@
 //! The forward pass of one token.
 
 use super::attention::{attend, quantize_for_ring, HeadRing, HeadScratch};
-use super::kernels::{Kernels, Work};
-use super::numerics::{add, maximum, quantize, rescale, round_shift, Scale, FRACTION_BITS};
+use super::kernels::{code, value_index, Kernels, Operand, Work, SLOTS_A_GROUP};
+use super::numerics::{add, dot_bits, maximum, quantize, rescale, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{LayerRing, Ring};
@@ -26,10 +26,12 @@ pub(crate) struct Scratch<'a> {
     scores: &'a mut [i32],
     /// Logits, fixed-point, `[actions]`.
     pub logits: &'a mut [i32],
-    /// Attention weights, `[window]`, padded to an even number.
+    /// Attention weights, `[window]`, padded to whole groups of slots.
     weights: &'a mut [i16],
     /// Quantized input of a matrix, `[max(d_model, d_ff)]`.
     quantized: &'a mut [i8],
+    /// The same as the kernels want it, `[max(d_model, d_ff) / 4]`.
+    operand: &'a mut [[i16; 4]],
 }
 
 const fn max(a: usize, b: usize) -> usize {
@@ -48,7 +50,13 @@ pub(crate) const fn workspace_words(dimensions: &Dimensions) -> usize {
 /// Words of 32 bits of the scratch.
 pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
     let Dimensions { d_model, d_ff, window, actions, .. } = *dimensions;
-    2 * d_model + max(3 * d_model, d_ff) + window + actions + window.div_ceil(2) + max(d_model, d_ff) / 4
+    let widest = max(d_model, d_ff);
+    2 * d_model + max(3 * d_model, d_ff) + window + actions + weight_words(window) + widest / 4 + widest / 2
+}
+
+/// Words of the attention weights: two a word, in whole groups of slots.
+const fn weight_words(window: usize) -> usize {
+    window.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP / 2
 }
 
 /// Cuts the ring's words and the scratch out of a workspace. `None` where it is too small.
@@ -70,8 +78,9 @@ pub(crate) fn split_workspace<'a>(
         narrow: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
         scores: bytemuck::try_cast_slice_mut(take(window)?).ok()?,
         logits: bytemuck::try_cast_slice_mut(take(actions)?).ok()?,
-        weights: bytemuck::try_cast_slice_mut(take(window.div_ceil(2))?).ok()?,
+        weights: bytemuck::try_cast_slice_mut(take(weight_words(window))?).ok()?,
         quantized: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 4)?).ok()?,
+        operand: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 2)?).ok()?,
     };
     Some((ring, scratch))
 }
@@ -92,28 +101,28 @@ impl Work for Step<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Step { model, kernels, ring, scratch, token } = self;
-        embed(model, &token, scratch.residual);
+        embed(model, &token, scratch);
         for (index, layer) in model.layers.iter().enumerate() {
             attention_block(model, kernels, layer, index, ring, scratch);
             feed_forward_block(model, kernels, layer, scratch);
         }
         let input = front(scratch.quantized, model.dimensions.d_model);
         let scale = normalize(scratch.residual, input);
-        linear(kernels, &model.head, input, scale, scratch.logits);
+        linear(kernels, &model.head, &Operand::new(input, scratch.operand), scale, scratch.logits);
         ring.advance();
     }
 }
 
 /// Sum of the rows of the embedding tables.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-fn embed(model: &Model, token: &Token, residual: &mut [i32]) {
+fn embed(model: &Model, token: &Token, scratch: &mut Scratch) {
+    let Scratch { residual, narrow, .. } = scratch;
     residual.fill(0);
     let mut add_row = |table: &Tensor, index: usize| {
         let (row, scale) = table.row(index);
-        for (x, weight) in residual.iter_mut().zip(row) {
-            let product = i64::from(*weight) * i64::from(scale);
-            *x = add(*x, round_shift(product, table.exponent - FRACTION_BITS));
-        }
+        narrow.iter_mut().zip(row).for_each(|(x, weight)| *x = i32::from(weight));
+        rescale(narrow, 8, core::iter::repeat(scale), table.exponent - FRACTION_BITS);
+        residual.iter_mut().zip(narrow.iter()).for_each(|(x, y)| *x = add(*x, *y));
     };
     for (table, word) in model.observation.iter().zip(token.observation) {
         add_row(table, *word as usize);
@@ -140,31 +149,36 @@ fn attention_block(
     let input = front(scratch.quantized, d_model);
     let scale = normalize(scratch.residual, input);
     let projected = front(scratch.wide, 3 * d_model);
-    linear(kernels, &layer.query_key_value, input, scale, projected);
+    linear(kernels, &layer.query_key_value, &Operand::new(input, scratch.operand), scale, projected);
     let (query, rest) = projected.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
     let (key, value) = rest.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
 
     let (slot, attended) = (ring.slot(), ring.attended());
     let ring = ring.layer(index);
-    store(key, d_head, window, slot, ring.keys, ring.key_scales);
-    store(value, d_head, window, slot, ring.values, ring.value_scales);
+    let quantized = front(scratch.quantized, d_model);
+    quantize_heads(key, d_head, quantized, slot, window, ring.key_scales);
+    store_key(quantized, slot, ring.keys);
+    quantize_heads(value, d_head, quantized, slot, window, ring.value_scales);
+    store_value(quantized, slot, ring.values);
 
     let LayerRing { keys, values, key_scales, value_scales } = ring;
-    let used = attended * d_model;
+    let keys_end = attended * d_model;
+    let values_end = attended.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP * d_model;
     let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
     let vectors = query.chunks_exact(d_head).zip(scratch.narrow.chunks_exact_mut(d_head));
     for (head, ((query, output), (key_scales, value_scales))) in vectors.zip(scales).enumerate() {
         let ring = HeadRing {
-            keys: keys.get(head * d_head..used).unwrap_or(&[]),
-            values: values.get(head * d_head..used).unwrap_or(&[]),
+            keys: keys.get(head * d_head..keys_end).unwrap_or(&[]),
+            values: values.get(head * d_head * SLOTS_A_GROUP..values_end).unwrap_or(&[]),
             key_scales: key_scales.get(..attended).unwrap_or(&[]),
             value_scales: value_scales.get(..attended).unwrap_or(&[]),
-            stride: d_model,
+            d_model,
         };
         let head_scratch = HeadScratch {
-            quantized_query: front(scratch.quantized, d_head),
+            quantized: front(scratch.quantized, d_head),
+            operand: scratch.operand,
             scores: front(scratch.scores, attended),
-            weights: front(scratch.weights, attended),
+            weights: front(scratch.weights, attended.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP),
         };
         attend(kernels, model.score_scale, query, &ring, head_scratch, output);
     }
@@ -173,22 +187,46 @@ fn attention_block(
         &layer.attention_output,
         scratch.narrow,
         scratch.quantized,
+        scratch.operand,
         scratch.wide,
         scratch.residual,
     );
 }
 
-/// Quantizes a key or value `[heads * d_head]` into its slot.
+/// Quantizes a key or a value `[heads * d_head]`, each head with a scale of its own.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-fn store(vector: &[i32], d_head: usize, window: usize, slot: usize, ring: &mut [i8], scales: &mut [u16]) {
-    let start = slot * vector.len();
-    let row = ring.get_mut(start..start + vector.len()).unwrap_or(&mut []);
-    let heads = vector.chunks_exact(d_head).zip(row.chunks_exact_mut(d_head));
+fn quantize_heads(
+    vector: &mut [i32],
+    d_head: usize,
+    quantized: &mut [i8],
+    slot: usize,
+    window: usize,
+    scales: &mut [u16],
+) {
+    let heads = vector.chunks_exact_mut(d_head).zip(quantized.chunks_exact_mut(d_head));
     for ((values, quantized), scales) in heads.zip(scales.chunks_mut(window.max(1))) {
         let scale = quantize_for_ring(values, quantized);
         if let Some(stored) = scales.get_mut(slot) {
             *stored = scale;
         }
+    }
+}
+
+/// Keys are coded rows.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn store_key(key: &[i8], slot: usize, ring: &mut [u8]) {
+    let row = ring.get_mut(slot * key.len()..).unwrap_or(&mut []);
+    for (column, (stored, element)) in row.iter_mut().zip(key).enumerate() {
+        *stored = code(column, *element);
+    }
+}
+
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn store_value(value: &[i8], slot: usize, ring: &mut [i8]) {
+    let first = value_index(slot, 0, value.len());
+    let places = ring.get_mut(first..).unwrap_or(&mut []).iter_mut().step_by(SLOTS_A_GROUP);
+    for (stored, element) in places.zip(value) {
+        *stored = *element;
     }
 }
 
@@ -199,7 +237,7 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
     let input = front(scratch.quantized, d_model);
     let scale = normalize(scratch.residual, input);
     let hidden = front(scratch.wide, d_ff);
-    linear(kernels, &layer.feed_forward_up, input, scale, hidden);
+    linear(kernels, &layer.feed_forward_up, &Operand::new(input, scratch.operand), scale, hidden);
     for value in hidden.iter_mut() {
         *value = (*value).max(0);
     }
@@ -208,6 +246,7 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
         &layer.feed_forward_down,
         hidden,
         scratch.quantized,
+        scratch.operand,
         scratch.narrow,
         scratch.residual,
     );
@@ -220,6 +259,7 @@ fn residual_linear(
     weights: &Tensor,
     inputs: &[i32],
     quantized: &mut [i8],
+    operand: &mut [[i16; 4]],
     outputs: &mut [i32],
     residual: &mut [i32],
 ) {
@@ -227,7 +267,7 @@ fn residual_linear(
     let largest = maximum(inputs);
     quantize(inputs, largest, quantized);
     let outputs = front(outputs, residual.len());
-    linear(kernels, weights, quantized, Scale::of_maximum(largest), outputs);
+    linear(kernels, weights, &Operand::new(quantized, operand), Scale::of_maximum(largest), outputs);
     for (x, output) in residual.iter_mut().zip(outputs.iter()) {
         *x = add(*x, *output);
     }
@@ -243,11 +283,12 @@ fn normalize(residual: &[i32], quantized: &mut [i8]) -> Scale {
 
 /// `outputs = weights . (inputs * scale)`, fixed-point.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-fn linear(kernels: Kernels, weights: &Tensor, inputs: &[i8], scale: Scale, outputs: &mut [i32]) {
-    kernels.matvec(weights.data(), inputs, outputs);
+fn linear(kernels: Kernels, weights: &Tensor, inputs: &Operand, scale: Scale, outputs: &mut [i32]) {
+    kernels.dots(inputs, weights.data(), weights.columns(), outputs);
     let shift = weights.exponent + scale.exponent - FRACTION_BITS;
     // 16 bits times 15 bits.
-    rescale(outputs, weights.scales().map(|row_scale| row_scale * scale.mantissa), shift);
+    let multipliers = weights.scales().map(|row_scale| row_scale * scale.mantissa);
+    rescale(outputs, dot_bits(weights.columns()), multipliers, shift);
 }
 
 /// The first `len` elements; the workspace was checked when it was lent.

@@ -40,7 +40,10 @@ impl Scale {
 
     /// Scale of a vector quantized with [`quantize`]: `maximum / (127 * 2^16)`.
     pub const fn of_maximum(maximum: u32) -> Self {
-        Self::new(((maximum as u64) << 31) / 127, 31 + FRACTION_BITS)
+        // floor(maximum * 2^31 / 127) in 32-bit divisions: 2^31 = 127 * 16909320 + 8.
+        let (quotient, rest) = (maximum / 127, maximum % 127);
+        let small = 8 * quotient + 8 * rest / 127;
+        Self::new(maximum as u64 * 16_909_320 + small as u64, 31 + FRACTION_BITS)
     }
 
     /// Scale of a vector quantized with [`quantize`] after RMS normalisation: `sqrt(n / sum of squares)` for `n` int8
@@ -96,20 +99,50 @@ pub const fn round_shift(product: i64, shift: i32) -> i32 {
     saturate(value)
 }
 
-/// `values[i] = round_shift(values[i] * multipliers[i], shift)`: the shift is looked at once, not for each element.
+/// The upper half of a product.
+#[inline(always)]
+const fn high_product(a: i32, b: i32) -> i32 {
+    ((a as i64 * b as i64) >> 32) as i32
+}
+
+/// `values[i] = round_shift(values[i] * multipliers[i], shift)` for multipliers below 2^31 and values of at most `bits` bits.
+///
+/// Values and multipliers are shifted left until the result is the upper half of their product: one multiplication (SMMULR, MULH, VPMULDQ) and shifts of 32
+/// bits. Where they have no room for it, 64 bits do.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-pub fn rescale(values: &mut [i32], multipliers: impl Iterator<Item = u32>, shift: i32) {
+pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = u32> + Clone, shift: i32) {
+    let missing = (32 - shift).max(0) as u32;
+    let left = missing.min(31u32.saturating_sub(bits));
+    let more = missing - left;
+    let used = multipliers.clone().take(if more == 0 { 0 } else { values.len() }).fold(0, |all, m| all | m);
+    let fits = used.leading_zeros() > more;
     let products = values.iter_mut().zip(multipliers);
-    if (1..=62).contains(&shift) {
+    if shift > 62 || !fits {
         for (value, multiplier) in products {
-            let product = i64::from(*value) * i64::from(multiplier);
-            *value = saturate(((product >> (shift - 1)) + 1) >> 1);
+            *value = rescale_one(*value, multiplier, shift);
+        }
+    } else if shift > 32 {
+        for (value, multiplier) in products {
+            *value = ((high_product(*value, multiplier as i32) >> (shift - 33)) + 1) >> 1;
         }
     } else {
         for (value, multiplier) in products {
-            *value = round_shift(i64::from(*value) * i64::from(multiplier), shift);
+            let product = i64::from(*value << left) * i64::from((multiplier << more) as i32);
+            *value = ((product + (1 << 31)) >> 32) as i32;
         }
     }
+}
+
+/// Not inlined, because it is long and rare.
+#[inline(never)]
+fn rescale_one(value: i32, multiplier: u32, shift: i32) -> i32 {
+    round_shift(i64::from(value) * i64::from(multiplier), shift)
+}
+
+/// Bits of the magnitude of a sum of `terms` products of int8.
+pub const fn dot_bits(terms: usize) -> u32 {
+    // 128 * 128 each.
+    14 + usize::BITS - terms.leading_zeros()
 }
 
 /// To +-(2^31 - 1): the magnitude of a fixed-point value always fits 31 bits.
@@ -126,8 +159,8 @@ pub const fn saturate(value: i64) -> i32 {
 
 /// `a + b`, saturated to +-(2^31 - 1).
 #[inline(always)]
-pub const fn add(a: i32, b: i32) -> i32 {
-    saturate(a as i64 + b as i64)
+pub fn add(a: i32, b: i32) -> i32 {
+    a.saturating_add(b).max(-i32::MAX)
 }
 
 /// Largest magnitude of fixed-point values.
@@ -136,22 +169,40 @@ pub fn maximum(values: &[i32]) -> u32 {
     values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }
 
-/// Quantizes fixed-point values: `q = round(127 * x / maximum)`, ties up, with x limited to +-`maximum`. All zero where `maximum` is 0.
+/// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits, in two digits of 16 bits: a division of 64 bits is a long
+/// subroutine on a microcontroller (Knuth, The Art of Computer Programming 2, 4.3.1, algorithm D).
+const fn divide(upper: u32, divisor: u32) -> u32 {
+    const fn digit(rest: u32, divisor: u32) -> (u32, u32) {
+        // The estimate is of the upper 16 bits of the divisor, and at most 2 too large.
+        let Some(mut quotient) = rest.checked_div(divisor >> 16) else { return (0, 0) };
+        let mut product = quotient as u64 * divisor as u64;
+        while product > (rest as u64) << 16 {
+            quotient -= 1;
+            product -= divisor as u64;
+        }
+        (quotient, (((rest as u64) << 16) - product) as u32)
+    }
+    // With 32 bits the estimate is good enough.
+    let (first, rest) = digit(upper << 1, divisor << 1);
+    let (second, _) = digit(rest, divisor << 1);
+    first << 16 | second
+}
+
+/// Quantizes fixed-point values, of which none is larger than `maximum`: `q = round(127 * x / maximum)`, ties up. All zero where `maximum` is 0.
 ///
 /// Both x and `maximum` are shifted left until `maximum` has 31 bits; then the quotient `127 * 2^54 / maximum` fits 31 bits and the
 /// upper half of one 32 x 32 bit product holds the result with 22 fractional bits.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
-    let limit = maximum.min(i32::MAX as u32) as i32;
-    if limit == 0 {
+    let maximum = maximum.min(i32::MAX as u32);
+    if maximum == 0 {
         quantized.fill(0);
         return;
     }
-    let shift = limit.leading_zeros() - 1;
-    let reciprocal = ((127u64 << 54) / ((limit as u64) << shift)) as i64;
+    let shift = maximum.leading_zeros() - 1;
+    let reciprocal = divide(127 << 22, maximum << shift) as i32;
     for (q, value) in quantized.iter_mut().zip(values) {
-        let x = i64::from((*value).max(-limit).min(limit) << shift);
-        *q = ((((x * reciprocal) >> 32) as i32 + (1 << 21)) >> 22) as i8;
+        *q = ((high_product(*value << shift, reciprocal) + (1 << 21)) >> 22) as i8;
     }
 }
 
@@ -172,5 +223,31 @@ pub const fn exp2_negative(x: u32) -> u32 {
         0
     } else {
         ((power >> whole) + 1) >> 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PortableRng;
+
+    #[test]
+    fn divisions_in_parts_are_exact() {
+        let mut rng = PortableRng::new(1, 0);
+        for round in 0..200_000u32 {
+            // Every width, and the ends of each.
+            let any = rng.next_u32() >> (1 + round % 31);
+            for maximum in [any, 1 << (round % 31), (1u32 << (round % 31)) - 1, i32::MAX as u32] {
+                assert_eq!(Scale::of_maximum(maximum), Scale::new((u64::from(maximum) << 31) / 127, 47));
+            }
+            let divisor = rng.next_u32() >> 1 | 1 << 30;
+            for divisor in [divisor, 1 << 30, i32::MAX as u32] {
+                let upper = rng.below(divisor);
+                for upper in [upper, 127 << 22, divisor - 1, 0] {
+                    let exact = (u64::from(upper) << 32) / u64::from(divisor);
+                    assert_eq!(u64::from(divide(upper, divisor)), exact, "{upper} / {divisor}");
+                }
+            }
+        }
     }
 }

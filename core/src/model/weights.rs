@@ -1,12 +1,13 @@
 //! The weights file (`.adw`), decoded in place. `docs/weights-format.md` is the specification.
 
+use super::kernels::SLOTS_A_GROUP;
 use super::tensor::Tensor;
 use crate::{interface::MAX_CHANNELS, Channel, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Version of the weights format that this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// First bytes of a weights file.
 pub const MAGIC: [u8; 4] = *b"ADW\0";
 /// Bytes of the fixed header.
@@ -102,7 +103,12 @@ impl Dimensions {
 
     /// Bytes of the ring: int8 keys and values, and one u16 scale for each of them a head.
     pub const fn ring_bytes(&self) -> usize {
-        self.layers * self.window * (2 * self.d_model + 4 * self.heads)
+        self.layers * (self.window * (self.d_model + 4 * self.heads) + self.ring_value_bytes())
+    }
+
+    /// Bytes of the values of one layer: slots in whole groups.
+    pub(crate) const fn ring_value_bytes(&self) -> usize {
+        self.window.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP * self.d_model
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use crate::counter;
-use algodistill_core::model::numerics::rescale;
+use algodistill_core::model::kernels::Operand;
+use algodistill_core::model::numerics::{dot_bits, rescale};
 use algodistill_core::Kernels;
 use core::hint::black_box;
 use firmware_session::link::Line;
@@ -15,19 +16,23 @@ const REPETITIONS: u32 = 16;
 /// A shift that a real model has.
 const SHIFT: i32 = 30;
 
-/// Sends a line for each shape. The weights are bytes of `file`, whatever they mean: integer kernels take the same path for all.
+/// Sends a line for each shape. The weights and their scales are bytes of `file`, whatever they mean: integer kernels take the same path for all. The vector is prepared
+/// in every repetition, as it is in a step.
 pub fn run(file: &[u8], console: &mut Console) -> Option<()> {
     let kernels = Kernels::detect();
     let (inputs, mut outputs) = ([77i8; MOST], [0i32; MOST]);
+    let mut memory = Words([[0; 4]; MOST / 4]);
     for (rows, columns) in SHAPES {
-        let bytes = file.get(..rows * columns)?;
-        // SAFETY: i8 has the layout of u8.
-        let weights = unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast::<i8>(), bytes.len()) };
+        let weights = file.get(..rows * columns)?;
         let (inputs, outputs) = (inputs.get(..columns)?, outputs.get_mut(..rows)?);
+        let (scales, _) = weights.as_chunks::<2>();
+        let mantissa = black_box(20_000);
         let begin = counter::now();
         for _ in 0..REPETITIONS {
-            kernels.matvec(black_box(weights), black_box(inputs), outputs);
-            rescale(outputs, core::iter::repeat_n(0x4567_0123, rows), black_box(SHIFT));
+            let operand = Operand::new(black_box(inputs), &mut memory.0);
+            kernels.dots(&operand, black_box(weights), columns, outputs);
+            let multipliers = scales.iter().map(|scale| u32::from(u16::from_le_bytes(*scale)) * mantissa);
+            rescale(outputs, dot_bits(columns), multipliers, black_box(SHIFT));
         }
         let ticks = counter::elapsed(begin);
         let line = Line::new("bench").number(rows as u32).number(columns as u32);
@@ -35,3 +40,7 @@ pub fn run(file: &[u8], console: &mut Console) -> Option<()> {
     }
     Some(())
 }
+
+/// Aligned as the agent's workspace is.
+#[repr(align(4))]
+struct Words([[i16; 4]; MOST / 4]);

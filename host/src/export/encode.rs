@@ -2,6 +2,7 @@
 
 use super::QuantizedModel;
 use crate::{Error, Result};
+use algodistill_core::model::kernels::code;
 use algodistill_core::model::weights::{
     checksum, padded, Metadata, CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC,
 };
@@ -19,7 +20,10 @@ pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
     for tensor in &model.tensors {
         let scales: Vec<u8> = tensor.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
         append(&mut file, &scales);
-        append(&mut file, bytemuck::cast_slice(&tensor.data));
+        let rows = tensor.data.chunks(tensor.shape[1].max(1));
+        let coded: Vec<u8> =
+            rows.flat_map(|row| row.iter().enumerate().map(|(column, q)| code(column, *q))).collect();
+        append(&mut file, &coded);
     }
 
     let dimensions = &model.dimensions;

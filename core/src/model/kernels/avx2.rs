@@ -1,5 +1,6 @@
-//! AVX2: int8 is widened to int16, `vpmaddwd` multiplies and adds pairs exactly into int32.
+//! AVX2: `vpmaddwd` multiplies 16 pairs of 16 bits and adds neighbours exactly into int32.
 
+use super::coding::{Operand, SLOTS_A_GROUP};
 use core::arch::x86_64::*;
 
 /// See [`super::Kernels::run`].
@@ -8,163 +9,141 @@ pub(super) fn run(work: impl super::Work) {
     work.run()
 }
 
-/// See [`super::Kernels::matvec`].
+/// See [`super::Kernels::dots`]. Four rows at once share the loads of the vector.
 #[target_feature(enable = "avx2")]
-pub(super) fn matvec(weights: &[i8], inputs: &[i8], outputs: &mut [i32]) {
-    if inputs.is_empty() {
-        return outputs.fill(0);
-    }
-    strided_dots(inputs, weights, inputs.len(), outputs);
-}
-
-/// See [`super::Kernels::query_keys`].
-#[target_feature(enable = "avx2")]
-pub(super) fn query_keys(query: &[i8], keys: &[i8], stride: usize, dots: &mut [i32]) {
-    if stride != 0 {
-        strided_dots(query, keys, stride, dots);
-    }
-}
-
-/// `dots[row] = inputs . rows[row]`, where a row starts at `row * stride`; four rows at once.
-#[target_feature(enable = "avx2")]
-fn strided_dots(inputs: &[i8], rows: &[i8], stride: usize, dots: &mut [i32]) {
+pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
+    let columns = vector.columns();
     let mut rest = rows;
-    let (quads, last) = dots.as_chunks_mut::<4>();
+    let (quads, _) = dots.as_chunks_mut::<4>();
+    let mut done = 0;
+    let needed = stride.saturating_mul(3).saturating_add(columns);
     for quad in quads {
-        let (r0, after) = take_row(rest, stride, inputs.len());
-        let (r1, after) = take_row(after, stride, inputs.len());
-        let (r2, after) = take_row(after, stride, inputs.len());
-        let (r3, after) = take_row(after, stride, inputs.len());
-        *quad = four_dots([r0, r1, r2, r3], inputs);
-        rest = after;
+        // Where the last of four rows lies within the slice, all do.
+        if rest.len() < needed {
+            break;
+        }
+        // SAFETY: every row of `columns` elements that begins at a multiple of the stride, up to the third, is within `rest`.
+        *quad = unsafe { four_dots(vector, rest.as_ptr(), stride) };
+        rest = rest.get(4 * stride..).unwrap_or(&[]);
+        done += 4;
     }
-    for output in last {
-        let (row, after) = take_row(rest, stride, inputs.len());
-        *output = dot(row, inputs);
-        rest = after;
-    }
+    super::scalar::dots(vector, rest, stride, dots.get_mut(done..).unwrap_or(&mut []));
 }
 
-/// The first `len` elements of `rows`, and what follows after `stride`.
-#[inline(always)]
-fn take_row(rows: &[i8], stride: usize, len: usize) -> (&[i8], &[i8]) {
-    (rows.get(..len).unwrap_or(rows), rows.get(stride..).unwrap_or(&[]))
+/// # Safety
+///
+/// Rows of `vector.columns()` elements are readable at `rows`, and at one, two and three strides behind it.
+#[target_feature(enable = "avx2")]
+unsafe fn four_dots(vector: &Operand, rows: *const u8, stride: usize) -> [i32; 4] {
+    let mut totals = _mm_setzero_si128();
+    let mut column = 0;
+    for (chunk, start) in vector.chunks() {
+        let mut sums = [_mm256_setzero_si256(); 4];
+        let (sixteens, fours) = chunk.as_chunks::<4>();
+        for x in sixteens {
+            // SAFETY: the 16 elements of `x` and of each row; loads have no alignment requirement.
+            unsafe {
+                let x = _mm256_loadu_si256(x.as_ptr().cast());
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let w = _mm_loadu_si128(rows.add(row * stride + column).cast());
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(split(w), x));
+                }
+            }
+            column += 16;
+        }
+        for x in fours {
+            // SAFETY: the four elements of `x` and of each row.
+            unsafe {
+                let x = _mm256_zextsi128_si256(_mm_loadl_epi64(x.as_ptr().cast()));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let w = _mm_loadu_si32(rows.add(row * stride + column));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(split(w), x));
+                }
+            }
+            column += 4;
+        }
+        // Transposing sum: lane i of the result is the sum of accumulator i.
+        let [s0, s1, s2, s3] = sums;
+        let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
+        let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let sums = _mm_srai_epi32::<8>(_mm_add_epi32(sums, _mm_set1_epi32(start)));
+        totals = _mm_add_epi32(totals, sums);
+    }
+    let mut dots = [0; 4];
+    // SAFETY: `dots` is 16 bytes; the store has no alignment requirement.
+    unsafe { _mm_storeu_si128(dots.as_mut_ptr().cast(), totals) };
+    dots
+}
+
+/// Four words of coded elements, each twice: as it is, and with the elements of odd columns cleared.
+#[target_feature(enable = "avx2")]
+fn split(words: __m128i) -> __m256i {
+    const Z: i8 = -1; // clears the byte
+    let order = _mm256_setr_epi8(
+        0, 1, 2, 3, 0, Z, 2, Z, 4, 5, 6, 7, 4, Z, 6, Z, //
+        8, 9, 10, 11, 8, Z, 10, Z, 12, 13, 14, 15, 12, Z, 14, Z,
+    );
+    _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(words), order)
 }
 
 /// See [`super::Kernels::weighted_values`].
 #[target_feature(enable = "avx2")]
-pub(super) fn weighted_values(weights: &[i16], values: &[i8], stride: usize, outputs: &mut [i32]) {
-    outputs.fill(0);
-    if stride == 0 {
-        return;
-    }
+pub(super) fn weighted_values(
+    weights: &[[i16; SLOTS_A_GROUP]],
+    values: &[i8],
+    width: usize,
+    outputs: &mut [i32],
+) {
+    let mut columns = values;
     let (blocks, rest) = outputs.as_chunks_mut::<16>();
-    for (index, block) in blocks.iter_mut().enumerate() {
-        sixteen_values(weights, values.get(16 * index..).unwrap_or(&[]), stride, block);
-    }
-    let tail = values.get(16 * blocks.len()..).unwrap_or(&[]);
-    for (value, weight) in tail.chunks(stride).zip(weights) {
-        for (output, v) in rest.iter_mut().zip(value) {
-            *output += i32::from(*weight) * i32::from(*v);
+    for block in blocks {
+        let sums: [__m128i; 4] = some_columns(weights, columns, width);
+        for (four, sums) in block.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
+            store(four, sums);
         }
+        columns = columns.get(16 * SLOTS_A_GROUP..).unwrap_or(&[]);
+    }
+    for four in rest.as_chunks_mut::<4>().0 {
+        let [sums] = some_columns(weights, columns, width);
+        store(four, sums);
+        columns = columns.get(4 * SLOTS_A_GROUP..).unwrap_or(&[]);
     }
 }
 
-/// Sixteen columns of the weighted sum. Two slots at a time: their bytes are interleaved, so that one `vpmaddwd` multiplies both by
-/// their weights and adds them.
+/// The weighted sums of `N` times four columns.
 #[target_feature(enable = "avx2")]
-fn sixteen_values(weights: &[i16], values: &[i8], stride: usize, outputs: &mut [i32; 16]) {
-    let zero: [i8; 16] = [0; 16];
-    let (mut low, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-    let mut slots = values.chunks(stride).map(|value| value.first_chunk::<16>().unwrap_or(&zero));
-    for pair in weights.chunks(2) {
-        let (Some(first), second) = (slots.next(), slots.next()) else { break };
-        let (w0, w1, second) = match (pair, second) {
-            ([w0, w1], Some(second)) => (*w0, *w1, second),
-            ([w0, ..], _) => (*w0, 0, &zero),
-            ([], _) => break,
-        };
-        let weight = _mm256_set1_epi32((i32::from(w1) << 16) | i32::from(w0 as u16));
-        let (a, b) = (load16(first), load16(second));
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b)), weight));
-        high =
-            _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b)), weight));
+fn some_columns<const N: usize>(
+    weights: &[[i16; SLOTS_A_GROUP]],
+    values: &[i8],
+    width: usize,
+) -> [__m128i; N] {
+    let mut sums = [_mm256_setzero_si256(); N];
+    let mut rest = values;
+    for weights in weights {
+        if rest.len() < 16 * N {
+            break;
+        }
+        // SAFETY: 8 bytes of weights and 16 N bytes of values are readable; loads have no alignment requirement.
+        unsafe {
+            let weights = _mm_loadl_epi64(weights.as_ptr().cast());
+            // To the order of the values.
+            let weights = _mm256_broadcastq_epi64(_mm_shufflelo_epi16::<0b11_01_10_00>(weights));
+            for (index, sum) in sums.iter_mut().enumerate() {
+                let values = _mm256_cvtepi8_epi16(_mm_loadu_si128(rest.as_ptr().add(16 * index).cast()));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
+            }
+        }
+        rest = rest.get(SLOTS_A_GROUP.saturating_mul(width)..).unwrap_or(&[]);
     }
-    // SAFETY: `outputs` is 64 bytes; unaligned stores of 32 bytes at offsets 0 and 32.
-    unsafe {
-        let out = outputs.as_mut_ptr().cast::<__m256i>();
-        _mm256_storeu_si256(out, low);
-        _mm256_storeu_si256(out.add(1), high);
-    }
-}
-
-/// Four rows at once: the input is widened once for all of them. A row shorter than the input counts as padded with zeros.
-#[target_feature(enable = "avx2")]
-fn four_dots(rows: [&[i8]; 4], inputs: &[i8]) -> [i32; 4] {
-    let [r0, r1, r2, r3] = rows;
-    let shortest = r0.len().min(r1.len()).min(r2.len()).min(r3.len());
-    if shortest < inputs.len() {
-        return [
-            scalar_dot(r0, inputs),
-            scalar_dot(r1, inputs),
-            scalar_dot(r2, inputs),
-            scalar_dot(r3, inputs),
-        ];
-    }
-    let (x, x_tail) = inputs.as_chunks::<16>();
-    let (a0, t0) = r0.as_chunks::<16>();
-    let (a1, t1) = r1.as_chunks::<16>();
-    let (a2, t2) = r2.as_chunks::<16>();
-    let (a3, t3) = r3.as_chunks::<16>();
-    let mut s0 = _mm256_setzero_si256();
-    let (mut s1, mut s2, mut s3) = (s0, s0, s0);
-    for ((((x, a0), a1), a2), a3) in x.iter().zip(a0).zip(a1).zip(a2).zip(a3) {
-        let x = widen(x);
-        s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(x, widen(a0)));
-        s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(x, widen(a1)));
-        s2 = _mm256_add_epi32(s2, _mm256_madd_epi16(x, widen(a2)));
-        s3 = _mm256_add_epi32(s3, _mm256_madd_epi16(x, widen(a3)));
-    }
-    // Transposing sum: lane i of the result is the sum of accumulator i.
-    let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
-    let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-    [
-        _mm_extract_epi32::<0>(sums) + scalar_dot(t0, x_tail),
-        _mm_extract_epi32::<1>(sums) + scalar_dot(t1, x_tail),
-        _mm_extract_epi32::<2>(sums) + scalar_dot(t2, x_tail),
-        _mm_extract_epi32::<3>(sums) + scalar_dot(t3, x_tail),
-    ]
-}
-
-/// Over the shorter of the two.
-#[target_feature(enable = "avx2")]
-fn dot(a: &[i8], b: &[i8]) -> i32 {
-    let len = a.len().min(b.len());
-    let (a, b) = (a.get(..len).unwrap_or(&[]), b.get(..len).unwrap_or(&[]));
-    let (a, a_tail) = a.as_chunks::<16>();
-    let (b, b_tail) = b.as_chunks::<16>();
-    let mut sum = _mm256_setzero_si256();
-    for (x, y) in a.iter().zip(b) {
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(widen(x), widen(y)));
-    }
-    let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-    let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b01_00_11_10>(sum));
-    let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b10_11_00_01>(sum));
-    _mm_cvtsi128_si32(sum) + scalar_dot(a_tail, b_tail)
-}
-
-fn scalar_dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter().zip(b).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum()
-}
-
-/// Sixteen int8 as sixteen int16.
-#[target_feature(enable = "avx2")]
-fn widen(bytes: &[i8; 16]) -> __m256i {
-    _mm256_cvtepi8_epi16(load16(bytes))
+    // Two sums for each column, neighbours.
+    sums.map(|sums| {
+        let (low, high) = (_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        _mm_hadd_epi32(low, high)
+    })
 }
 
 #[target_feature(enable = "avx2")]
-fn load16(bytes: &[i8; 16]) -> __m128i {
-    // SAFETY: 16 bytes are readable, and the load has no alignment requirement.
-    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+fn store(outputs: &mut [i32; 4], sums: __m128i) {
+    // SAFETY: `outputs` is 16 bytes; the store has no alignment requirement.
+    unsafe { _mm_storeu_si128(outputs.as_mut_ptr().cast(), sums) };
 }

@@ -3,10 +3,15 @@
 
 #![allow(unsafe_code)]
 
+mod coding;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(arm_dsp)]
+mod dsp;
+
+pub use coding::{code, decode, value_index, Operand, SLOTS_A_GROUP};
 
 /// Work that is compiled for each set of kernels. A closure would do, could it be marked `inline(always)`.
 pub(crate) trait Work {
@@ -22,17 +27,22 @@ pub enum Kernels {
     Scalar,
     /// 256-bit AVX2. Where the processor lacks it, the scalar kernels run.
     Avx2,
+    /// The DSP extension of Cortex-M4, M7 and M33. Where the program was compiled without it, the scalar kernels run.
+    Dsp,
 }
 
 #[cfg(target_arch = "x86_64")]
 cpufeatures::new!(has_avx2, "avx2");
 
 impl Kernels {
-    /// The fastest set that this processor runs.
+    /// The fastest set that this processor runs. For a microcontroller it is known when the program is compiled.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         if has_avx2::get() {
             return Kernels::Avx2;
+        }
+        if cfg!(arm_dsp) {
+            return Kernels::Dsp;
         }
         Kernels::Scalar
     }
@@ -42,6 +52,7 @@ impl Kernels {
         match self {
             Kernels::Scalar => "scalar",
             Kernels::Avx2 => "avx2",
+            Kernels::Dsp => "dsp",
         }
     }
 
@@ -55,34 +66,35 @@ impl Kernels {
         work.run()
     }
 
-    /// `outputs[i] = sum_j weights[i, j] * inputs[j]`: `weights` is `[outputs, inputs]` row-major. At most 4096 inputs: no overflow.
-    pub fn matvec(self, weights: &[i8], inputs: &[i8], outputs: &mut [i32]) {
+    /// `dots[row] = vector . rows[row]`, where a coded row starts at `row * stride` of `rows`: a matrix times a vector, or the keys of a
+    /// head times its query. Rows that do not exist leave their elements of `dots` as they are.
+    pub fn dots(self, vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
         if self == Kernels::Avx2 && has_avx2::get() {
             // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::matvec(weights, inputs, outputs) };
+            return unsafe { avx2::dots(vector, rows, stride, dots) };
         }
-        scalar::matvec(weights, inputs, outputs)
+        #[cfg(arm_dsp)]
+        if self == Kernels::Dsp {
+            return dsp::dots(vector, rows, stride, dots);
+        }
+        scalar::dots(vector, rows, stride, dots)
     }
 
-    /// `dots[slot] = query . keys[slot]`, where the key of a slot starts at `slot * stride` of `keys`.
-    pub fn query_keys(self, query: &[i8], keys: &[i8], stride: usize, dots: &mut [i32]) {
+    /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`, where slots lie as [`value_index`] says, with a row of `width` elements a slot; the
+    /// first column is that of `values[0]`. Both numbers of slots and of outputs are multiples of four. The caller bounds the weights so that the sum
+    /// fits 31 bits. Slots in excess of either slice count as 0.
+    pub fn weighted_values(self, weights: &[i16], values: &[i8], width: usize, outputs: &mut [i32]) {
+        let (weights, _) = weights.as_chunks::<SLOTS_A_GROUP>();
         #[cfg(target_arch = "x86_64")]
         if self == Kernels::Avx2 && has_avx2::get() {
             // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::query_keys(query, keys, stride, dots) };
+            return unsafe { avx2::weighted_values(weights, values, width, outputs) };
         }
-        scalar::query_keys(query, keys, stride, dots)
-    }
-
-    /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`, where the value of a slot starts at `slot * stride` of `values`.
-    /// The caller bounds the weights so that the sum fits 31 bits.
-    pub fn weighted_values(self, weights: &[i16], values: &[i8], stride: usize, outputs: &mut [i32]) {
-        #[cfg(target_arch = "x86_64")]
-        if self == Kernels::Avx2 && has_avx2::get() {
-            // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::weighted_values(weights, values, stride, outputs) };
+        #[cfg(arm_dsp)]
+        if self == Kernels::Dsp {
+            return dsp::weighted_values(weights, values, width, outputs);
         }
-        scalar::weighted_values(weights, values, stride, outputs)
+        scalar::weighted_values(weights, values, width, outputs)
     }
 }

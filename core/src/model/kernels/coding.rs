@@ -1,0 +1,106 @@
+//! How int8 lies in memory so that a multiplication costs one instruction where there is SIMD, and no more than before where there is none.
+//!
+//! **Rows** (of matrices and keys) are *coded*: elements of even columns have 128 added, those of odd columns are plain. Read as one 16-bit integer, an even
+//! and an odd element are h = 256 w1 + u with u = w0 + 128, and u alone is h with its upper byte cleared. With the products
+//!
+//! ```text
+//! h * x1 + u * (256 x0 - x1)  =  256 (w1 x1 + w0 x0) + 256 * 128 x0
+//! ```
+//!
+//! two multipliers of 16 x 16 bits (SMLAD, VPMADDWD) give the products of four elements from a loaded word and one instruction that clears bytes: nothing
+//! is widened or shuffled. The last term is the same for every row, so the sum begins with its negative. The sum is 256 times the dot product and fits 32 bits
+//! for [`CHUNK`] elements; longer rows are summed in chunks.
+//!
+//! **Values** of the ring are in groups of four slots, so that one word holds one column of four slots; see [`value_index`].
+
+/// Most elements of a sum that is kept times 256: 512 * 128 * 127 < 2^23.
+pub(super) const CHUNK: usize = 512;
+const CHUNKS: usize = crate::model::weights::MAX_WIDTH / CHUNK;
+/// Slots that share a word of the ring's values.
+pub const SLOTS_A_GROUP: usize = 4;
+
+/// The byte of an element of a coded row.
+pub const fn code(column: usize, value: i8) -> u8 {
+    value as u8 ^ bias(column)
+}
+
+/// The element of a coded row.
+pub const fn decode(column: usize, byte: u8) -> i8 {
+    (byte ^ bias(column)) as i8
+}
+
+/// Adding 128 and flipping the highest bit are the same.
+const fn bias(column: usize) -> u8 {
+    if column.is_multiple_of(2) {
+        0x80
+    } else {
+        0
+    }
+}
+
+/// Where a value of the ring lies: `[group of four slots, column, four slots]`, within the four in the order 0, 2, 1, 3, in which SXTB16 takes bytes apart.
+pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
+    let place = match slot % SLOTS_A_GROUP {
+        1 => 2,
+        2 => 1,
+        same => same,
+    };
+    (slot / SLOTS_A_GROUP * width + column) * SLOTS_A_GROUP + place
+}
+
+/// An int8 vector (-127 to 127) prepared to be multiplied by coded rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// x0 x1 x2 x3, whose number is a multiple of four.
+    pub(super) plain: &'a [[i8; 4]],
+    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3.
+    pub(super) mixed: &'a [[i16; 4]],
+    /// Sum of the elements of even columns of each chunk.
+    pub(super) even_sums: [i32; CHUNKS],
+}
+
+impl<'a> Operand<'a> {
+    /// `vector`: at most 4096 elements, a multiple of four (others are left out). `memory`: one element for four of the vector.
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    pub fn new(vector: &'a [i8], memory: &'a mut [[i16; 4]]) -> Self {
+        let (plain, _) = vector.as_chunks::<4>();
+        let used = plain.len().min(memory.len());
+        let (plain, mixed) = (plain.get(..used).unwrap_or(&[]), memory.get_mut(..used).unwrap_or(&mut []));
+        let mut even_sums = [0; CHUNKS];
+        let chunks = plain.chunks(CHUNK / 4).zip(mixed.chunks_mut(CHUNK / 4));
+        for ((plain, mixed), sum) in chunks.zip(&mut even_sums) {
+            *sum = prepare(plain, mixed);
+        }
+        Self { plain, mixed, even_sums }
+    }
+
+    /// Number of elements.
+    pub(super) fn columns(&self) -> usize {
+        4 * self.plain.len()
+    }
+
+    /// For each chunk, its elements and what the sum of 256 times the products begins with.
+    #[cfg(any(target_arch = "x86_64", arm_dsp))]
+    #[inline(always)]
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (&'a [[i16; 4]], i32)> + '_ {
+        self.mixed.chunks(CHUNK / 4).zip(self.even_sums.iter().map(|sum| -256 * 128 * sum))
+    }
+}
+
+#[cfg(arm_dsp)]
+use super::dsp::prepare;
+
+/// Writes a chunk of an operand and returns the sum of its elements of even columns.
+#[cfg(not(arm_dsp))]
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
+    let mut sum = 0;
+    for ([x0, x1, x2, x3], mixed) in plain.iter().zip(mixed) {
+        let [x0, x1, x2, x3] = [*x0, *x1, *x2, *x3].map(i16::from);
+        sum += i32::from(x0 + x2);
+        // Only -128, which no operand has, would wrap.
+        let mix = |even: i16, odd: i16| even.wrapping_mul(256).wrapping_sub(odd);
+        *mixed = [x1, x3, mix(x0, x1), mix(x2, x3)];
+    }
+    sum
+}

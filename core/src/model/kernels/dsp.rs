@@ -1,0 +1,235 @@
+//! The DSP extension of Cortex-M4, M7 and M33: SMLAD multiplies two pairs of 16 bits and adds both products to a sum; UXTB16 and SXTB16 take every second
+//! byte of a word. The intrinsics are unstable in Rust, `asm!` is not. It leaves twelve registers: r6 and r7 belong to the compiler.
+
+use super::coding::{Operand, SLOTS_A_GROUP};
+use super::scalar;
+use core::arch::asm;
+
+/// Words of an int8 vector as an operand, and the sum of its elements of even columns.
+pub(super) fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
+    const ONES: u32 = 0x0001_0001;
+    let mut sum = 0;
+    for (plain, mixed) in plain.iter().zip(mixed) {
+        let word = u32::from_le_bytes(plain.map(|x| x as u8));
+        let (odd, mix): (u32, u32);
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            asm!(
+                "sxtb16 {odd}, {word}, ror #8",
+                "sxtb16 {even}, {word}",
+                "ssub16 {mix}, {high}, {odd}",
+                "smlad {sum}, {even}, {ones}, {sum}",
+                word = in(reg) word,
+                // 256 times the elements of even columns.
+                high = in(reg) (word << 8) & 0xff00_ff00,
+                ones = in(reg) ONES,
+                odd = out(reg) odd,
+                even = out(reg) _,
+                mix = out(reg) mix,
+                sum = inout(reg) sum,
+                options(pure, nomem, nostack),
+            );
+        }
+        let halves = |word: u32| [word as i16, (word >> 16) as i16];
+        let ([x1, x3], [m0, m2]) = (halves(odd), halves(mix));
+        *mixed = [x1, x3, m0, m2];
+    }
+    sum
+}
+
+/// See [`super::Kernels::dots`]. Two rows share the loads of the vector.
+pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
+    let columns = vector.columns();
+    // LDRD and LDM want words; the loop takes eight columns.
+    let aligned = is_aligned(rows.as_ptr()) && is_aligned(vector.mixed.as_ptr()) && stride.is_multiple_of(4);
+    let Some(available) = rows.len().checked_sub(columns) else { return };
+    if !aligned || !columns.is_multiple_of(8) {
+        return scalar::dots(vector, rows, stride, dots);
+    }
+    let whole = available.checked_div(stride).unwrap_or(0) + 1;
+    let (pairs, _) = dots.as_chunks_mut::<2>();
+    let count = pairs.len().min(whole / 2);
+    let pairs = pairs.get_mut(..count).unwrap_or(&mut []);
+    pairs.fill([0; 2]);
+    let done = 2 * pairs.len();
+    let mut first = rows.as_ptr();
+    if !pairs.is_empty() {
+        for (chunk, start) in vector.chunks() {
+            let (mixed, dots) = (chunk.as_ptr_range(), pairs.as_mut_ptr_range());
+            let back = (2 * stride).wrapping_sub(4 * chunk.len());
+            let pass = Pass {
+                mixed: mixed.start,
+                mixed_end: mixed.end,
+                first,
+                stride,
+                back,
+                dots_end: dots.end,
+                dots: dots.start,
+                start,
+            };
+            // SAFETY: neither the chunk nor the pairs are empty; two rows for each pair, `stride` apart, are within `rows`, and the chunk's columns within each
+            // of them; all is aligned to words.
+            unsafe { add_dots(&pass) };
+            first = first.wrapping_add(4 * chunk.len());
+        }
+    }
+    let (rest, last) = (rows.get(done * stride..).unwrap_or(&[]), dots.get_mut(done..).unwrap_or(&mut []));
+    scalar::dots(vector, rest, stride, last);
+}
+
+/// What [`add_dots`] loads by its offset.
+#[repr(C)]
+struct Pass {
+    mixed: *const [i16; 4],
+    mixed_end: *const [i16; 4],
+    first: *const u8,
+    stride: usize,
+    /// From the end of the columns of a row to the begin of those of the row after the next.
+    back: usize,
+    dots_end: *const [i32; 2],
+    dots: *mut [i32; 2],
+    start: i32,
+}
+
+/// Adds the dot products of one chunk of the columns to `dots`, two rows at a time: 17 instructions for 16 products, and 12 for each pair of rows.
+///
+/// # Safety
+///
+/// Neither `mixed` nor `dots` is empty. For each pair of `dots` two rows, `stride` apart, have as many elements as `mixed`, a multiple of eight. All
+/// is aligned to words.
+#[inline(never)]
+unsafe fn add_dots(pass: &Pass) {
+    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end.
+    unsafe {
+        asm!(
+            "push {{r6, r7}}",
+            "ldrd r6, r7, [lr, #8]",
+            "add r7, r6",
+            "ldr r12, [lr, #24]",
+            // A pair of rows: r6 and r7 in, r8 and r9 the sums.
+            "2:",
+            "ldrd r0, r1, [lr]",
+            "ldr r8, [lr, #28]",
+            "mov r9, r8",
+            // Eight columns: r2 to r5 of the vector, r10 and r11 of a row.
+            "3:",
+            "ldm r0!, {{r2, r3, r4, r5}}",
+            "ldrd r10, r11, [r6], #8",
+            "smlad r8, r10, r2, r8",
+            "uxtb16 r10, r10",
+            "smlad r8, r10, r3, r8",
+            "smlad r8, r11, r4, r8",
+            "uxtb16 r11, r11",
+            "smlad r8, r11, r5, r8",
+            "ldrd r10, r11, [r7], #8",
+            "smlad r9, r10, r2, r9",
+            "uxtb16 r10, r10",
+            "smlad r9, r10, r3, r9",
+            "smlad r9, r11, r4, r9",
+            "uxtb16 r11, r11",
+            "smlad r9, r11, r5, r9",
+            "cmp r0, r1",
+            "bne 3b",
+            "ldrd r0, r1, [r12]",
+            "add r0, r0, r8, asr #8",
+            "add r1, r1, r9, asr #8",
+            "strd r0, r1, [r12], #8",
+            "ldrd r0, r1, [lr, #16]",
+            "add r6, r0",
+            "add r7, r0",
+            "cmp r12, r1",
+            "bne 2b",
+            "pop {{r6, r7}}",
+            in("lr") pass,
+            out("r0") _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+            out("r12") _,
+        );
+    }
+}
+
+/// See [`super::Kernels::weighted_values`]. Four columns at a time.
+pub(super) fn weighted_values(
+    weights: &[[i16; SLOTS_A_GROUP]],
+    values: &[i8],
+    width: usize,
+    outputs: &mut [i32],
+) {
+    let bytes = SLOTS_A_GROUP.saturating_mul(width);
+    let aligned = is_aligned(values.as_ptr()) && is_aligned(weights.as_ptr());
+    // The last group of the last columns ends where its columns end.
+    let needed =
+        bytes.saturating_mul(weights.len().saturating_sub(1)).saturating_add(SLOTS_A_GROUP * outputs.len());
+    if !aligned || weights.is_empty() || values.len() < needed {
+        return scalar::weighted_values(weights, values, width, outputs);
+    }
+    let (blocks, _) = outputs.as_chunks_mut::<4>();
+    for (index, block) in blocks.iter_mut().enumerate() {
+        // SAFETY: `weights` is not empty, and each of its groups has 16 bytes of values here; both are aligned to words.
+        *block = unsafe { four_columns(weights, values.as_ptr().wrapping_add(16 * index), bytes) };
+    }
+}
+
+/// # Safety
+///
+/// For each of `weights`, at least one, 16 bytes are readable at `values` and every `bytes` behind it, aligned to words.
+#[inline(always)]
+unsafe fn four_columns(weights: &[[i16; SLOTS_A_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
+    let range = weights.as_ptr_range();
+    let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
+    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end.
+    unsafe {
+        asm!(
+            "push {{r6}}",
+            "2:",
+            "ldrd r2, r3, [{weights}], #8",
+            "ldrd r4, r5, [{values}]",
+            "sxtb16 r6, r4",
+            "sxtb16 r4, r4, ror #8",
+            "smlad {s0}, r6, r2, {s0}",
+            "smlad {s0}, r4, r3, {s0}",
+            "sxtb16 r6, r5",
+            "sxtb16 r5, r5, ror #8",
+            "smlad {s1}, r6, r2, {s1}",
+            "smlad {s1}, r5, r3, {s1}",
+            "ldrd r4, r5, [{values}, #8]",
+            "sxtb16 r6, r4",
+            "sxtb16 r4, r4, ror #8",
+            "smlad {s2}, r6, r2, {s2}",
+            "smlad {s2}, r4, r3, {s2}",
+            "sxtb16 r6, r5",
+            "sxtb16 r5, r5, ror #8",
+            "smlad {s3}, r6, r2, {s3}",
+            "smlad {s3}, r5, r3, {s3}",
+            "add {values}, {bytes}",
+            "cmp {weights}, {end}",
+            "bne 2b",
+            "pop {{r6}}",
+            weights = inout(reg) range.start => _,
+            end = in(reg) range.end,
+            values = inout(reg) values => _,
+            bytes = in(reg) bytes,
+            s0 = inout(reg) s0,
+            s1 = inout(reg) s1,
+            s2 = inout(reg) s2,
+            s3 = inout(reg) s3,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+        );
+    }
+    [s0, s1, s2, s3]
+}
+
+fn is_aligned<T>(pointer: *const T) -> bool {
+    pointer.addr().is_multiple_of(4)
+}
