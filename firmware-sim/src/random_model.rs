@@ -2,7 +2,10 @@
 
 use crate::arguments::RandomModelArguments;
 use algodistill_core::env::dark_room::{DarkRoom, DarkRoomConfig};
-use algodistill_core::model::weights::{checksum, padded, shapes, Metadata, CRC_OFFSET, HEADER_LEN, MAGIC};
+use algodistill_core::model::kernels::code;
+use algodistill_core::model::weights::{
+    checksum, padded, shapes, Metadata, CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC,
+};
 use algodistill_core::{Dimensions, Environment, Model, PortableRng};
 use anyhow::{anyhow, Context};
 use std::fs;
@@ -38,12 +41,13 @@ pub fn bytes(arguments: &RandomModelArguments) -> anyhow::Result<Vec<u8>> {
     let mut rng = PortableRng::new(arguments.seed, 0);
     for [rows, columns] in shapes {
         append(&mut file, (0..rows).flat_map(|_| 0x7fffu16.to_le_bytes()));
-        append(&mut file, (0..rows * columns).map(|_| (rng.below(255) as i32 - 127) as u8));
+        // The number of columns is even: an element's index has the parity of its column.
+        append(&mut file, (0..rows * columns).map(|index| code(index, (rng.below(255) as i32 - 127) as i8)));
     }
     let length = file.len() as u32;
     let mut header = Vec::new();
     header.extend(MAGIC);
-    header.extend(1u32.to_le_bytes());
+    header.extend(u32::from(FORMAT_VERSION).to_le_bytes());
     header.extend(length.to_le_bytes());
     header.extend([0; 4]);
     header.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
