@@ -8,6 +8,7 @@ pub mod export;
 pub mod files;
 pub mod float_agent;
 pub mod history;
+pub mod memory;
 pub mod model;
 pub mod pipeline;
 pub mod progress;

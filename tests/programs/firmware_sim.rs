@@ -3,6 +3,8 @@
 //! Golden traces: refresh with `OVERWRITE_EXPECTED=1 cargo test -p algodistill-firmware-sim` (host) and `algodistill-firmware-sim expected
 //! --overwrite-expected` (targets), and review the diff.
 
+use algodistill::memory::MemoryPlan;
+use algodistill_core::Model;
 use assert_cmd::Command;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -95,6 +97,32 @@ fn every_target_is_as_expected() {
 fn images_contain_nothing_forbidden() {
     if tools() {
         simulator().arg("check").assert().success();
+    }
+}
+
+/// `algodistill inspect` says of a model that was never measured what its run then shows: the stack is painted, static memory is the workspace and a few words.
+#[test]
+fn the_memory_plan_agrees_with_the_run() {
+    if !tools() {
+        return;
+    }
+    let path = random_model("planned.adw", "48");
+    let file = std::fs::read(&path).unwrap();
+    let plan = MemoryPlan::new(&Model::decode(&file).unwrap(), file.len());
+    for planned in plan.targets {
+        let mut command = simulator();
+        command.args(["run", "--episodes", "4", "--json", "--target", planned.target, "--model"]).arg(&path);
+        let output = command.assert().success().get_output().stdout.clone();
+        let lines: Vec<_> = String::from_utf8(output).unwrap().lines().map(str::to_string).collect();
+        let run: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+        let measured = |name: &str| run[name].as_u64().unwrap() as usize;
+        let close = |measured: usize, planned: usize, tolerance| measured.abs_diff(planned) <= tolerance;
+        assert!(close(measured("ram_with_stack_bytes"), planned.ram, 128), "{planned:?}, {run}");
+        assert!(
+            close(measured("stack_start_up_bytes").max(measured("stack_act_bytes")), planned.stack, 96),
+            "{planned:?}, {run}"
+        );
+        assert!(close(measured("flash_bytes"), planned.flash, 4096), "{planned:?}, {run}");
     }
 }
 

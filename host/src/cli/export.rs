@@ -1,10 +1,10 @@
 //! `algodistill export`: a trained float model to an int8 weights file.
 
-use super::inspect::MemoryPlan;
 use super::Report;
 use crate::evaluate::TrainingCard;
 use crate::export::{encode, errors, quantize};
 use crate::files::write_bytes;
+use crate::memory::MemoryPlan;
 use crate::train::{histories_digest, load_parameters};
 use crate::{history, Error, Result};
 use algodistill_core::Model;

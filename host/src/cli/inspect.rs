@@ -1,6 +1,7 @@
 //! `algodistill inspect`: what is in a weights file and what it needs on a device.
 
 use super::Report;
+use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
 use algodistill_core::{Channel, Model};
 use serde_json::json;
@@ -11,39 +12,6 @@ use std::path::PathBuf;
 pub struct Args {
     /// Weights file (.adw).
     pub file: PathBuf,
-}
-
-/// What a model needs on a device, in bytes.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct MemoryPlan {
-    /// The weights file in flash.
-    pub flash: usize,
-    /// Keys and values of the context.
-    pub ring: usize,
-    /// Working memory of one step.
-    pub scratch: usize,
-    /// A context snapshot in storage.
-    pub snapshot: usize,
-}
-
-impl MemoryPlan {
-    /// Of a decoded model whose file has `flash` bytes.
-    pub fn new(model: &Model, flash: usize) -> Self {
-        let dimensions = model.dimensions();
-        let ring = dimensions.ring_bytes();
-        let scratch = 4 * model.workspace_words() - ring;
-        Self { flash, ring, scratch, snapshot: algodistill_core::context::snapshot_len(&dimensions) }
-    }
-
-    /// For people.
-    pub fn text(&self) -> String {
-        let Self { flash, ring, scratch, snapshot } = self;
-        let ram = ring + scratch;
-        format!(
-            "memory     flash {flash} bytes (weights), RAM {ram} bytes (ring {ring}, scratch {scratch}), \
-             snapshot {snapshot} bytes\n"
-        )
-    }
 }
 
 /// Runs the command.
