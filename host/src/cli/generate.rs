@@ -5,7 +5,7 @@ use crate::environment::{EnvironmentConfig, GoalReward};
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_to_file, GenerateConfig};
 use crate::progress::Progress;
-use crate::source::{psrl, q_learning, SourceConfig};
+use crate::source::{psrl, q_learning, ucb, SourceConfig};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
@@ -79,6 +79,9 @@ pub struct SourceArgs {
     /// Width of the confidence bound of ucb.
     #[arg(long)]
     pub alpha: Option<f64>,
+    /// Which of several arms with the largest bound ucb pulls.
+    #[arg(long)]
+    pub ties: Option<ucb::Ties>,
     /// Probability of a random arm of epsilon-greedy.
     #[arg(long)]
     pub epsilon: Option<f32>,
@@ -153,9 +156,9 @@ impl SourceArgs {
         let name = self.source.as_deref().or(default.copied()).unwrap_or("psrl");
         let mut config = SourceConfig::preset(name)?;
         let mut q = None;
-        let (mut alpha, mut epsilon, mut target, mut decay) = (None, None, None, None);
+        let (mut bound, mut epsilon, mut target, mut decay) = (None, None, None, None);
         match &mut config {
-            SourceConfig::Ucb { alpha: parameter } => alpha = Some(parameter),
+            SourceConfig::Ucb { alpha, ties } => bound = Some((alpha, ties)),
             SourceConfig::EpsilonGreedy { epsilon: parameter } => epsilon = Some(parameter),
             SourceConfig::QLearning(parameters) => q = Some(parameters),
             SourceConfig::Psrl { target: parameter } => target = Some(parameter),
@@ -168,7 +171,9 @@ impl SourceArgs {
             }
             None => (None, None, None, None),
         };
+        let (alpha, ties) = bound.unzip();
         replace("--alpha", self.alpha, alpha, name)?;
+        replace("--ties", self.ties, ties, name)?;
         replace("--epsilon", self.epsilon, epsilon, name)?;
         replace("--learning-rate", self.learning_rate, rate, name)?;
         replace("--discount", self.discount, discount, name)?;
@@ -277,8 +282,8 @@ mod tests {
     fn arguments_replace_the_defaults_they_belong_to() {
         let default = config("").unwrap();
         assert_eq!((default.source.name(), default.episodes, default.histories_per_task), ("psrl", 14, 50));
-        let bandit = config("--environment bandit --alpha 2 --horizon 50 --arms 5").unwrap();
-        assert_eq!(bandit.source, SourceConfig::Ucb { alpha: 2.0 });
+        let bandit = config("--environment bandit --alpha 2 --ties first --horizon 50 --arms 5").unwrap();
+        assert_eq!(bandit.source, SourceConfig::Ucb { alpha: 2.0, ties: ucb::Ties::First });
         assert_eq!((bandit.environment.horizon(), bandit.tasks), (Some(50), Some(20_000)));
         let room =
             config("--size 5 --reward once --source q-learning --discount 0.5 --keep-every 2").unwrap();

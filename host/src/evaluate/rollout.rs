@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::Result;
 use algodistill_core::interface::MAX_CHANNELS;
-use algodistill_core::{Environment, PortableRng};
+use algodistill_core::{Environment, Interface, PortableRng, Transition};
 use rayon::prelude::*;
 
 /// Which contexts to run.
@@ -103,8 +103,9 @@ pub fn rollout_source(
     progress: &Progress,
 ) -> Result<Vec<Cluster>> {
     let values = each_context(contexts, progress, |task, run| {
-        let rng = stream(contexts.seed, task, run, Role::Policy);
-        with_source(environment, source, task, planned_episodes, SourceContext { contexts, rng })
+        let [luck, rng] =
+            [Role::Environment, Role::Policy].map(|role| stream(contexts.seed, task, run, role));
+        with_source(environment, source, task, planned_episodes, SourceContext { contexts, luck, rng })
     })?;
     Ok(clusters(contexts, 0, values))
 }
@@ -135,13 +136,15 @@ fn clusters(contexts: &Contexts, model: usize, values: Vec<Vec<f32>>) -> Vec<Clu
 /// One context of a source algorithm.
 struct SourceContext<'a> {
     contexts: &'a Contexts,
+    luck: PortableRng,
     rng: PortableRng,
 }
 
 impl Visitor for SourceContext<'_> {
     type Output = Vec<f32>;
 
-    fn visit(mut self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
+    fn visit(mut self, environment: impl Environment, mut source: impl Source) -> Vec<f32> {
+        let mut environment = WithLuck { environment, luck: self.luck };
         let mut values = Vec::new();
         source.begin_history();
         for episode in 0..self.contexts.episodes {
@@ -156,6 +159,35 @@ impl Visitor for SourceContext<'_> {
             self.contexts.axis().add_episode(&rewards, &mut values);
         }
         values
+    }
+}
+
+/// An environment that draws from a stream of its own: the source meets the luck that the learners meet in the same context, and
+/// what sets them apart is what they do.
+struct WithLuck<E> {
+    environment: E,
+    luck: PortableRng,
+}
+
+impl<E: Environment> Environment for WithLuck<E> {
+    fn interface(&self) -> Interface {
+        self.environment.interface()
+    }
+
+    fn horizon(&self) -> u32 {
+        self.environment.horizon()
+    }
+
+    fn reset(&mut self, _rng: &mut PortableRng) {
+        self.environment.reset(&mut self.luck);
+    }
+
+    fn observe(&self, observation: &mut [i32]) {
+        self.environment.observe(observation);
+    }
+
+    fn step(&mut self, action: usize, _rng: &mut PortableRng) -> Transition {
+        self.environment.step(action, &mut self.luck)
     }
 }
 
@@ -219,6 +251,7 @@ fn episode(
 mod tests {
     use super::super::policy::UniformRandom;
     use super::*;
+    use crate::environment::OptimalPolicy;
 
     /// Tries the arms in turn, and stays at one that paid.
     #[derive(Default)]
@@ -289,6 +322,21 @@ mod tests {
         let learned = mean(&run("bandit-one-good-arm", &many, &|_| Ok(WinStay::default())));
         let random = mean(&run("bandit-one-good-arm", &many, &|_| Ok(UniformRandom { actions: 10 })));
         assert!((random - 0.18).abs() < 0.02 && learned > 2.0 * random, "{random} and {learned}");
+    }
+
+    #[test]
+    fn the_source_meets_the_luck_that_the_learners_meet() {
+        let contexts = Contexts { tasks: (0..5).collect(), ..contexts(2) };
+        let bandit = EnvironmentConfig::preset("bandit-uniform").expect("a preset");
+        let best = |task| match bandit.optimal_policy(task)? {
+            OptimalPolicy::Bandit { best } => Ok(Fixed(best)),
+            other => panic!("{other:?} in a bandit"),
+        };
+        // Without any noise it pulls the best arm as well, but draws other numbers in doing so.
+        let source = SourceConfig::Noise { decay: 0.0 };
+        let progress = Progress::new("test", 1);
+        let of_source = rollout_source(&bandit, &contexts, &source, 2, &progress).expect("runs");
+        assert_eq!(of_source, run("bandit-uniform", &contexts, &best));
     }
 
     #[test]

@@ -319,6 +319,7 @@ pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generate
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::ucb::Ties;
 
     fn small(environment: &str, source: &str) -> GenerateConfig {
         let environment = EnvironmentConfig::preset(environment).unwrap();
@@ -367,11 +368,12 @@ mod tests {
     #[test]
     fn bandit_sources_earn_the_reference_rewards() {
         let greedy = SourceConfig::EpsilonGreedy { epsilon: 0.0 };
-        let ucb = |alpha| SourceConfig::Ucb { alpha };
+        let ucb = |alpha, ties| SourceConfig::Ucb { alpha, ties };
         for (environment, source, expected) in [
             ("bandit", SourceConfig::Thompson {}, 78.1),
-            ("bandit", ucb(0.3), 76.2),
-            ("bandit", ucb(2.0), 64.2),
+            ("bandit", ucb(0.3, Ties::Random), 76.2),
+            ("bandit", ucb(0.3, Ties::First), 76.2),
+            ("bandit", ucb(2.0, Ties::Random), 64.2),
             ("bandit", greedy, 82.2),
         ] {
             let mut config = small(environment, "ucb");

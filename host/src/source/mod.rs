@@ -53,6 +53,9 @@ pub enum SourceConfig {
         /// Width of the confidence bound. Textbook UCB1 is 2, a weak teacher over 100 pulls.
         #[serde(default = "defaults::alpha")]
         alpha: f64,
+        /// Which of several arms with the largest bound it pulls.
+        #[serde(default)]
+        ties: ucb::Ties,
     },
     /// [`thompson::Thompson`], for bandits.
     Thompson {},
@@ -103,7 +106,7 @@ impl SourceConfig {
     /// The source called `name` with its default parameters.
     pub fn preset(name: &str) -> Result<Self> {
         Ok(match name {
-            "ucb" => Self::Ucb { alpha: defaults::alpha() },
+            "ucb" => Self::Ucb { alpha: defaults::alpha(), ties: ucb::Ties::default() },
             "thompson" => Self::Thompson {},
             "epsilon-greedy" => Self::EpsilonGreedy { epsilon: defaults::epsilon() },
             "q-learning" => Self::QLearning(q_learning::Parameters::default()),
@@ -155,7 +158,7 @@ impl SourceConfig {
             check(field, value.into(), (0.0..=1.0).contains(&value), "a number from 0 to 1")
         };
         match *self {
-            Self::Ucb { alpha } => check(
+            Self::Ucb { alpha, .. } => check(
                 "alpha",
                 alpha,
                 alpha.is_finite() && alpha >= 0.0,
@@ -211,8 +214,8 @@ pub fn with_source<V: Visitor>(
             let source = noise::Noise::new(optimal, &room, decay, episodes);
             visitor.visit(room, source)
         }
-        (AnyEnvironment::Bandit(bandit), SourceConfig::Ucb { alpha }) => {
-            let source = ucb::Ucb::new(bandit.probabilities().len(), alpha);
+        (AnyEnvironment::Bandit(bandit), SourceConfig::Ucb { alpha, ties }) => {
+            let source = ucb::Ucb::new(bandit.probabilities().len(), alpha, ties);
             visitor.visit(bandit, source)
         }
         (AnyEnvironment::Bandit(bandit), SourceConfig::Thompson {}) => {
@@ -340,6 +343,12 @@ fn random_argmax(values: impl Iterator<Item = f64>, rng: &mut PortableRng) -> us
         }
     }
     best
+}
+
+/// Index of the largest value, the first where several are the largest.
+fn argmax(values: impl Iterator<Item = f64>) -> usize {
+    let largest = |best: (usize, f64), value: (usize, f64)| if value.1 > best.1 { value } else { best };
+    values.enumerate().fold((0, f64::NEG_INFINITY), largest).0
 }
 
 /// `probability` as a bound on 32 random bits: the event is `u64::from(bits) < threshold`.
