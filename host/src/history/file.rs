@@ -26,7 +26,7 @@ pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progres
     let layout = Layout::new(interface.observation_len()).map_err(refuse)?;
     let held_out: HashSet<u32> = plan.split.held_out.iter().copied().collect();
     let encode = |chunk: &Range<usize>| -> Result<(EncodedRows, Returns, u64)> {
-        let histories = plan.record(std::slice::from_ref(chunk), progress)?;
+        let histories = plan.record(chunk.clone(), progress)?;
         let mut returns = Returns::default();
         for history in &histories.index {
             returns.add(&histories.steps, history.steps.clone(), held_out.contains(&history.task));
@@ -36,7 +36,7 @@ pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progres
     };
     let mut returns = Returns::default();
     let mut steps = 0;
-    let chunks = plan.chunks().concat();
+    let chunks = plan.chunks();
     let sha256 = files::write_atomically(path, |file| {
         let mut file = layout.file_writer(Hashing { sink: file, digest: Sha256::new() }).map_err(refuse)?;
         for wave in chunks.chunks(2 * rayon::current_num_threads()) {
