@@ -165,6 +165,81 @@ fn failures_exit_1_and_name_the_file() {
 }
 
 #[test]
+fn a_device_is_no_file_and_of_two_missing_files_the_one_named_is_reported() {
+    let toy = Toy::get();
+    let (histories, out) = (toy.text("histories.parquet"), toy.text("refused"));
+    for arguments in [
+        &["inspect", "/dev/zero"][..],
+        &["play", "/dev/zero"],
+        &["evaluate", "/dev/zero"],
+        &["evaluate", &toy.text("model.adw"), "--float", "/dev/zero"],
+        &["export", "/dev/zero", "--histories", &histories, "--out", &out],
+    ] {
+        let message = failure(1, arguments);
+        assert!(message.contains("/dev/zero: is not a regular file"), "{arguments:?}: {message}");
+    }
+    let message = failure(1, &["train", "absent.parquet", "--out", &out]);
+    assert!(message.contains("absent.parquet") && !message.contains("card"), "{message}");
+    let bare = toy.text("bare.parquet");
+    std::fs::copy(&histories, &bare).unwrap();
+    let message = failure(1, &["train", &bare, "--out", &out]);
+    assert!(message.contains("bare.card.json: is missing") && message.contains("--write-card"), "{message}");
+}
+
+#[test]
+fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
+    let toy = Toy::get();
+    let (histories, run) = (toy.text("histories.parquet"), toy.text("finished"));
+    let train = ["train", &histories, "--out", &run, "--resume", "--updates", "3", "--batch", "2"];
+    json(&train);
+    let output = algodistill().args(train).assert().success().get_output().clone();
+    let (text, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(text.contains("all 3 updates were done before"), "{text}");
+    assert!(log.contains("all 3 updates were done before") && !log.contains("loss"), "{log}");
+    let message = failure(2, &[&train[..7], &["--batch", "3"]].concat());
+    assert!(message.contains("train.batch: is 3") && message.contains("made with 2"), "{message}");
+}
+
+/// Starts the program, and waits until it has made `sign`.
+fn start(arguments: &[&str], sign: &Path) -> std::process::Child {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"))
+        .args(arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !sign.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "{arguments:?} ended before it made {}", sign.display());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn a_second_process_is_refused_until_the_first_is_dead() {
+    let toy = Toy::get();
+    let (histories, run, file) = (toy.text("histories.parquet"), toy.text("busy"), toy.text("busy.parquet"));
+    let train = ["train", &histories, "--out", &run, "--resume", "--updates", "100000", "--batch", "2"];
+    let mut first = start(&train, &toy.path("busy/metrics.jsonl"));
+    let message = failure(1, &train);
+    assert!(message.contains("busy: another process") && message.contains("--out"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let generate =
+        |histories| ["generate", "--environment", "dark-room", "--histories", histories, "--out", &file];
+    let mut first = start(&generate("20000"), &toy.path(".busy.parquet.tmp"));
+    let message = failure(1, &generate("1"));
+    assert!(message.contains("busy.parquet") && message.contains("another process"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(toy.path(".busy.parquet.tmp").exists() && !toy.path("busy.parquet").exists());
+    json(&generate("1"));
+    json(&["histories", "check", &file]);
+    assert!(!toy.path(".busy.parquet.tmp").exists(), "the next run clears up");
+}
+
+#[test]
 fn a_model_is_exported_with_its_own_histories_only() {
     let toy = Toy::get();
     let (other, out) = (toy.text("other.parquet"), toy.text("other.adw"));
@@ -263,8 +338,14 @@ fn progress_stays_off_stdout() {
 fn a_closed_pipe_is_no_panic() {
     let program = assert_cmd::cargo::cargo_bin!("algodistill");
     let model = Toy::get().text("model.adw");
-    let script =
-        format!("'{}' inspect '{model}' | true; '{}' --help | true", program.display(), program.display());
+    let commands = ["--help", "inspect", "play", "evaluate --runs 1 --episodes 2", "--json inspect"];
+    let script: String = commands
+        .iter()
+        .map(|command| match *command {
+            "--help" => format!("'{}' --help | true; ", program.display()),
+            command => format!("'{}' {command} '{model}' | true; ", program.display()),
+        })
+        .collect();
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!message.contains("panicked"), "{message}");

@@ -17,6 +17,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Largest Parquet file that is read: it is decoded in memory.
+const MAX_PARQUET_BYTES: u64 = 16 << 30;
+
 /// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
 pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
     check_name(path)?;
@@ -114,8 +117,10 @@ impl HistoryFile {
 /// Reads histories and their card; refuses a file whose digest is not the card's, and any value out of its range.
 pub fn read(path: &Path) -> Result<HistoryFile> {
     check_name(path)?;
+    // Of two missing files, the one that the user named.
+    std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     let card = Card::read(path)?;
-    let bytes = files::read_bytes(path)?;
+    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     if files::hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
         return Err(Error::file(
             path,
@@ -146,7 +151,7 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
 /// and `held_out` of its tasks (drawn by `split_seed`) are held out. The card is returned, not written.
 pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(Card, Histories)> {
     check_name(path)?;
-    let bytes = files::read_bytes(path)?;
+    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     let sha256 = files::hexadecimal(Sha256::digest(&bytes));
     let all = assemble(path, bytes, |rows| infer(rows).map_err(|problem| Error::file(path, problem)))?;
     let split = split_found(&all, held_out, split_seed)?;
