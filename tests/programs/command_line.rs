@@ -125,6 +125,30 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
         (&["bench", "act", "--window", "0"], "window"),
         (&["reproduce", "figure-1"], "dark-room"),
         (&["--threads", "0", "bench", "act"], "--threads"),
+        (&["--threads", "100000", "bench", "act"], "1..=1024"),
+        (&["bench", "act", "--steps", "-1"], "-1 is not in 100..="),
+        (&["evaluate", "x.adw", "--runs", "-1"], "-1 is not in 1..="),
+        (&["evaluate", "x.adw", "--mean-over", "-1-4"], "expected FIRST-LAST"),
+        (
+            &[
+                "generate",
+                "--environment",
+                "bandit",
+                "--source",
+                "epsilon-greedy",
+                "--epsilon",
+                "-0.5",
+                "--out",
+                file,
+            ],
+            "0 to 1",
+        ),
+        (
+            &["generate", "--environment", "dark-room", "--keep-every", "100", "--out", file],
+            "--keep-every: is 100",
+        ),
+        (&["train", file, "--out", file, "--batch", "65536"], "train.batch: is 65536"),
+        (&["bench", "train", "--batch", "16384"], "--batch: is 16384"),
     ] {
         let message = failure(2, arguments);
         assert!(message.contains(expected), "{arguments:?}: {message}");
@@ -198,6 +222,26 @@ fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
     assert!(log.contains("all 3 updates were done before") && !log.contains("loss"), "{log}");
     let message = failure(2, &[&train[..7], &["--batch", "3"]].concat());
     assert!(message.contains("train.batch: is 3") && message.contains("made with 2"), "{message}");
+}
+
+#[test]
+fn a_float_model_is_compared_with_its_own_int8_model_only() {
+    let toy = Toy::get();
+    let (histories, model, other) =
+        (toy.text("histories.parquet"), toy.text("model.adw"), toy.text("other-run"));
+    json(&["train", &histories, "--out", &other, "--updates", "2", "--batch", "2", "--seed", "7"]);
+    let float = format!("{other}/model.safetensors");
+    for option in ["--float", "--compare-float"] {
+        let message = failure(1, &["evaluate", &model, option, &float]);
+        assert!(message.contains("is not the model that") && message.contains("seed 7"), "{message}");
+    }
+}
+
+#[test]
+fn what_memory_cannot_hold_is_refused_with_the_limit() {
+    let model = Toy::get().text("model.adw");
+    let message = failure(2, &["evaluate", &model, "--runs", "1000000"]);
+    assert!(message.contains("--runs") && message.contains("at most 10000000"), "{message}");
 }
 
 /// Starts the program, and waits until it has made `sign`.
@@ -331,6 +375,27 @@ fn progress_stays_off_stdout() {
         .clone();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("train:"));
     assert!(String::from_utf8(output.stderr).unwrap().contains("train:"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_stderr_changes_nothing() {
+    let toy = Toy::get();
+    let program = assert_cmd::cargo::cargo_bin!("algodistill");
+    let (histories, model, out) =
+        (toy.text("histories.parquet"), toy.text("model.adw"), toy.text("full.parquet"));
+    for stderr in ["2>/dev/full", "2>&-"] {
+        for (arguments, expected) in [
+            (format!("generate --environment dark-room --histories 1 --out '{out}'"), 0),
+            (format!("evaluate '{model}' --runs 1 --episodes 2"), 0),
+            (format!("inspect '{histories}'"), 1),
+            ("no-such-command".into(), 2),
+        ] {
+            let script = format!("'{}' {arguments} >/dev/null {stderr}", program.display());
+            let status = std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+            assert_eq!(status.code(), Some(expected), "{script}");
+        }
+    }
 }
 
 /// `head` closes the pipe early.

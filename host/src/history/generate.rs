@@ -87,6 +87,13 @@ impl GenerateConfig {
                 return Err(Error::argument(argument, "is 0, expected at least 1"));
             }
         }
+        if self.keep_every > self.episodes {
+            let problem = format!(
+                "is {}, expected 1 to {}, the episodes of a history: only its first would be written",
+                self.keep_every, self.episodes
+            );
+            return Err(Error::argument("--keep-every", problem));
+        }
         if self.kept_steps() > MAX_HISTORY_STEPS {
             let problem =
                 format!("a history would have {} steps, at most {MAX_HISTORY_STEPS}", self.kept_steps());
