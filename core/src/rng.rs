@@ -14,6 +14,8 @@ pub struct PortableRng {
 
 impl PortableRng {
     /// Generator number `stream` of `seed`.
+    // Inlined, it would have the caller keep the state as two 64-bit words, which costs as much as the generator.
+    #[inline(never)]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut mix = SplitMix64(seed ^ SplitMix64(stream).next().rotate_left(17));
         let (a, b) = (mix.next(), mix.next());

@@ -1,7 +1,7 @@
 //! Progress on stderr: a bar on a terminal, elsewhere a log line every few seconds.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,8 @@ impl Progress {
                 let Ok(mut last) = last.lock() else { return };
                 if last.elapsed() >= LOG_EVERY {
                     *last = Instant::now();
-                    eprintln!(
-                        "{}: {}/{} {}",
-                        self.stage,
-                        self.bar.position(),
-                        self.bar.length().unwrap_or(0),
-                        message()
-                    );
+                    let length = self.bar.length().unwrap_or(0);
+                    self.say(&format!("{}/{length} {}", self.bar.position(), message()));
                 }
             }
         }
@@ -51,6 +46,11 @@ impl Progress {
     /// Ends the stage with one line on stderr.
     pub fn finish(&self, message: &str) {
         self.bar.finish_and_clear();
-        eprintln!("{}: {message}", self.stage);
+        self.say(message);
+    }
+
+    /// Where nobody can be told, the work goes on.
+    fn say(&self, message: &str) {
+        let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
     }
 }

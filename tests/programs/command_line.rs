@@ -125,6 +125,30 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
         (&["bench", "act", "--window", "0"], "window"),
         (&["reproduce", "figure-1"], "dark-room"),
         (&["--threads", "0", "bench", "act"], "--threads"),
+        (&["--threads", "100000", "bench", "act"], "1..=1024"),
+        (&["bench", "act", "--steps", "-1"], "-1 is not in 100..="),
+        (&["evaluate", "x.adw", "--runs", "-1"], "-1 is not in 1..="),
+        (&["evaluate", "x.adw", "--mean-over", "-1-4"], "expected FIRST-LAST"),
+        (
+            &[
+                "generate",
+                "--environment",
+                "bandit",
+                "--source",
+                "epsilon-greedy",
+                "--epsilon",
+                "-0.5",
+                "--out",
+                file,
+            ],
+            "0 to 1",
+        ),
+        (
+            &["generate", "--environment", "dark-room", "--keep-every", "100", "--out", file],
+            "--keep-every: is 100",
+        ),
+        (&["train", file, "--out", file, "--batch", "65536"], "train.batch: is 65536"),
+        (&["bench", "train", "--batch", "16384"], "--batch: is 16384"),
     ] {
         let message = failure(2, arguments);
         assert!(message.contains(expected), "{arguments:?}: {message}");
@@ -162,6 +186,101 @@ fn failures_exit_1_and_name_the_file() {
         assert!(named, "{arguments:?} does not name the file: {message}");
     }
     assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_device_is_no_file_and_of_two_missing_files_the_one_named_is_reported() {
+    let toy = Toy::get();
+    let (histories, out) = (toy.text("histories.parquet"), toy.text("refused"));
+    for arguments in [
+        &["inspect", "/dev/zero"][..],
+        &["play", "/dev/zero"],
+        &["evaluate", "/dev/zero"],
+        &["evaluate", &toy.text("model.adw"), "--float", "/dev/zero"],
+        &["export", "/dev/zero", "--histories", &histories, "--out", &out],
+    ] {
+        let message = failure(1, arguments);
+        assert!(message.contains("/dev/zero: is not a regular file"), "{arguments:?}: {message}");
+    }
+    let message = failure(1, &["train", "absent.parquet", "--out", &out]);
+    assert!(message.contains("absent.parquet") && !message.contains("card"), "{message}");
+    let bare = toy.text("bare.parquet");
+    std::fs::copy(&histories, &bare).unwrap();
+    let message = failure(1, &["train", &bare, "--out", &out]);
+    assert!(message.contains("bare.card.json: is missing") && message.contains("--write-card"), "{message}");
+}
+
+#[test]
+fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
+    let toy = Toy::get();
+    let (histories, run) = (toy.text("histories.parquet"), toy.text("finished"));
+    let train = ["train", &histories, "--out", &run, "--resume", "--updates", "3", "--batch", "2"];
+    json(&train);
+    let output = algodistill().args(train).assert().success().get_output().clone();
+    let (text, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(text.contains("all 3 updates were done before"), "{text}");
+    assert!(log.contains("all 3 updates were done before") && !log.contains("loss"), "{log}");
+    let message = failure(2, &[&train[..7], &["--batch", "3"]].concat());
+    assert!(message.contains("train.batch: is 3") && message.contains("made with 2"), "{message}");
+}
+
+#[test]
+fn a_float_model_is_compared_with_its_own_int8_model_only() {
+    let toy = Toy::get();
+    let (histories, model, other) =
+        (toy.text("histories.parquet"), toy.text("model.adw"), toy.text("other-run"));
+    json(&["train", &histories, "--out", &other, "--updates", "2", "--batch", "2", "--seed", "7"]);
+    let float = format!("{other}/model.safetensors");
+    for option in ["--float", "--compare-float"] {
+        let message = failure(1, &["evaluate", &model, option, &float]);
+        assert!(message.contains("is not the model that") && message.contains("seed 7"), "{message}");
+    }
+}
+
+#[test]
+fn what_memory_cannot_hold_is_refused_with_the_limit() {
+    let model = Toy::get().text("model.adw");
+    let message = failure(2, &["evaluate", &model, "--runs", "1000000"]);
+    assert!(message.contains("--runs") && message.contains("at most 10000000"), "{message}");
+}
+
+/// Starts the program, and waits until it has made `sign`.
+fn start(arguments: &[&str], sign: &Path) -> std::process::Child {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"))
+        .args(arguments)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !sign.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "{arguments:?} ended before it made {}", sign.display());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn a_second_process_is_refused_until_the_first_is_dead() {
+    let toy = Toy::get();
+    let (histories, run, file) = (toy.text("histories.parquet"), toy.text("busy"), toy.text("busy.parquet"));
+    let train = ["train", &histories, "--out", &run, "--resume", "--updates", "100000", "--batch", "2"];
+    let mut first = start(&train, &toy.path("busy/metrics.jsonl"));
+    let message = failure(1, &train);
+    assert!(message.contains("busy: another process") && message.contains("--out"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let generate =
+        |histories| ["generate", "--environment", "dark-room", "--histories", histories, "--out", &file];
+    let mut first = start(&generate("20000"), &toy.path(".busy.parquet.tmp"));
+    let message = failure(1, &generate("1"));
+    assert!(message.contains("busy.parquet") && message.contains("another process"), "{message}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(toy.path(".busy.parquet.tmp").exists() && !toy.path("busy.parquet").exists());
+    json(&generate("1"));
+    json(&["histories", "check", &file]);
+    assert!(!toy.path(".busy.parquet.tmp").exists(), "the next run clears up");
 }
 
 #[test]
@@ -258,13 +377,40 @@ fn progress_stays_off_stdout() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("train:"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_stderr_changes_nothing() {
+    let toy = Toy::get();
+    let program = assert_cmd::cargo::cargo_bin!("algodistill");
+    let (histories, model, out) =
+        (toy.text("histories.parquet"), toy.text("model.adw"), toy.text("full.parquet"));
+    for stderr in ["2>/dev/full", "2>&-"] {
+        for (arguments, expected) in [
+            (format!("generate --environment dark-room --histories 1 --out '{out}'"), 0),
+            (format!("evaluate '{model}' --runs 1 --episodes 2"), 0),
+            (format!("inspect '{histories}'"), 1),
+            ("no-such-command".into(), 2),
+        ] {
+            let script = format!("'{}' {arguments} >/dev/null {stderr}", program.display());
+            let status = std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+            assert_eq!(status.code(), Some(expected), "{script}");
+        }
+    }
+}
+
 /// `head` closes the pipe early.
 #[test]
 fn a_closed_pipe_is_no_panic() {
     let program = assert_cmd::cargo::cargo_bin!("algodistill");
     let model = Toy::get().text("model.adw");
-    let script =
-        format!("'{}' inspect '{model}' | true; '{}' --help | true", program.display(), program.display());
+    let commands = ["--help", "inspect", "play", "evaluate --runs 1 --episodes 2", "--json inspect"];
+    let script: String = commands
+        .iter()
+        .map(|command| match *command {
+            "--help" => format!("'{}' --help | true; ", program.display()),
+            command => format!("'{}' {command} '{model}' | true; ", program.display()),
+        })
+        .collect();
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!message.contains("panicked"), "{message}");

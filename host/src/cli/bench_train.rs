@@ -28,6 +28,9 @@ pub struct Args {
     pub seconds: f64,
 }
 
+/// Most attention scores of a batch: a gigabyte for each matrix of them in the composed network.
+const MAX_SCORES: usize = 1 << 28;
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
     let Dimensions { layers, d_model, heads, d_ff, window } = args.dimensions.dimensions();
@@ -47,6 +50,15 @@ pub fn run(args: &Args) -> Result<Report> {
             "--seconds",
             format!("is {}, must be above 0 and at most 3600", args.seconds),
         ));
+    }
+    // dfdx keeps several matrices of all scores of a batch.
+    let scores = args.batch * heads * args.sequence_length * args.sequence_length;
+    if scores > MAX_SCORES {
+        let problem = format!(
+            "is {}, expected such that batch * heads * sequence_length^2 = {scores} is at most {MAX_SCORES}",
+            args.batch
+        );
+        return Err(Error::argument("--batch", problem));
     }
     let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
     let histories = synthetic(interface.clone(), args.sequence_length);

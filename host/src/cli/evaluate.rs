@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "MODEL.safetensors", conflicts_with = "float")]
     compare_float: Option<PathBuf>,
     /// Episodes of the summary [default: the second half].
-    #[arg(long, value_name = "FIRST-LAST", value_parser = episodes)]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = episodes, allow_hyphen_values = true)]
     mean_over: Option<(u32, u32)>,
     /// Write STEM.json, STEM.csv and STEM.svg.
     #[arg(long, value_name = "STEM")]

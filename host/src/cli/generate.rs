@@ -60,7 +60,7 @@ pub struct EnvironmentArgs {
     #[arg(long)]
     pub horizon: Option<u32>,
     /// Start cell of a dark-room.
-    #[arg(long, value_name = "ROW,COLUMN", value_parser = parse_cell)]
+    #[arg(long, value_name = "ROW,COLUMN", value_parser = parse_cell, allow_hyphen_values = true)]
     pub start: Option<(u16, u16)>,
     /// When the goal of a dark-room pays.
     #[arg(long)]

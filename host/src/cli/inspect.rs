@@ -1,6 +1,7 @@
 //! `algodistill inspect`: what is in a weights file and what it needs on a device.
 
 use super::Report;
+use crate::evaluate::models::MAX_WEIGHTS_BYTES;
 use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
 use algodistill_core::{Channel, Model};
@@ -16,7 +17,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    let bytes = files::read_bytes(&args.file)?;
+    let bytes = files::read_bytes(&args.file, MAX_WEIGHTS_BYTES)?;
     let model = Model::decode(&bytes).map_err(|e| Error::file(&args.file, e))?;
     let card: serde_json::Value = serde_json::from_str(model.card())
         .map_err(|e| Error::file(&args.file, format!("the training card is not JSON: {e}")))?;

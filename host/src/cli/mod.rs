@@ -2,10 +2,9 @@
 
 use crate::evaluate::report;
 use crate::{pipeline, Error, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
 use std::io::{ErrorKind, Write};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 pub mod bench_act;
@@ -42,9 +41,9 @@ struct Cli {
     /// Print one JSON object on stdout in place of text.
     #[arg(long, global = true)]
     json: bool,
-    /// Threads to use [default: one a core].
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// Threads to use, 1 to 1024 [default: one a core].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -89,7 +88,10 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&accept_negative_numbers(Cli::command()).get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let done = set_threads(cli.threads)
         .and_then(|()| run(cli.command.unwrap_or_default(), cli.json))
         .and_then(|report| print(&report, cli.json));
@@ -98,13 +100,22 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // A full disk or a closed terminal changes nothing about the exit status.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             match error {
                 Error::Argument { .. } => ExitCode::from(WRONG_USAGE),
                 _ => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// Every option takes `-1`, so that its own parser says what it expects in place of "unexpected argument".
+fn accept_negative_numbers(command: clap::Command) -> clap::Command {
+    let option = |arg: &clap::Arg| arg.get_action().takes_values() && !arg.is_positional();
+    command
+        .mut_args(|arg| if option(&arg) { arg.allow_negative_numbers(true) } else { arg })
+        .mut_subcommands(accept_negative_numbers)
 }
 
 impl Default for Command {
@@ -131,9 +142,9 @@ fn run(command: Command, json: bool) -> Result<Report> {
     }
 }
 
-fn set_threads(threads: Option<NonZeroUsize>) -> Result<()> {
+fn set_threads(threads: Option<u16>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
     pool.build_global().map_err(|error| Error::argument("--threads", error))
 }
 
@@ -176,11 +187,9 @@ fn pipeline_report(outcome: &pipeline::Outcome) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
     #[test]
     fn the_arguments_of_all_commands_fit_together() {
-        Cli::command().debug_assert();
+        accept_negative_numbers(Cli::command()).debug_assert();
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub fn run(args: &Args) -> Result<Report> {
 
     let count = outcome.parameters.values.len();
     let number = |value: Option<f32>| value.map_or("-".into(), |value| format!("{value:.4}"));
-    let text = format!(
+    let mut text = format!(
         "{}\nparameters       {count}\nupdates          {}\ntraining loss    {} nats a token\nvalidation loss  {}\n\
          speed            {:.0} tokens/s\ntime             {:.1} s\n",
         outcome.model.display(),
@@ -154,6 +154,13 @@ pub fn run(args: &Args) -> Result<Report> {
         outcome.tokens_per_second,
         outcome.seconds,
     );
+    if outcome.loss.is_none() {
+        let updates = outcome.training.update;
+        text = format!(
+            "{}\nparameters       {count}\nall {updates} updates were done before: nothing was left to train\n",
+            outcome.model.display()
+        );
+    }
     let json = json!({
         "model": outcome.model.display().to_string(),
         "parameters": count,

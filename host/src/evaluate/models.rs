@@ -8,6 +8,9 @@ use crate::{files, Error, Result};
 use algodistill_core::{Agent, Model, PortableRng, Sampling};
 use std::path::{Path, PathBuf};
 
+/// Largest weights file: what the largest dimensions of the format come to, 0.94 GB, with room for a card.
+pub const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+
 /// A weights file (`.adw`) in memory.
 #[derive(Clone, Debug)]
 pub struct Int8Model {
@@ -19,7 +22,7 @@ pub struct Int8Model {
 impl Int8Model {
     /// Reads and validates a weights file. `sampling` says how actions are chosen.
     pub fn read(path: &Path, sampling: Sampling) -> Result<Self> {
-        let model = Self { path: path.into(), bytes: files::read_bytes(path)?, sampling };
+        let model = Self { path: path.into(), bytes: files::read_bytes(path, MAX_WEIGHTS_BYTES)?, sampling };
         model.decode()?;
         Ok(model)
     }

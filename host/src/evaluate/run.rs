@@ -6,13 +6,16 @@ use super::evaluation::{Evaluation, ModelSummary};
 use super::fidelity::fidelity;
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
-use super::rollout::Contexts;
+use super::rollout::{Axis, Contexts};
 use crate::environment::{EnvironmentConfig, PRESETS};
 use crate::train::load_parameters;
 use crate::{Error, Result};
 use algodistill_core::{PortableRng, Sampling};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for each curve.
+const MAX_VALUES: u64 = 10_000_000;
 
 /// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs of every held-out
 /// task, or, where one episode is long enough to learn in (bandits), 1 and 1.
@@ -78,13 +81,27 @@ impl EvaluateConfig {
     fn contexts(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Contexts> {
         let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
         let default = |many| if bandit { 1 } else { many };
-        Ok(Contexts {
+        let contexts = Contexts {
             tasks: self.tasks(environment, card)?,
             runs: self.runs.unwrap_or(default(4)),
             episodes: self.episodes.unwrap_or(default(40)),
             seed: self.seed,
             demonstration: self.prompt.map(|percent| f32::from(percent) / 100.0),
-        })
+        };
+        let points = match contexts.axis() {
+            Axis::Episode => contexts.episodes,
+            Axis::Step => environment.horizon().unwrap_or(1),
+        };
+        let values = (contexts.count() as u64).saturating_mul(points.into());
+        if values > MAX_VALUES {
+            let Contexts { tasks, runs, .. } = &contexts;
+            let problem = format!(
+                "{runs} runs of {} tasks, {points} points each, are {values} values to keep, at most {MAX_VALUES}",
+                tasks.len()
+            );
+            return Err(Error::argument("--runs", problem));
+        }
+        Ok(contexts)
     }
 
     /// Tasks that the model was not trained on.
@@ -143,7 +160,8 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
     for model in models.iter().chain(&experts) {
         model.check_interface(&name, &environment)?;
     }
-    let float = contestants.float.as_deref().map(|path| read_float(path, first, sampling)).transpose()?;
+    let float =
+        contestants.float.as_deref().map(|path| read_float(path, first, &card, sampling)).transpose()?;
     let contexts = config.contexts(&environment, &card)?;
     let summary = config.summary(contexts.episodes)?;
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
@@ -186,10 +204,21 @@ fn summarize(model: &Int8Model) -> Result<ModelSummary> {
     })
 }
 
-fn read_float(path: &Path, int8: &Int8Model, sampling: Sampling) -> Result<FloatModel> {
-    let (parameters, _) = load_parameters(path)?;
-    if parameters.interface != *int8.decode()?.interface() {
-        let problem = format!("has other observations or actions than {}", int8.path().display());
+/// The same configuration, histories and updates give the same parameters, so they identify the model.
+fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Sampling) -> Result<FloatModel> {
+    let (parameters, training) = load_parameters(path)?;
+    if training != card.training || parameters.interface != *int8.decode()?.interface() {
+        let problem = format!(
+            "is not the model that {} was exported from: seed {}, update {} on histories {:.8}, expected seed {}, update {} \
+             on {:.8} and the same configuration",
+            int8.path().display(),
+            training.config.seed,
+            training.update,
+            training.dataset,
+            card.training.config.seed,
+            card.training.update,
+            card.training.dataset,
+        );
         return Err(Error::file(path, problem));
     }
     Ok(FloatModel { parameters, sampling })

@@ -17,6 +17,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Largest Parquet file that is read: it is decoded in memory.
+const MAX_PARQUET_BYTES: u64 = 16 << 30;
+
 /// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
 pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
     check_name(path)?;
@@ -26,7 +29,7 @@ pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progres
     let layout = Layout::new(interface.observation_len()).map_err(refuse)?;
     let held_out: HashSet<u32> = plan.split.held_out.iter().copied().collect();
     let encode = |chunk: &Range<usize>| -> Result<(EncodedRows, Returns, u64)> {
-        let histories = plan.record(std::slice::from_ref(chunk), progress)?;
+        let histories = plan.record(chunk.clone(), progress)?;
         let mut returns = Returns::default();
         for history in &histories.index {
             returns.add(&histories.steps, history.steps.clone(), held_out.contains(&history.task));
@@ -36,7 +39,7 @@ pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progres
     };
     let mut returns = Returns::default();
     let mut steps = 0;
-    let chunks = plan.chunks().concat();
+    let chunks = plan.chunks();
     let sha256 = files::write_atomically(path, |file| {
         let mut file = layout.file_writer(Hashing { sink: file, digest: Sha256::new() }).map_err(refuse)?;
         for wave in chunks.chunks(2 * rayon::current_num_threads()) {
@@ -114,8 +117,10 @@ impl HistoryFile {
 /// Reads histories and their card; refuses a file whose digest is not the card's, and any value out of its range.
 pub fn read(path: &Path) -> Result<HistoryFile> {
     check_name(path)?;
+    // Of two missing files, the one that the user named.
+    std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     let card = Card::read(path)?;
-    let bytes = files::read_bytes(path)?;
+    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     if files::hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
         return Err(Error::file(
             path,
@@ -146,7 +151,7 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
 /// and `held_out` of its tasks (drawn by `split_seed`) are held out. The card is returned, not written.
 pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(Card, Histories)> {
     check_name(path)?;
-    let bytes = files::read_bytes(path)?;
+    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     let sha256 = files::hexadecimal(Sha256::digest(&bytes));
     let all = assemble(path, bytes, |rows| infer(rows).map_err(|problem| Error::file(path, problem)))?;
     let split = split_found(&all, held_out, split_seed)?;

@@ -5,15 +5,17 @@ use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::{Error, Result};
-use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Bounds on the steps that one thread generates, and one Parquet row group holds, at a time. They depend on the
-/// configuration only, so that the file does not depend on the number of threads.
+/// Bounds on the steps of a Parquet row group. They depend on the configuration only, so that the file does not depend on the
+/// number of threads.
 const CHUNK_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
+
+/// Steps that one thread generates at a time: a millisecond of work, so that no thread waits long for the others.
+const PIECE_STEPS: usize = 1 << 15;
 
 /// Longest history: it is generated in memory.
 const MAX_HISTORY_STEPS: u64 = 10_000_000;
@@ -84,6 +86,13 @@ impl GenerateConfig {
             if value == 0 {
                 return Err(Error::argument(argument, "is 0, expected at least 1"));
             }
+        }
+        if self.keep_every > self.episodes {
+            let problem = format!(
+                "is {}, expected 1 to {}, the episodes of a history: only its first would be written",
+                self.keep_every, self.episodes
+            );
+            return Err(Error::argument("--keep-every", problem));
         }
         if self.kept_steps() > MAX_HISTORY_STEPS {
             let problem =
@@ -169,32 +178,34 @@ impl<'a> Plan<'a> {
         self.jobs.len() as u32
     }
 
-    /// The chunks, in the order of the file; to be passed to [`Plan::record`]. Training and held-out tasks share none.
-    pub fn chunks(&self) -> [Vec<Range<usize>>; 2] {
+    /// The histories of the training tasks, then those of the held-out ones; to be passed to [`Plan::record`].
+    pub fn parts(&self) -> [Range<usize>; 2] {
         let boundary = self.split.training.len() * self.config.histories_per_task as usize;
-        [0..boundary, boundary..self.jobs.len()].map(|jobs| {
-            let end = jobs.end;
-            let starts = jobs.step_by(self.jobs_per_chunk);
-            starts.map(|start| start..(start + self.jobs_per_chunk).min(end)).collect()
-        })
+        [0..boundary, boundary..self.jobs.len()]
     }
 
-    /// Generates the histories of consecutive chunks, in parallel.
-    pub fn record(&self, chunks: &[Range<usize>], progress: &Progress) -> Result<Histories> {
-        let room = |chunk: &Range<usize>| chunk.len() * self.config.kept_steps() as usize;
-        let mut steps = Steps::zeroed(self.words, chunks.iter().map(room).sum());
+    /// The same in chunks, in the order of the file. Training and held-out tasks share none.
+    pub fn chunks(&self) -> Vec<Range<usize>> {
+        self.parts().into_iter().flat_map(|part| pieces(part, self.jobs_per_chunk)).collect()
+    }
+
+    /// Generates consecutive histories, in parallel.
+    pub fn record(&self, histories: Range<usize>, progress: &Progress) -> Result<Histories> {
+        let room = self.config.kept_steps() as usize;
+        let mut steps = Steps::zeroed(self.words, histories.len() * room);
         let mut rest = steps.as_mut();
-        let mut parts = Vec::with_capacity(chunks.len());
+        let mut parts = Vec::new();
         let mut first = 0;
-        for chunk in chunks {
-            let (part, others) = rest.split_at(room(chunk));
+        for piece in pieces(histories, (PIECE_STEPS / room.max(1)).max(1)) {
+            let len = piece.len() * room;
+            let (part, others) = rest.split_at(len);
             rest = others;
-            parts.push((chunk.clone(), first, part));
-            first += room(chunk);
+            parts.push((piece, first, part));
+            first += len;
         }
         let indices: Vec<Vec<History>> = parts
             .into_par_iter()
-            .map(|(chunk, first, part)| self.record_chunk(chunk, first, part, progress))
+            .map(|(piece, first, part)| self.record_piece(piece, first, part, progress))
             .collect::<Result<_>>()?;
         let mut index = indices.concat();
         // Episodes that end before the horizon leave gaps.
@@ -208,15 +219,15 @@ impl<'a> Plan<'a> {
         Ok(Histories { interface: self.config.environment.interface()?, index, steps })
     }
 
-    /// Generates the histories of a chunk into `steps`, which begins at step number `first`.
-    fn record_chunk(
+    /// Generates the histories of a piece into `steps`, which begins at step number `first`.
+    fn record_piece(
         &self,
-        chunk: Range<usize>,
+        piece: Range<usize>,
         first: usize,
         mut steps: StepsMut,
         progress: &Progress,
     ) -> Result<Vec<History>> {
-        let jobs = &self.jobs[chunk];
+        let jobs = &self.jobs[piece];
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
             let written = index.last().map_or(0, |history| history.steps.end);
@@ -229,6 +240,12 @@ impl<'a> Plan<'a> {
         }
         Ok(index)
     }
+}
+
+/// `range` in pieces of `len`; the last may be shorter.
+fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(len).map(move |start| start..(start + len).min(end))
 }
 
 /// Generates histories of one task.
@@ -246,10 +263,11 @@ impl Visitor for Recorder<'_, '_> {
     type Output = Vec<History>;
 
     fn visit(self, environment: impl Environment, source: impl Source) -> Vec<History> {
+        // The number of words is a constant where the loop over the steps is compiled.
         match self.steps.observations.len() {
             0 => self.record::<0>(environment, source),
             2 => self.record::<2>(environment, source),
-            _ => self.record::<MAX_CHANNELS>(environment, source),
+            words => unreachable!("no environment has observations of {words} words"),
         }
     }
 }
@@ -261,6 +279,16 @@ impl Recorder<'_, '_> {
         mut source: impl Source,
     ) -> Vec<History> {
         let StepsMut { episodes, observations, actions, rewards, dones } = self.steps;
+        // Columns that are known to be of one length are checked once a step, not once a column.
+        let room = episodes.len();
+        let (actions, rewards) = (&mut actions[..room], &mut rewards[..room]);
+        let mut observations: [&mut [i32]; WORDS] = {
+            let mut columns = observations.iter_mut();
+            std::array::from_fn(|_| match columns.next() {
+                Some(column) => &mut column[..room],
+                None => unreachable!("fewer than {WORDS} columns"),
+            })
+        };
         let mut at = self.written;
         let mut index = Vec::with_capacity(self.jobs.len());
         for job in self.jobs {
@@ -270,22 +298,23 @@ impl Recorder<'_, '_> {
                 PortableRng::new(self.config.seed, u64::from(job.task) << 32 | u64::from(job.number));
             source.begin_history();
             for episode in 0..self.config.episodes {
-                let keep = episode % self.config.keep_every == 0;
+                if episode % self.config.keep_every != 0 {
+                    run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |_, _| taken += 1);
+                    continue;
+                }
                 let begin = at;
                 run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |seen, outcome| {
-                    taken += 1;
-                    if !keep {
-                        return;
-                    }
                     for (column, &word) in observations.iter_mut().zip(seen) {
                         column[at] = word;
                     }
                     actions[at] = outcome.action as u16;
                     rewards[at] = outcome.reward;
-                    dones[at] = outcome.done;
                     at += 1;
                 });
+                taken += (at - begin) as u64;
                 episodes[begin..at].fill(episode);
+                // The steps before are false from the beginning.
+                dones[at - 1] = true;
             }
             index.push(History { task: job.task, id: job.id, steps: first..at });
             self.progress.advance(taken, || format!("steps of {}", self.config.source.name()));
@@ -308,10 +337,10 @@ pub struct Generated {
 /// Generates all histories in memory. `progress` advances by the sources' steps.
 pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generated> {
     let plan = Plan::new(config)?;
-    let [training, held_out] = plan.chunks();
+    let [training, held_out] = plan.parts();
     Ok(Generated {
-        training: plan.record(&training, progress)?,
-        held_out: plan.record(&held_out, progress)?,
+        training: plan.record(training, progress)?,
+        held_out: plan.record(held_out, progress)?,
         split: plan.split,
     })
 }

@@ -8,10 +8,13 @@ pub mod card;
 mod columns;
 pub mod file;
 pub mod generate;
+mod huge_pages;
 
 pub use card::{Card, ReturnWindow};
 pub use file::{describe, generate_to_file, read, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
+
+use huge_pages::zeros;
 
 /// The steps of many learning histories, one entry a step in every column.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,11 +59,11 @@ impl Steps {
     /// `len` steps that are yet to be written.
     fn zeroed(words: usize, len: usize) -> Self {
         Self {
-            episodes: vec![0; len],
-            observations: vec![vec![0; len]; words],
-            actions: vec![0; len],
-            rewards: vec![0.0; len],
-            dones: vec![false; len],
+            episodes: zeros(len),
+            observations: (0..words).map(|_| zeros(len)).collect(),
+            actions: zeros(len),
+            rewards: zeros(len),
+            dones: zeros(len),
         }
     }
 

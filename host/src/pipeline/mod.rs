@@ -19,7 +19,7 @@ pub use recipe::{Recipe, FIGURES};
 
 use crate::evaluate::{evaluate, report, Contestants, Evaluation, TrainingCard};
 use crate::export::{encode, quantize};
-use crate::files::{read_text, write_bytes};
+use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{generate_to_file, read, HistoryFile};
 use crate::model::Parameters;
@@ -69,6 +69,7 @@ pub fn run(recipe: &Recipe, folder: &Path) -> Result<Outcome> {
     recipe.generate.validate()?;
     let last_seed = recipe.train.seed.saturating_add(u64::from(recipe.seeds));
     TrainConfig { seed: last_seed, ..recipe.train.clone() }.validate()?;
+    let _lock = FolderLock::take(folder)?;
     let run = Run { recipe, folder };
     run.claim_folder()?;
     let mut stages = run.read_stages()?;
@@ -216,7 +217,6 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::read_bytes;
 
     /// Seconds, not minutes: the pipeline's every stage, and nothing learned.
     fn toy() -> Recipe {
@@ -247,7 +247,7 @@ mod tests {
         ["seed-0.adw", "expert-seed-0.adw", "histories.parquet", "dark-room.csv", "dark-room.svg"];
 
     fn results(folder: &Path) -> Vec<Vec<u8>> {
-        RESULTS.iter().map(|name| read_bytes(&folder.join(name)).expect("a result")).collect()
+        RESULTS.iter().map(|name| std::fs::read(folder.join(name)).expect("a result")).collect()
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let outcome = run(&toy(), folder.path()).expect("the run");
         let path = folder.path().join("seed-0.adw");
-        let bytes = read_bytes(&path).expect("the model");
+        let bytes = std::fs::read(&path).expect("the model");
         let model = algodistill_core::Model::decode(&bytes).expect("valid");
         let card = TrainingCard::parse(&path, model.card()).expect("a card");
         let results = card.evaluation.expect("results");

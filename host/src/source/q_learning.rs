@@ -43,7 +43,8 @@ pub struct QLearning {
     explore: u64,
     /// What a step of each channel adds to the number of the state.
     strides: [usize; MAX_CHANNELS],
-    actions: usize,
+    /// A state of which nothing is known.
+    unknown: State,
     states: Vec<State>,
     /// State of the last `act`.
     state: usize,
@@ -65,7 +66,7 @@ impl State {
     fn new(actions: usize, value: f32) -> Self {
         let mut values = [f32::NEG_INFINITY; MAX_ACTIONS];
         values[..actions].fill(value);
-        Self { values, best: value, candidates: all(actions) }
+        Self { values, best: value, candidates: u8::MAX >> (MAX_ACTIONS - actions) }
     }
 
     /// Replaces the value of `action`. Nearly every update leaves another action as good, so the row is
@@ -74,39 +75,40 @@ impl State {
     fn set(&mut self, action: usize, value: f32) {
         let bit = 1_u8 << action;
         self.values[action] = value;
-        let others = if value > self.best { 0 } else { self.candidates & !bit };
-        self.candidates = others | if value >= self.best { bit } else { 0 };
+        let others = self.candidates & !bit;
+        let kept = if value >= self.best { others | bit } else { others };
+        self.candidates = if value > self.best { bit } else { kept };
         self.best = if value > self.best { value } else { self.best };
         if self.candidates == 0 {
-            self.best = self.values.into_iter().fold(f32::NEG_INFINITY, f32::max);
-            self.candidates = (0..)
-                .zip(self.values)
-                .fold(0, |mask, (lane, value)| mask | u8::from(value == self.best) << lane);
+            self.find_best();
         }
     }
-}
 
-/// The mask of the first `actions` actions.
-fn all(actions: usize) -> u8 {
-    u8::MAX >> (MAX_ACTIONS - actions)
+    #[cold]
+    fn find_best(&mut self) {
+        self.best = self.values.into_iter().fold(f32::NEG_INFINITY, f32::max);
+        self.candidates =
+            (0..).zip(self.values).fold(0, |mask, (lane, value)| mask | u8::from(value == self.best) << lane);
+    }
 }
 
 /// The set bits of a mask.
 #[derive(Clone, Copy)]
 struct Bits {
-    positions: [u8; MAX_ACTIONS],
-    count: u8,
+    /// Their positions, four bits each.
+    positions: u32,
+    count: u32,
 }
 
 /// The set bits of every mask: one load, where counting and finding bits takes a dozen instructions on the oldest x86-64.
 static BITS: [Bits; 256] = {
-    let mut table = [Bits { positions: [0; MAX_ACTIONS], count: 0 }; 256];
+    let mut table = [Bits { positions: 0, count: 0 }; 256];
     let mut mask = 0;
     while mask < 256 {
         let mut bit = 0;
         while bit < MAX_ACTIONS {
             if mask >> bit & 1 == 1 {
-                table[mask].positions[table[mask].count as usize] = bit as u8;
+                table[mask].positions |= (bit as u32) << (4 * table[mask].count);
                 table[mask].count += 1;
             }
             bit += 1;
@@ -139,7 +141,7 @@ impl QLearning {
             exploring_episodes: parameters.exploration * episodes as f32,
             explore: 0,
             strides,
-            actions,
+            unknown: State::new(actions, parameters.initial_value),
             states: vec![State::new(actions, parameters.initial_value); states],
             state: 0,
         })
@@ -153,7 +155,7 @@ impl QLearning {
 
 impl Source for QLearning {
     fn begin_history(&mut self) {
-        self.states.fill(State::new(self.actions, self.parameters.initial_value));
+        self.states.fill(self.unknown);
     }
 
     fn begin_episode(&mut self, episode: u32) {
@@ -165,11 +167,11 @@ impl Source for QLearning {
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
         self.state = self.index(observation);
         // One of the best actions, or, exploring, one of all: the same steps for both, since a branch on a
-        // random number is mispredicted half the time.
-        let explores = u64::from(rng.next_u32()) < self.explore;
-        let candidates = if explores { all(self.actions) } else { self.states[self.state].candidates };
+        // random number is mispredicted half the time. Where it explores the difference is negative: above, all ones.
+        let explores = u64::from(rng.next_u32()).wrapping_sub(self.explore) >> 32;
+        let candidates = self.states[self.state].candidates | explores as u8 & self.unknown.candidates;
         let bits = &BITS[usize::from(candidates)];
-        usize::from(bits.positions[rng.below(bits.count.into()) as usize])
+        (bits.positions >> (4 * rng.below(bits.count)) & 7) as usize
     }
 
     #[inline]

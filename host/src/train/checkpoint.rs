@@ -17,6 +17,8 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Largest checkpoint: parameters of the largest dimensions, and two moments of each.
+const MAX_CHECKPOINT_BYTES: u64 = 12 << 30;
 /// Name of the one metadata entry.
 const ENTRY: &str = "algodistill";
 /// Version of the content.
@@ -143,7 +145,7 @@ fn load<const GROUPS: usize>(
     path: &Path,
     prefixes: [&str; GROUPS],
 ) -> Result<(Parameters, TrainingRecord, [Vec<f32>; GROUPS])> {
-    let bytes = read_bytes(path)?;
+    let bytes = read_bytes(path, MAX_CHECKPOINT_BYTES)?;
     let damaged = |what: &dyn std::fmt::Display| {
         Error::file(
             path,

@@ -117,6 +117,12 @@ impl Default for TrainConfig {
 
 /// Largest value of every size, so that no product of two of them overflows.
 const MAX_SIZE: usize = 1 << 16;
+/// Most tokens of a batch.
+const MAX_BATCH_TOKENS: usize = 1 << 22;
+/// Bounds [`TrainConfig`]'s memory of a sequence to two gigabytes a thread.
+const MAX_ACTIVATIONS: usize = 1 << 26;
+/// Most parameters of all blocks that can be trained: the gradients of the parts of a batch are in memory together.
+const MAX_PARAMETERS: usize = 1 << 26;
 /// Episodes that expert distillation keeps unless told otherwise.
 pub const DEFAULT_EXPERT_FRACTION: f32 = 0.1;
 
@@ -149,6 +155,20 @@ impl TrainConfig {
         check(self.log_every >= 1, "log_every", self.log_every, "at least 1")?;
         check(self.seed <= i64::MAX as u64, "seed", self.seed, "below 2^63 (a TOML integer)")?;
         size("validation_windows", self.validation_windows, MAX_SIZE)?;
+        let sequence = self.sequence_length;
+        product("batch", "batch * sequence_length", &[self.batch, sequence], MAX_BATCH_TOKENS)?;
+        let validation = [self.validation_windows, sequence];
+        product("validation_windows", "validation_windows * sequence_length", &validation, MAX_BATCH_TOKENS)?;
+        let width = self.d_model + self.d_ff;
+        let activations = [sequence, self.layers, width];
+        product(
+            "sequence_length",
+            "sequence_length * layers * (d_model + d_ff)",
+            &activations,
+            MAX_ACTIVATIONS,
+        )?;
+        let parameters = [self.d_model, self.layers, 4 * self.d_model + 2 * self.d_ff];
+        product("d_model", "d_model * layers * (4 d_model + 2 d_ff)", &parameters, MAX_PARAMETERS)?;
         if let Some(threads) = self.threads {
             size("threads", threads, 1024)?;
         }
@@ -205,6 +225,13 @@ fn size(field: &str, value: usize, largest: usize) -> Result<()> {
     check((1..=largest).contains(&value), field, value, format!("between 1 and {largest}"))
 }
 
+/// What takes memory has a limit: better refused by name than killed by the system.
+fn product(field: &str, formula: &str, factors: &[usize], largest: usize) -> Result<()> {
+    let product = factors.iter().fold(1_usize, |product, &factor| product.saturating_mul(factor));
+    let expected = format!("such that {formula} = {product} is at most {largest}");
+    check(product <= largest, field, factors[0], expected)
+}
+
 fn check(valid: bool, field: &str, found: impl Display, expected: impl Display) -> Result<()> {
     if valid {
         return Ok(());
@@ -233,6 +260,10 @@ mod tests {
             (TrainConfig { d_ff: usize::MAX, ..valid.clone() }, "train.d_ff"),
             (TrainConfig { window: 4097, ..valid.clone() }, "train.window"),
             (TrainConfig { batch: 0, ..valid.clone() }, "train.batch"),
+            (TrainConfig { batch: 1 << 16, ..valid.clone() }, "train.batch"),
+            (TrainConfig { validation_windows: 1 << 16, ..valid.clone() }, "train.validation_windows"),
+            (TrainConfig { sequence_length: 1 << 16, layers: 8, ..valid.clone() }, "train.sequence_length"),
+            (TrainConfig { d_model: 4096, d_ff: 4096, ..valid.clone() }, "train.d_model"),
             (TrainConfig { updates: 0, ..valid.clone() }, "train.updates"),
             (TrainConfig { learning_rate: f32::NAN, ..valid.clone() }, "train.learning_rate"),
             (TrainConfig { clip: f32::INFINITY, ..valid.clone() }, "train.clip"),

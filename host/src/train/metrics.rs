@@ -7,6 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Largest file of metrics that is read: ten million lines.
+const MAX_METRICS_BYTES: u64 = 2 << 30;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricsLine {
@@ -34,7 +37,11 @@ pub struct Metrics {
 impl Metrics {
     /// Opens the file for a run that has done `update` updates: later lines, and a line that a kill cut short, are removed.
     pub fn open(path: &Path, update: u64) -> Result<Self> {
-        let kept = if update > 0 && path.exists() { keep(&read_bytes(path)?, update) } else { Vec::new() };
+        let kept = if update > 0 && path.exists() {
+            keep(&read_bytes(path, MAX_METRICS_BYTES)?, update)
+        } else {
+            Vec::new()
+        };
         write_bytes(path, &kept)?;
         let file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, e))?;
         Ok(Self { path: path.into(), file })

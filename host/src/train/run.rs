@@ -7,7 +7,7 @@ use super::{
     initial_parameters, schedule, AdamW, Batch, Device, Engine, LossOptions, Masks, Purpose, TrainConfig,
     Windows,
 };
-use crate::files::{hexadecimal, read_text, write_bytes};
+use crate::files::{hexadecimal, read_text, write_bytes, FolderLock};
 use crate::history::Histories;
 use crate::model::Parameters;
 use crate::progress::Progress;
@@ -98,11 +98,12 @@ pub fn train(
     let progress = Progress::new("train", config.updates);
     let done = run.updates_done();
     progress.advance(done, || format!("resumed at update {done}"));
+    let nothing_left = done >= config.updates;
     while run.updates_done() < config.updates {
         run.step()?;
         progress.advance(1, || run.message());
     }
-    let message = run.message();
+    let message = if nothing_left { format!("all {done} updates were done before") } else { run.message() };
     let outcome = run.finish()?;
     progress.finish(&message);
     Ok(outcome)
@@ -125,6 +126,7 @@ pub(super) struct Run<'a> {
     /// Since the last line of metrics.
     recent: Sums,
     last: Option<MetricsLine>,
+    _lock: FolderLock,
 }
 
 impl<'a> Run<'a> {
@@ -153,6 +155,7 @@ impl<'a> Run<'a> {
             None => None,
         };
         let dataset = histories_digest(histories);
+        let lock = FolderLock::take(run_dir)?;
         let checkpoint = run_dir.join("checkpoint.safetensors");
         let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
             true if resume => continued(&checkpoint, config, &dataset)?,
@@ -191,6 +194,7 @@ impl<'a> Run<'a> {
             total: Sums::default(),
             recent: Sums::default(),
             last: None,
+            _lock: lock,
         })
     }
 
@@ -383,8 +387,11 @@ fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpo
         for (field, value) in then {
             if now.get(field) != Some(value) {
                 let now = now.get(field).unwrap_or(&serde_json::Value::Null);
-                let problem = format!("was made with train.{field} = {value}, now it is {now}; resume with the same configuration, or choose another --out");
-                return Err(Error::file(path, problem));
+                let problem = format!(
+                    "is {now}, but {} was made with {value}; resume with the same configuration, or choose another --out",
+                    path.display()
+                );
+                return Err(Error::argument(format!("train.{field}"), problem));
             }
         }
     }
