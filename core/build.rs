@@ -10,21 +10,21 @@ fn main() {
     }
 }
 
-/// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the processor or of the feature tells.
+/// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the processor or of the feature tells; some Cortex-M33 lack it.
 fn has_dsp() -> bool {
     const ARMV8M_WITH_DSP: [&str; 6] =
         ["cortex-m33", "cortex-m35p", "cortex-m52", "cortex-m55", "cortex-m85", "star-mc1"];
     let variable = |name| env::var(name).unwrap_or_default();
     let (target, flags) = (variable("TARGET"), variable("CARGO_ENCODED_RUSTFLAGS"));
-    if target.starts_with("thumbv7em-") {
-        return true;
-    }
-    let option = |flag: &str| {
-        let processor = flag.split_once("target-cpu=").map(|(_, name)| name);
-        let features = flag.split_once("target-feature=").map_or("", |(_, list)| list);
-        processor.is_some_and(|name| ARMV8M_WITH_DSP.contains(&name))
-            || features.split(',').any(|f| f == "+dsp")
-    };
     // The separator of the variable, not of a shell.
-    target.starts_with("thumbv8m.main-") && flags.split('\x1f').any(option)
+    let values = |option| {
+        flags
+            .split('\x1f')
+            .filter_map(move |flag| flag.split_once(option))
+            .flat_map(|(_, list)| list.split(','))
+    };
+    let feature = |name| values("target-feature=").any(|feature| feature == name);
+    let processor = || values("target-cpu=").any(|name| ARMV8M_WITH_DSP.contains(&name));
+    let optional = target.starts_with("thumbv8m.main-") && (feature("+dsp") || processor());
+    (target.starts_with("thumbv7em-") || optional) && !feature("-dsp")
 }

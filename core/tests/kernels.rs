@@ -5,7 +5,11 @@ use algodistill_core::Kernels;
 use proptest::prelude::*;
 
 /// Every set that this processor runs; a set that it lacks runs the scalar kernels.
-const SETS: [Kernels; 3] = [Kernels::Scalar, Kernels::Avx2, Kernels::Dsp];
+const SETS: &[Kernels] =
+    if cfg!(miri) { &[Kernels::Scalar] } else { &[Kernels::Scalar, Kernels::Avx2, Kernels::Dsp] };
+
+/// Rows, and a quarter of the columns, of the largest matrix. A large one takes miri minutes.
+const MOST: usize = if cfg!(miri) { 5 } else { 40 };
 
 /// int8 with the extreme values over-represented.
 fn int8() -> impl Strategy<Value = i8> {
@@ -37,17 +41,17 @@ fn rows_and_vector(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
 
     #[test]
-    fn dots((rows, columns, stride, elements, vector) in (0usize..40, 0usize..40, 0usize..3)
+    fn dots((rows, columns, stride, elements, vector) in (0..MOST, 0..MOST, 0usize..3)
         .prop_flat_map(|(rows, fours, gap)| rows_and_vector(rows, 4 * fours, 4 * gap)))
     {
         check_dots(rows, columns, stride, &elements, &vector);
     }
 
     #[test]
-    fn weighted_values((columns, head, heads, slots, ring, weights) in (1usize..12, 1usize..5, 0usize..12).prop_flat_map(|(fours, heads, groups)| {
+    fn weighted_values((columns, head, heads, slots, ring, weights) in (1..MOST.min(12), 1usize..5, 0..MOST.min(12)).prop_flat_map(|(fours, heads, groups)| {
         let (columns, slots) = (4 * fours, SLOTS_A_GROUP * groups);
         (Just(columns), 0..heads, Just(heads), Just(slots), elements(columns * heads * slots), prop::collection::vec(0i16..=i16::MAX, slots))
     })) {
@@ -60,7 +64,7 @@ proptest! {
         let expected: Vec<i32> = (first..first + columns)
             .map(|column| (0..slots).map(|slot| i32::from(weights[slot]) * i32::from(ring[slot * width + column])).sum())
             .collect();
-        for kernels in SETS {
+        for &kernels in SETS {
             let mut found = vec![1; columns];
             kernels.weighted_values(&weights, values.get(first * SLOTS_A_GROUP..).unwrap_or(&[]), width, &mut found);
             prop_assert_eq!(&found, &expected, "{:?}", kernels);
@@ -71,7 +75,8 @@ proptest! {
 /// Rows longer than a sum times 256 has bits for, at the largest magnitudes.
 #[test]
 fn long_rows_do_not_overflow() {
-    for columns in [508, 512, 516, 1024, 4096] {
+    let lengths: &[usize] = if cfg!(miri) { &[512] } else { &[508, 512, 516, 1024, 4096] };
+    for &columns in lengths {
         for (weight, x) in [(-128, 127), (-128, -127), (127, 127), (127, -127)] {
             check_dots(5, columns, columns, &vec![weight; 5 * columns], &vec![x; columns]);
         }
@@ -96,7 +101,7 @@ fn check_dots(rows: usize, columns: usize, stride: usize, elements: &[i8], vecto
     let coded: Vec<u8> = elements.iter().enumerate().map(|(index, value)| code(index, *value)).collect();
     let mut memory = vec![[0; 4]; columns / 4];
     let operand = Operand::new(vector, &mut memory);
-    for kernels in SETS {
+    for &kernels in SETS {
         // One row more than there is: it stays as it was.
         let mut found = vec![7; rows + usize::from(columns > 0)];
         kernels.dots(&operand, &coded, stride, &mut found);

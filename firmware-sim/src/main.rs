@@ -1,6 +1,9 @@
 //! Runs the agent the way firmware does: in the image for a real instruction set, in QEMU, and on the host with the same constraints. Every action
 //! and every logit must be the same.
 
+#[macro_use]
+mod output;
+
 mod arguments;
 mod bench;
 mod device;
@@ -31,7 +34,17 @@ static ALLOCATOR: SealedAllocator = SealedAllocator::new();
 
 fn main() -> ExitCode {
     let Arguments { command, run } = Arguments::parse();
-    let outcome = match command.unwrap_or(Command::Run(run)) {
+    match output::until_closed(|| dispatch(command.unwrap_or(Command::Run(run)))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => gates::run(&arguments),
         Command::Expected(arguments) => expected::run(&arguments),
@@ -40,12 +53,5 @@ fn main() -> ExitCode {
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::RandomModel(arguments) => random_model::run(&arguments),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }

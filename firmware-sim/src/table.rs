@@ -23,10 +23,17 @@ const WINDOW: u16 = 160;
 pub fn run(arguments: &TableArguments) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("algodistill-table-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let outcome = rows(arguments, &folder);
-    let removed = fs::remove_dir_all(&folder);
-    outcome?;
-    removed.with_context(|| folder.display().to_string())
+    let folder = Temporary(folder);
+    rows(arguments, &folder.0)
+}
+
+/// A folder that is removed however the program ends.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {

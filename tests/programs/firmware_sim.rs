@@ -75,6 +75,17 @@ fn faults_are_survived_or_detected() {
     }
 }
 
+/// As `algodistill-firmware-sim | head -0` does.
+#[test]
+fn a_closed_output_ends_the_program_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill-firmware-sim"));
+    let output = command.args(["--episodes", "1"]).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
 #[test]
 fn wrong_usage_exits_2() {
     for arguments in

@@ -1,0 +1,69 @@
+//! The committed corpora of the fuzz targets, run by what the fuzzer runs; `.ci/fuzz` looks for more.
+
+#[path = "../../core/fuzz/src/lib.rs"]
+mod fuzz;
+
+use algodistill::model::Dimensions;
+use algodistill_core::{Agent, Interface, Model, PortableRng};
+use algodistill_tests::{dark_room_interface, random_weights, TINY};
+use std::path::{Path, PathBuf};
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/fuzz/corpus").join(target)
+}
+
+/// The number of files, and of those that were accepted.
+fn replay(target: &str, run: impl Fn(&[u8]) -> bool) -> (usize, usize) {
+    let files = std::fs::read_dir(folder(target)).unwrap();
+    files
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .fold((0, 0), |(count, accepted), bytes| (count + 1, accepted + usize::from(run(&bytes))))
+}
+
+/// A corpus of which little is accepted is of another format: the fuzzer would not get past the header. After a change of the format
+/// `OVERWRITE_EXPECTED=1` writes the files to start from again; delete the others.
+#[test]
+fn corpora_hold_files_that_are_accepted() {
+    if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
+        for (target, name, bytes) in seeds() {
+            std::fs::create_dir_all(folder(target)).unwrap();
+            std::fs::write(folder(target).join(name), bytes).unwrap();
+        }
+    }
+    for (count, accepted) in [replay("weights", fuzz::weights), replay("snapshot", fuzz::snapshot)] {
+        assert!(accepted >= 4, "{accepted} of {count} accepted");
+    }
+}
+
+/// What the fuzzer started from: small models and snapshots at different times.
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let bandit = Dimensions { layers: 1, heads: 1, d_ff: 16, window: 3, ..TINY };
+    let channels = Dimensions { layers: 1, heads: 4, window: 1, ..TINY };
+    let (no_channel, two_levels) = (&[], &[0.0, 1.0]);
+    let bandit = random_weights(bandit, Interface::discrete(no_channel, 2, two_levels).unwrap(), 1);
+    let interface = Interface::discrete(&[1, 3, 2], 9, &[-1.0, 0.0, 0.5, 1.0]).unwrap();
+    let channels = random_weights(channels, interface, 2);
+    // Every scale and weight that is not 0 is the largest.
+    let mut large = bandit.clone();
+    large[128..].iter_mut().filter(|byte| **byte != 0).for_each(|byte| *byte = 0xff);
+
+    let tiny = random_weights(TINY, dark_room_interface(), 5);
+    let model = Model::decode(&tiny).unwrap();
+    let mut memory = vec![0; model.workspace_words()];
+    let mut agent = Agent::new(model, &mut memory).unwrap();
+    let mut rng = PortableRng::new(6, 0);
+    let mut after = |steps: i32| {
+        agent.reset();
+        for step in 0..steps {
+            let _ = agent.feedback(1.0, step % 5 == 0);
+            agent.act(&[step % 9, 8 - step % 9], &mut rng).unwrap();
+        }
+        let mut bytes = vec![0; agent.snapshot_len()];
+        agent.snapshot(&mut bytes).unwrap();
+        bytes
+    };
+    let snapshots = [("empty", 0), ("begun", 3), ("full", 7), ("wrapped", 12)];
+    let snapshots = snapshots.map(|(name, steps)| ("snapshot", name, after(steps)));
+    let models = [("tiny", tiny.clone()), ("bandit", bandit), ("channels", channels), ("large", large)];
+    models.into_iter().map(|(name, bytes)| ("weights", name, bytes)).chain(snapshots).collect()
+}
