@@ -5,6 +5,8 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=ALGODISTILL_BOARD");
+    // Two models under one name: what tells them apart is not the time of the file.
+    println!("cargo::rerun-if-env-changed=ALGODISTILL_MODEL_CRC");
     println!("cargo::rerun-if-changed=boards");
     println!(
         "cargo::rustc-check-cfg=cfg(board, values(\"lm3s6965evb\", \"netduinoplus2\", \"mps2-an500\", \"mps2-an505\", \"virt\"))"

@@ -75,7 +75,7 @@ pub struct BuildArguments {
 #[derive(Args, Debug)]
 pub struct CheckArguments {
     /// An instruction set, or all of them.
-    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
     pub target: Targets,
     /// Weights file; the shipped one for Dark Room if absent.
     #[arg(long)]
@@ -90,7 +90,7 @@ pub struct CheckArguments {
 #[derive(Args, Debug)]
 pub struct ExpectedArguments {
     /// An instruction set, or all of them.
-    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
     pub target: Targets,
     /// Write what is found instead; review the diff.
     #[arg(long)]
@@ -102,7 +102,7 @@ pub struct ExpectedArguments {
 #[derive(Args, Debug)]
 pub struct BenchArguments {
     /// An instruction set, or all of them.
-    #[arg(long, default_value = "all", value_parser = parse_targets)]
+    #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
     pub target: Targets,
     /// Print one JSON object a shape.
     #[arg(long)]
@@ -223,6 +223,15 @@ fn parse_targets(name: &str) -> Result<Targets, String> {
     }
     let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
     Err(format!("one of host, {}, all", names.join(", ")))
+}
+
+/// For what looks at images: the host has none.
+fn parse_bare_targets(name: &str) -> Result<Targets, String> {
+    let targets = parse_targets(name).map_err(|names| names.replacen("host, ", "", 1))?;
+    if targets.bare.is_empty() {
+        return Err("the host has no image; an instruction set, or all".into());
+    }
+    Ok(targets)
 }
 
 fn parse_probability(text: &str) -> Result<f32, String> {

@@ -11,6 +11,7 @@ use anyhow::{anyhow, bail, Context};
 use firmware_session::link::{END, FEEDBACK, OBSERVATION};
 use firmware_session::session::World;
 use firmware_session::task::Task;
+use std::path::Path;
 use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
 
@@ -140,6 +141,19 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
         bail!("the image ended after {} steps", report.steps.len());
     }
     Ok(report)
+}
+
+/// Whether the device accepts its weights at start-up.
+pub fn decodes(target: &Target, image: &Path, timeout: Duration) -> anyhow::Result<bool> {
+    let mut machine = Machine::start(target, image, &["simulate", "dark-room", "1", "0"], timeout)?;
+    while let Some(line) = machine.line()? {
+        match line.as_str() {
+            "error decode" => return Ok(false),
+            line if line.starts_with("kernels") => return Ok(true),
+            _ => {}
+        }
+    }
+    bail!("the image ended before it had decoded the model")
 }
 
 /// Measures the kernels on the target.

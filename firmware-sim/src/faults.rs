@@ -33,7 +33,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
         println!(
             "brown-outs: {brown_outs}, each restored from its snapshot and continued with identical actions"
         );
-        println!("flash: each of {bits} bits flipped, all detected");
+        println!("flash: a flip of any of the {bits} bits changes the CRC-32, which the decoder checks");
     }
     Ok(())
 }
@@ -155,10 +155,11 @@ fn brown_outs(arguments: &FaultArguments, file: &[u8]) -> anyhow::Result<usize> 
             }
         }
     }
-    Ok(saved.len())
+    // The last one was cut after the last step: nothing follows.
+    Ok(reference.len())
 }
 
-/// Flips every bit of the file and returns how many were detected, which is all of them.
+/// The number of bits of the file, after showing of every one that its flip is detected.
 ///
 /// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is found for all places by walking from the end. A
 /// change of 0 would go unnoticed. The decoder itself is asked about every bit of the header and about a sample of the others.

@@ -1,12 +1,15 @@
 //! What must not be in an image.
 
 use crate::arguments::{shipped_model, CheckArguments};
+use crate::device;
 use crate::image::{self, Image};
 use crate::target::Target;
 use crate::toolchain::host_tool;
 use anyhow::{anyhow, bail, Context};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Parts of the names of what the image must not contain: allocators, the panic handler and what leads to it, text formatting. All of the image is
 /// held to this, so all that `act` reaches is.
@@ -28,18 +31,20 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
         let image = image::build(target, &model, arguments.build)?;
         symbols(&image)?;
         let instructions = instructions(target, &image.path)?;
+        let flips = flipped_flash(target, &image, &model, Duration::from_secs(arguments.build.timeout))?;
         if arguments.json {
             let json = serde_json::json!({
                 "target": target.name,
                 "compiler": image.compiler,
                 "flash_bytes": image.elf.flash,
                 "flash_weights_bytes": image.weights,
+                "flipped_bits_refused": flips,
                 "ram_static_bytes": image.elf.ram,
             });
             println!("{json}");
         } else {
             println!(
-                "{}: no allocator, no panic, {instructions} instructions that the core has",
+                "{}: no allocator, no panic, {instructions} instructions that the core has; {flips} flipped bits of flash refused at start-up",
                 target.name
             );
         }
@@ -55,6 +60,36 @@ pub fn symbols(image: &Image) -> anyhow::Result<()> {
         bail!("{}: the image contains {}", image.path.display(), found.join(", "));
     }
     Ok(())
+}
+
+/// Flips bits of the weights in the image, one at a time, mostly where a compiler that knows the file could leave out the check; the device must refuse each.
+/// Returns how many there were. The host shows that any other bit changes the CRC-32 (see `faults`).
+fn flipped_flash(target: &Target, image: &Image, model: &Path, timeout: Duration) -> anyhow::Result<usize> {
+    let (mut elf, weights) = (fs::read(&image.path)?, fs::read(model)?);
+    let start = weights.get(..256).context("the model is too short")?;
+    let first = elf
+        .windows(256)
+        .position(|window| window == start)
+        .context("the image does not contain the model")?;
+    let damaged = image.path.with_extension("damaged");
+    let places: Vec<usize> = (0..32).chain([weights.len() / 2, weights.len() - 1]).collect();
+    for place in &places {
+        let bit = 1u8 << (place % 8);
+        let byte = elf.get_mut(first + place).context("the image ends in the model")?;
+        *byte ^= bit;
+        fs::write(&damaged, &elf).with_context(|| damaged.display().to_string())?;
+        if device::decodes(target, &damaged, timeout)? {
+            bail!(
+                "{}: the device did not notice that bit {bit:#x} of byte {place} of its weights was flipped",
+                target.name
+            );
+        }
+        if let Some(byte) = elf.get_mut(first + place) {
+            *byte ^= bit;
+        }
+    }
+    fs::remove_file(&damaged)?;
+    Ok(places.len())
 }
 
 /// Disassembles the image for exactly this core and returns the number of instructions: one that the core lacks is shown as unknown and refused.

@@ -4,7 +4,7 @@
 use crate::trace::{Recorder, Trace};
 use crate::ALLOCATOR;
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
-use anyhow::{anyhow, Context};
+use anyhow::{anyhow, bail, Context};
 use firmware_session::session::{self, World};
 use firmware_session::task::{EnvironmentName, Task, AGENT_STREAM};
 use std::path::Path;
@@ -36,11 +36,23 @@ impl Run<'_> {
         match (self.model, self.environment) {
             (Some(path), _) => {
                 let file = read_model(path)?;
-                let words = workspace_words(&file).ok_or_else(|| anyhow!("{}: no header", path.display()))?;
-                self.sealed(&file, &mut vec![0; words])
+                let model = Model::decode(&file).with_context(|| path.display().to_string())?;
+                if model.interface() != Model::decode(self.shipped())?.interface() {
+                    let (path, name) = (path.display(), self.environment.name());
+                    bail!("{path}: the model sees or does something else than in {name}; expected one that was trained for it");
+                }
+                self.sealed(&file, &mut vec![0; model.workspace_words()])
             }
             (None, EnvironmentName::DarkRoom) => self.sealed_static(DARK_ROOM, &DARK_ROOM_WORKSPACE),
             (None, EnvironmentName::Bandit) => self.sealed_static(BANDIT, &BANDIT_WORKSPACE),
+        }
+    }
+
+    /// The shipped model of the environment.
+    fn shipped(&self) -> &'static [u8] {
+        match self.environment {
+            EnvironmentName::DarkRoom => DARK_ROOM,
+            EnvironmentName::Bandit => BANDIT,
         }
     }
 

@@ -46,6 +46,7 @@ pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -
         .arg(&folder)
         .env("ALGODISTILL_BOARD", target.machine)
         .env("ALGODISTILL_MODEL", fs::canonicalize(model)?)
+        .env("ALGODISTILL_MODEL_CRC", format!("{:08x}", decoded.crc()))
         .output()
         .context("cargo does not run")?;
     if !output.status.success() {

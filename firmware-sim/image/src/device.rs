@@ -36,6 +36,9 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
     console.send(Line::new("kernels").word(agent.kernels().name()));
     console.send(Line::new("stack").word("start-up").number(stack::high_water_mark()));
 
+    if stack::is_exhausted() {
+        return Err("stack: too little of it to decode the model");
+    }
     stack::paint();
     let mut report = Report::new(console);
     let outcome = match request {
@@ -51,6 +54,9 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
         Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
     };
     outcome.map_err(|_| "act")?;
+    if stack::is_exhausted() {
+        return Err("stack: too little of it to act");
+    }
     report.finish();
     Ok(())
 }

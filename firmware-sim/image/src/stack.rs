@@ -52,3 +52,9 @@ pub fn high_water_mark() -> u32 {
     }
     (start as usize).wrapping_sub(word as usize) as u32
 }
+
+/// Whether the stack has reached its end since [`paint`], and perhaps what lies below it.
+pub fn is_exhausted() -> bool {
+    // SAFETY: the lowest word of the stack.
+    unsafe { read_volatile(addr_of!(_stack_end)) != PAINT }
+}

@@ -53,25 +53,31 @@ pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
 pub struct Operand<'a> {
     /// x0 x1 x2 x3, whose number is a multiple of four.
     pub(super) plain: &'a [[i8; 4]],
-    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3.
+    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3. Not written where there is no SIMD.
+    #[cfg(any(target_arch = "x86_64", arm_dsp))]
     pub(super) mixed: &'a [[i16; 4]],
     /// Sum of the elements of even columns of each chunk.
     pub(super) even_sums: [i32; CHUNKS],
 }
 
 impl<'a> Operand<'a> {
-    /// `vector`: at most 4096 elements, a multiple of four (others are left out). `memory`: one element for four of the vector.
+    /// `vector`: at most 4096 elements, a multiple of four; what is in excess is left out. `memory`: one element for four of the vector.
     #[cfg_attr(target_arch = "x86_64", inline(always))]
     pub fn new(vector: &'a [i8], memory: &'a mut [[i16; 4]]) -> Self {
         let (plain, _) = vector.as_chunks::<4>();
-        let used = plain.len().min(memory.len());
+        let used = plain.len().min(memory.len()).min(CHUNKS * CHUNK / 4);
         let (plain, mixed) = (plain.get(..used).unwrap_or(&[]), memory.get_mut(..used).unwrap_or(&mut []));
         let mut even_sums = [0; CHUNKS];
         let chunks = plain.chunks(CHUNK / 4).zip(mixed.chunks_mut(CHUNK / 4));
         for ((plain, mixed), sum) in chunks.zip(&mut even_sums) {
             *sum = prepare(plain, mixed);
         }
-        Self { plain, mixed, even_sums }
+        Self {
+            plain,
+            #[cfg(any(target_arch = "x86_64", arm_dsp))]
+            mixed,
+            even_sums,
+        }
     }
 
     /// Number of elements.
@@ -91,8 +97,8 @@ impl<'a> Operand<'a> {
 use super::dsp::prepare;
 
 /// Writes a chunk of an operand and returns the sum of its elements of even columns.
-#[cfg(not(arm_dsp))]
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
 fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
     let mut sum = 0;
     for ([x0, x1, x2, x3], mixed) in plain.iter().zip(mixed) {
@@ -103,4 +109,9 @@ fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
         *mixed = [x1, x3, mix(x0, x1), mix(x2, x3)];
     }
     sum
+}
+
+#[cfg(not(any(target_arch = "x86_64", arm_dsp)))]
+fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
+    plain.iter().map(|[x0, _, x2, _]| i32::from(*x0) + i32::from(*x2)).sum()
 }

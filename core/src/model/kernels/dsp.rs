@@ -1,5 +1,6 @@
 //! The DSP extension of Cortex-M4, M7 and M33: SMLAD multiplies two pairs of 16 bits and adds both products to a sum; UXTB16 and SXTB16 take every second
-//! byte of a word. The intrinsics are unstable in Rust, `asm!` is not. It leaves twelve registers: r6 and r7 belong to the compiler.
+//! byte of a word. The intrinsics are unstable in Rust, `asm!` is not. It leaves twelve registers to choose: r6 and r7 belong
+//! to the compiler, which may put operands of the class `reg` into them, so that whoever saves and uses them gives every operand a register of its own.
 
 use super::coding::{Operand, SLOTS_A_GROUP};
 use super::scalar;
@@ -99,7 +100,7 @@ struct Pass {
 /// is aligned to words.
 #[inline(never)]
 unsafe fn add_dots(pass: &Pass) {
-    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end.
+    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end, and hold no operand.
     unsafe {
         asm!(
             "push {{r6, r7}}",
@@ -185,42 +186,42 @@ pub(super) fn weighted_values(
 unsafe fn four_columns(weights: &[[i16; SLOTS_A_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
     let range = weights.as_ptr_range();
     let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
-    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end.
+    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end, and holds no operand: each has its register.
     unsafe {
         asm!(
             "push {{r6}}",
             "2:",
-            "ldrd r2, r3, [{weights}], #8",
-            "ldrd r4, r5, [{values}]",
+            "ldrd r2, r3, [r8], #8",
+            "ldrd r4, r5, [r10]",
             "sxtb16 r6, r4",
             "sxtb16 r4, r4, ror #8",
-            "smlad {s0}, r6, r2, {s0}",
-            "smlad {s0}, r4, r3, {s0}",
+            "smlad r0, r6, r2, r0",
+            "smlad r0, r4, r3, r0",
             "sxtb16 r6, r5",
             "sxtb16 r5, r5, ror #8",
-            "smlad {s1}, r6, r2, {s1}",
-            "smlad {s1}, r5, r3, {s1}",
-            "ldrd r4, r5, [{values}, #8]",
+            "smlad r1, r6, r2, r1",
+            "smlad r1, r5, r3, r1",
+            "ldrd r4, r5, [r10, #8]",
             "sxtb16 r6, r4",
             "sxtb16 r4, r4, ror #8",
-            "smlad {s2}, r6, r2, {s2}",
-            "smlad {s2}, r4, r3, {s2}",
+            "smlad r12, r6, r2, r12",
+            "smlad r12, r4, r3, r12",
             "sxtb16 r6, r5",
             "sxtb16 r5, r5, ror #8",
-            "smlad {s3}, r6, r2, {s3}",
-            "smlad {s3}, r5, r3, {s3}",
-            "add {values}, {bytes}",
-            "cmp {weights}, {end}",
+            "smlad lr, r6, r2, lr",
+            "smlad lr, r5, r3, lr",
+            "add r10, r11",
+            "cmp r8, r9",
             "bne 2b",
             "pop {{r6}}",
-            weights = inout(reg) range.start => _,
-            end = in(reg) range.end,
-            values = inout(reg) values => _,
-            bytes = in(reg) bytes,
-            s0 = inout(reg) s0,
-            s1 = inout(reg) s1,
-            s2 = inout(reg) s2,
-            s3 = inout(reg) s3,
+            inout("r8") range.start => _,
+            in("r9") range.end,
+            inout("r10") values => _,
+            in("r11") bytes,
+            inout("r0") s0,
+            inout("r1") s1,
+            inout("r12") s2,
+            inout("lr") s3,
             out("r2") _,
             out("r3") _,
             out("r4") _,

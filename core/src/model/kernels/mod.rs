@@ -83,7 +83,7 @@ impl Kernels {
 
     /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`, where slots lie as [`value_index`] says, with a row of `width` elements a slot; the
     /// first column is that of `values[0]`. Both numbers of slots and of outputs are multiples of four. The caller bounds the weights so that the sum
-    /// fits 31 bits. Slots in excess of either slice count as 0.
+    /// fits 31 bits. Groups of weights for which `values` has no whole group do not count.
     pub fn weighted_values(self, weights: &[i16], values: &[i8], width: usize, outputs: &mut [i32]) {
         let (weights, _) = weights.as_chunks::<SLOTS_A_GROUP>();
         #[cfg(target_arch = "x86_64")]
