@@ -97,6 +97,12 @@ impl Run<'_> {
 
 /// The bytes of a weights file.
 pub fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
+    // A device has no more flash than this; a file without an end would fill the memory.
+    const MOST: u64 = 1 << 28;
+    let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+    if !metadata.is_file() || metadata.len() > MOST {
+        bail!("{}: not a weights file: expected a regular file of at most {MOST} bytes", path.display());
+    }
     std::fs::read(path).with_context(|| path.display().to_string())
 }
 

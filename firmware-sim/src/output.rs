@@ -1,7 +1,7 @@
 //! Data on stdout. Whoever closes it, as `head` does, has seen enough: the program ends there without a word.
 
 use std::fmt::Arguments;
-use std::io::{stdout, ErrorKind, Write};
+use std::io::{stdout, Error, ErrorKind, Write};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 
 /// As the standard one, which panics when stdout is closed.
@@ -14,23 +14,21 @@ macro_rules! println {
     ($($arguments:tt)*) => { print!("{}\n", format_args!($($arguments)*)) };
 }
 
-/// What unwinds from [`write`] to [`until_closed`].
-struct Closed;
+/// What unwinds from [`write`] to [`until_closed`]. Not a panic: no message is printed.
+struct Unwritten(Error);
 
 /// See [`print!`].
 pub fn write(arguments: Arguments) {
-    match stdout().write_fmt(arguments) {
-        Ok(()) => {}
-        // Not a panic: no message is printed.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => resume_unwind(Box::new(Closed)),
-        Err(error) => panic!("stdout: {error}"),
+    if let Err(error) = stdout().write_fmt(arguments) {
+        resume_unwind(Box::new(Unwritten(error)));
     }
 }
 
 /// Runs the program as long as somebody reads what it says.
 pub fn until_closed(program: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    catch_unwind(AssertUnwindSafe(program)).unwrap_or_else(|payload| match payload.downcast::<Closed>() {
-        Ok(_) => Ok(()),
+    catch_unwind(AssertUnwindSafe(program)).unwrap_or_else(|payload| match payload.downcast::<Unwritten>() {
+        Ok(closed) if closed.0.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Ok(full) => Err(anyhow::Error::new(full.0).context("stdout")),
         Err(panic) => resume_unwind(panic),
     })
 }

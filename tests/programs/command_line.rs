@@ -166,7 +166,7 @@ fn failures_exit_1_and_name_the_file() {
     let foreign = toy.text("foreign.parquet");
     std::fs::copy(&damaged, &foreign).unwrap();
     let histories = toy.text("histories.parquet");
-    let out = toy.text("refused");
+    let (out, weights) = (toy.text("refused"), toy.text("refused.adw"));
     for arguments in [
         &["inspect", "missing.adw"][..],
         &["inspect", &histories],
@@ -174,7 +174,7 @@ fn failures_exit_1_and_name_the_file() {
         &["evaluate", &damaged],
         &["play", &damaged],
         &["train", &foreign, "--out", &out],
-        &["export", &damaged, "--histories", &histories, "--out", &out],
+        &["export", &damaged, "--histories", &histories, "--out", &weights],
         &["histories", "show", &foreign],
         &["histories", "check", &foreign],
     ] {
@@ -191,13 +191,14 @@ fn failures_exit_1_and_name_the_file() {
 #[test]
 fn a_device_is_no_file_and_of_two_missing_files_the_one_named_is_reported() {
     let toy = Toy::get();
-    let (histories, out) = (toy.text("histories.parquet"), toy.text("refused"));
+    let (histories, out, weights) =
+        (toy.text("histories.parquet"), toy.text("refused"), toy.text("refused.adw"));
     for arguments in [
         &["inspect", "/dev/zero"][..],
         &["play", "/dev/zero"],
         &["evaluate", "/dev/zero"],
         &["evaluate", &toy.text("model.adw"), "--float", "/dev/zero"],
-        &["export", "/dev/zero", "--histories", &histories, "--out", &out],
+        &["export", "/dev/zero", "--histories", &histories, "--out", &weights],
     ] {
         let message = failure(1, arguments);
         assert!(message.contains("/dev/zero: is not a regular file"), "{arguments:?}: {message}");
@@ -291,6 +292,17 @@ fn a_model_is_exported_with_its_own_histories_only() {
     let message = failure(1, &["export", &toy.text("run"), "--histories", &other, "--out", &out]);
     assert!(message.contains("other.parquet") && message.contains("other histories"), "{message}");
     assert!(!Path::new(&out).exists());
+}
+
+/// The other files of a training lie beside it, and their names are as easily typed.
+#[test]
+fn an_export_overwrites_nothing_but_weights_files() {
+    let toy = Toy::get();
+    let histories = toy.text("histories.parquet");
+    let before = std::fs::read(&histories).unwrap();
+    let message = failure(2, &["export", &toy.text("run"), "--histories", &histories, "--out", &histories]);
+    assert!(message.contains("--out") && message.contains(".adw"), "{message}");
+    assert!(std::fs::read(&histories).unwrap() == before);
 }
 
 #[cfg(unix)]

@@ -27,6 +27,13 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
+    // The other files of a training must not be overwritten by mistake.
+    if args.out.extension().is_none_or(|extension| extension != "adw") {
+        return Err(Error::argument(
+            "--out",
+            format!("{}: expected a name that ends in .adw", args.out.display()),
+        ));
+    }
     let path = if args.model.is_dir() { args.model.join("model.safetensors") } else { args.model.clone() };
     let (parameters, training) = load_parameters(&path)?;
     let histories = history::read(&args.histories)?;
