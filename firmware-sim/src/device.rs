@@ -66,6 +66,14 @@ impl Report {
             .context("no instruction counter")
     }
 
+    /// Takes in what is left of a session.
+    fn read_to_end(&mut self, mut machine: Machine) -> anyhow::Result<()> {
+        while let Some(line) = machine.line()? {
+            self.read(&line).with_context(|| line)?;
+        }
+        machine.finish()
+    }
+
     /// Takes in a line; whether it was that of a step.
     fn read(&mut self, line: &str) -> anyhow::Result<bool> {
         let mut words = line.split_ascii_whitespace();
@@ -133,10 +141,7 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
     if run.apart {
         feed(&mut machine, &mut report, run)?;
     }
-    while let Some(line) = machine.line()? {
-        report.read(&line).with_context(|| line)?;
-    }
-    machine.finish()?;
+    report.read_to_end(machine)?;
     if !report.ended {
         bail!("the image ended after {} steps", report.steps.len());
     }
@@ -158,12 +163,9 @@ pub fn decodes(target: &Target, image: &Path, timeout: Duration) -> anyhow::Resu
 
 /// Measures the kernels on the target.
 pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Result<Report> {
-    let mut machine = Machine::start(target, &image.path, &["bench"], timeout)?;
+    let machine = Machine::start(target, &image.path, &["bench"], timeout)?;
     let mut report = Report::default();
-    while let Some(line) = machine.line()? {
-        report.read(&line).with_context(|| line)?;
-    }
-    machine.finish()?;
+    report.read_to_end(machine)?;
     Ok(report)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::arguments::{shipped_model, CheckArguments};
 use crate::device;
+use crate::host::read_model;
 use crate::image::{self, Image};
 use crate::target::Target;
 use crate::toolchain::host_tool;
@@ -65,7 +66,7 @@ pub fn symbols(image: &Image) -> anyhow::Result<()> {
 /// Flips bits of the weights in the image, one at a time, mostly where a compiler that knows the file could leave out the check; the device must refuse each.
 /// Returns how many there were. The host shows that any other bit changes the CRC-32 (see `faults`).
 fn flipped_flash(target: &Target, image: &Image, model: &Path, timeout: Duration) -> anyhow::Result<usize> {
-    let (mut elf, weights) = (fs::read(&image.path)?, fs::read(model)?);
+    let (mut elf, weights) = (fs::read(&image.path)?, read_model(model)?);
     let start = weights.get(..256).context("the model is too short")?;
     let first = elf
         .windows(256)
