@@ -13,6 +13,7 @@ mod initial;
 mod masks;
 pub mod metrics;
 pub mod optimizer;
+mod parts;
 mod run;
 mod schedule;
 #[cfg(test)]

@@ -1,27 +1,34 @@
 //! The fused engine: loss and gradient of the whole network in one sweep over each sequence, as one operation on dfdx's tape.
 //!
-//! A worker takes one sequence at a time through all layers, forward and backward, so activations stay in its cache. The batch is cut
-//! into a fixed number of chunks, each with its own gradient, which are added in a fixed order: the result
-//! depends on neither the number of threads nor their timing.
+//! A worker takes one sequence at a time through all layers, forward and backward, so activations stay in its cache. Gradients are
+//! added up along a binary tree over the sequences of the batch ([`super::parts`]): the result depends on neither the number of threads nor
+//! their timing.
+//!
+//! - [`ops`]: the fused operations, each with its backward
+//! - [`kernels`]: what they are made of
+//! - [`network`]: the operations in the order of the model, on the [`plan::Workspace`] of a worker
 
-mod attention;
-mod elementwise;
+mod kernels;
+mod matrix;
 mod network;
+mod ops;
 mod plan;
-mod product;
 
 use super::batch::Batch;
 use super::masks::Masks;
+use super::parts::halves;
 use crate::model::{Dimensions, Parameters};
 use algodistill_core::Interface;
 use dfdx::prelude::{Cpu, Rank0, SplitTape, Tape, Tensor, TensorFromVec};
+use kernels::elementwise::{add, scale};
+use kernels::{zeros, Buffer};
 use network::Sequence;
 use plan::{Plan, Weights, Workspace};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Parts of a batch with a gradient of their own: at most so many threads have work.
-const CHUNKS: usize = 16;
+/// Sequences whose gradients are added up in one buffer: a second one costs less than another buffer to clear and to add.
+const LEAF: usize = 2;
 
 /// How a batch's loss is computed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,14 +44,24 @@ pub struct Engine {
     plan: Plan,
     weights: Weights,
     pool: rayon::ThreadPool,
+    /// One for each thread.
     workspaces: Vec<Mutex<Workspace>>,
-    chunks: Vec<Mutex<Chunk>>,
+    /// Gradients that no node of the tree uses now.
+    spare: Mutex<Vec<Buffer>>,
 }
 
-/// Sums over the sequences of a chunk.
-struct Chunk {
+/// What the sequences of a batch have in common.
+#[derive(Clone, Copy)]
+struct Sweep<'a> {
+    batch: &'a Batch,
+    options: &'a LossOptions,
+    differentiates: bool,
+}
+
+/// The sums over the sequences of a node of the tree.
+struct Sums {
     loss: f64,
-    gradient: Vec<f32>,
+    gradient: Option<Buffer>,
 }
 
 impl Engine {
@@ -57,14 +74,14 @@ impl Engine {
             .build()
             .map_err(|e| crate::Error::argument("--threads", format!("{threads} threads: {e}")))?;
         let weights = Weights::new(&plan);
-        let workspaces = (0..threads).map(|_| Mutex::default()).collect();
-        let chunks = (0..CHUNKS).map(|_| Mutex::new(Chunk { loss: 0.0, gradient: Vec::new() })).collect();
-        Ok(Self { plan, weights, pool, workspaces, chunks })
+        let workspaces = (0..threads).map(|_| Mutex::new(Workspace::new(&plan, 0))).collect();
+        Ok(Self { plan, weights, pool, workspaces, spare: Mutex::default() })
     }
 
     /// Mean cross-entropy over all tokens of the batch, for parameters in the order of [`crate::model::layout`].
     pub fn loss(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f32 {
-        self.sweep(parameters, batch, options, None)
+        let sum = self.sum(parameters, batch, options);
+        (sum / batch.targets.len().max(1) as f64) as f32
     }
 
     /// [`Engine::loss`], and its gradient in place of the content of `gradient`.
@@ -75,61 +92,86 @@ impl Engine {
         options: &LossOptions,
         gradient: &mut [f32],
     ) -> f32 {
-        self.sweep(parameters, batch, options, Some(gradient))
+        let sum = self.sum_and_gradient(parameters, batch, options, gradient);
+        let tokens = batch.targets.len().max(1);
+        scale(gradient, 1.0 / tokens as f32);
+        (sum / tokens as f64) as f32
     }
 
-    fn sweep(
+    /// Sum of the cross-entropy over all tokens of the batch.
+    pub fn sum(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f64 {
+        self.sweep(parameters, Sweep { batch, options, differentiates: false }).loss
+    }
+
+    /// [`Engine::sum`], and its gradient in place of the content of `gradient`.
+    pub fn sum_and_gradient(
         &mut self,
         parameters: &[f32],
         batch: &Batch,
         options: &LossOptions,
-        gradient: Option<&mut [f32]>,
-    ) -> f32 {
-        self.weights.set(&self.plan, parameters);
-        let tokens = batch.targets.len();
-        let scale = 1.0 / tokens.max(1) as f32;
-        let count = batch.sequences.len();
-        let next = AtomicUsize::new(0);
-        let learns = gradient.is_some();
-        let (plan, weights) = (&self.plan, &self.weights);
-        self.pool.broadcast(|context| {
-            let mut workspace = lock(&self.workspaces[context.index()]);
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(chunk) = self.chunks.get(index) else { break };
-                let mut chunk = lock(chunk);
-                chunk.loss = 0.0;
-                chunk.gradient.clear();
-                chunk.gradient.resize(if learns { plan.parameters } else { 0 }, 0.0);
-                for number in index * count / CHUNKS..(index + 1) * count / CHUNKS {
-                    let place = batch.sequences[number].clone();
-                    let masks = options.masks.as_ref().map(|masks| masks.sequence(number));
-                    let rows = &batch.rows[place.start * plan.tables..place.end * plan.tables];
-                    let sequence = Sequence { rows, masks: masks.as_ref() };
-                    network::forward(plan, weights, sequence, &mut workspace);
-                    let targets = &batch.targets[place];
-                    chunk.loss +=
-                        network::loss(plan, targets, options.label_smoothing, scale, &mut workspace);
-                    if learns {
-                        network::backward(plan, weights, sequence, &mut workspace, &mut chunk.gradient);
-                    }
-                }
+        gradient: &mut [f32],
+    ) -> f64 {
+        let sums = self.sweep(parameters, Sweep { batch, options, differentiates: true });
+        match sums.gradient {
+            Some(sum) => {
+                gradient.copy_from_slice(&sum);
+                lock(&self.spare).push(sum);
             }
-        });
-        let mut loss = 0.0;
-        for chunk in &self.chunks {
-            loss += lock(chunk).loss;
+            None => gradient.fill(0.0),
         }
-        if let Some(gradient) = gradient {
-            gradient.fill(0.0);
-            for chunk in &self.chunks {
-                elementwise::add(gradient, &lock(chunk).gradient);
-            }
-        }
-        (loss / tokens.max(1) as f64) as f32
+        sums.loss
     }
 
-    /// The loss as one operation on dfdx's tape: its backward puts the gradient of `parameters` in place.
+    fn sweep(&mut self, parameters: &[f32], sweep: Sweep) -> Sums {
+        self.weights.set(&self.plan, parameters);
+        self.pool.install(|| self.node(sweep, 0..sweep.batch.sequences.len()))
+    }
+
+    /// The sums of a node of the tree: those of its children, which any two threads may compute.
+    fn node(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+        if sequences.len() <= LEAF {
+            return self.leaf(sweep, sequences);
+        }
+        let (left, right) = halves(sequences);
+        let (mut sums, other) = rayon::join(|| self.node(sweep, left), || self.node(sweep, right));
+        sums.loss += other.loss;
+        if let (Some(gradient), Some(other)) = (&mut sums.gradient, other.gradient) {
+            add(gradient, &other);
+            lock(&self.spare).push(other);
+        }
+        sums
+    }
+
+    fn leaf(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+        let (plan, weights) = (&self.plan, &self.weights);
+        let mut workspace = lock(&self.workspaces[rayon::current_thread_index().unwrap_or(0)]);
+        let mut gradient = sweep.differentiates.then(|| {
+            let spare = lock(&self.spare).pop();
+            spare.map_or_else(
+                || zeros(plan.parameters),
+                |mut gradient| {
+                    gradient.fill(0.0);
+                    gradient
+                },
+            )
+        });
+        let mut loss = 0.0;
+        for number in sequences {
+            let place = sweep.batch.sequences[number].clone();
+            let masks = sweep.options.masks.as_ref().map(|masks| masks.sequence(number));
+            let rows = &sweep.batch.rows[place.start * plan.tables..place.end * plan.tables];
+            let sequence = Sequence { rows, masks: masks.as_ref() };
+            network::forward(plan, weights, sequence, &mut workspace);
+            let targets = &sweep.batch.targets[place];
+            loss += network::loss(plan, targets, sweep.options.label_smoothing, &mut workspace);
+            if let Some(gradient) = &mut gradient {
+                network::backward(plan, weights, sequence, &mut workspace, gradient);
+            }
+        }
+        Sums { loss, gradient }
+    }
+
+    /// The mean loss as one operation on dfdx's tape: its backward puts the gradient of `parameters` in place.
     ///
     /// Forward and backward of a sequence run together, while its activations are in cache; the operation keeps the
     /// gradient until the tape asks for it.
@@ -142,7 +184,10 @@ impl Engine {
         let (parameters, mut tape) = parameters.split_tape();
         let values = parameters.as_vec();
         let mut own = vec![0.0; if T::OWNS_TAPE { values.len() } else { 0 }];
-        let loss = self.sweep(&values, batch, options, T::OWNS_TAPE.then_some(&mut own[..]));
+        let loss = match T::OWNS_TAPE {
+            true => self.loss_and_gradient(&values, batch, options, &mut own),
+            false => self.loss(&values, batch, options),
+        };
         let output: Tensor<Rank0, f32, Cpu> = Cpu::default().tensor_from_vec(vec![loss], ());
         let (parameters, result) = (parameters.ghost(), output.ghost());
         tape.add_backward_op(move |gradients| {
@@ -168,7 +213,7 @@ pub fn forward_logits(parameters: &Parameters, tokens: &super::batch::Tokens) ->
     let plan = Plan::new(&parameters.dimensions, &parameters.interface);
     let mut weights = Weights::new(&plan);
     weights.set(&plan, &parameters.values);
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::new(&plan, tokens.len());
     network::forward(&plan, &weights, Sequence { rows: tokens.rows(), masks: None }, &mut workspace);
     let rows = workspace.logits.chunks_exact(plan.actions_padded).take(tokens.len());
     rows.flat_map(|row| &row[..plan.actions]).copied().collect()

@@ -1,6 +1,9 @@
 //! Where everything lies: parameters, packed weights, and the activations of one sequence.
 
-use super::product::{pack, pack_transposed, Right, PANEL};
+use super::kernels::product::PANEL;
+use super::kernels::{zeros, Buffer};
+use super::matrix::Matrix;
+use super::ops::{attention, feed_forward, norm_linear::Normed, ROWS};
 use crate::model::{layout, Dimensions, TensorLayout};
 use algodistill_core::Interface;
 use std::ops::Range;
@@ -8,10 +11,6 @@ use std::ops::Range;
 /// Sizes and places derived from a model's dimensions.
 pub struct Plan {
     pub dimensions: Dimensions,
-    /// Width of a head.
-    pub head: usize,
-    /// Width of a head, rounded up to whole panels.
-    pub head_padded: usize,
     /// Number of actions.
     pub actions: usize,
     /// Number of actions, rounded up to whole panels.
@@ -54,12 +53,9 @@ impl Plan {
                 feed_forward_down: next(),
             })
             .collect();
-        let head = dimensions.d_model / dimensions.heads;
         let actions = usize::from(interface.actions);
         Self {
             dimensions: *dimensions,
-            head,
-            head_padded: head.next_multiple_of(PANEL),
             actions,
             actions_padded: actions.next_multiple_of(PANEL),
             tables,
@@ -72,54 +68,10 @@ impl Plan {
     }
 }
 
-/// One weight matrix `[outputs, inputs]`, packed for both directions.
-pub struct Matrix {
-    inputs: usize,
-    outputs_padded: usize,
-    forward: Vec<f32>,
-    backward: Vec<f32>,
-}
-
-impl Matrix {
-    fn new(tensor: &TensorLayout) -> Self {
-        let [outputs, inputs] = tensor.shape;
-        let outputs_padded = outputs.next_multiple_of(PANEL);
-        Self {
-            inputs,
-            outputs_padded,
-            forward: vec![0.0; inputs * outputs_padded],
-            backward: vec![0.0; outputs_padded * inputs],
-        }
-    }
-
-    fn pack(&mut self, values: &[f32]) {
-        pack_transposed(values, self.inputs, &mut self.forward);
-        // Rows of padding stay zero: they are beyond `values`.
-        let outputs = values.len() / self.inputs;
-        if outputs == self.outputs_padded {
-            pack(values, self.inputs, &mut self.backward);
-        } else {
-            let mut padded = vec![0.0; self.outputs_padded * self.inputs];
-            padded[..values.len()].copy_from_slice(values);
-            pack(&padded, self.inputs, &mut self.backward);
-        }
-    }
-
-    /// Right-hand side of `output = input * matrix^T`.
-    pub fn forward(&self) -> Right<'_> {
-        Right::packed(&self.forward, self.inputs)
-    }
-
-    /// Right-hand side of `input gradient = output gradient * matrix`.
-    pub fn backward(&self) -> Right<'_> {
-        Right::packed(&self.backward, self.outputs_padded)
-    }
-}
-
 /// The parameters in the form that the passes read.
 pub struct Weights {
     /// All parameters, as they are.
-    pub values: Vec<f32>,
+    pub values: Buffer,
     pub layers: Vec<LayerWeights>,
     pub head: Matrix,
 }
@@ -139,13 +91,13 @@ impl Weights {
             .layers
             .iter()
             .map(|places| LayerWeights {
-                query_key_value: Matrix::new(&places.query_key_value),
-                attention_output: Matrix::new(&places.attention_output),
-                feed_forward_up: Matrix::new(&places.feed_forward_up),
-                feed_forward_down: Matrix::new(&places.feed_forward_down),
+                query_key_value: Matrix::new(places.query_key_value.shape),
+                attention_output: Matrix::new(places.attention_output.shape),
+                feed_forward_up: Matrix::new(places.feed_forward_up.shape),
+                feed_forward_down: Matrix::new(places.feed_forward_down.shape),
             })
             .collect();
-        Self { values: vec![0.0; plan.parameters], layers, head: Matrix::new(&plan.head_matrix) }
+        Self { values: zeros(plan.parameters), layers, head: Matrix::new(plan.head_matrix.shape) }
     }
 
     /// Takes new values, `plan.parameters` of them.
@@ -162,80 +114,72 @@ impl Weights {
 }
 
 /// Activations of one sequence of up to `capacity` tokens, and the buffers that the passes reuse.
-#[derive(Default)]
 pub struct Workspace {
     capacity: usize,
     pub layers: Vec<LayerActivations>,
     /// The residual stream `[tokens, d_model]` before each layer's attention and before its feed-forward network, then
     /// before the final norm: `2 layers + 1` matrices.
-    pub streams: Vec<Vec<f32>>,
-    pub final_normed: Vec<f32>,
-    pub final_reciprocals: Vec<f32>,
+    pub streams: Vec<Buffer>,
+    /// The final norm.
+    pub normed: Normed,
     /// `[tokens, actions_padded]`: logits, then their gradient.
-    pub logits: Vec<f32>,
+    pub logits: Buffer,
     /// Gradient of the residual stream.
-    pub stream_gradient: Vec<f32>,
-    /// `[tokens, d_model]`: a block's output, a norm's gradient.
-    pub narrow: Vec<f32>,
+    pub stream_gradient: Buffer,
     /// `[tokens, d_model]`
-    pub attended_gradient: Vec<f32>,
+    pub attended_gradient: Buffer,
+    /// `[tokens, d_model]`: the gradient of a block's output.
+    pub narrow: Buffer,
+    /// `[ROWS, d_model]`: the gradient of a norm's output.
+    pub block: Buffer,
     /// `[tokens, max(3 d_model, d_ff)]`: gradients of wide activations.
-    pub wide: Vec<f32>,
-    /// `[actions_padded, d_model]`
-    pub head_gradient: Vec<f32>,
-    /// Mask keys of every position.
-    pub keys: Vec<u32>,
-    pub attention: super::attention::Buffers,
+    pub wide: Buffer,
+    pub attention: attention::Buffers,
 }
 
 /// What the backward pass needs of a layer.
-#[derive(Default)]
 pub struct LayerActivations {
-    pub attention_normed: Vec<f32>,
-    pub attention_reciprocals: Vec<f32>,
+    pub normed: Normed,
     /// `[tokens, 3 d_model]`: queries, keys, values.
-    pub query_key_value: Vec<f32>,
+    pub query_key_value: Buffer,
     /// `[tokens, d_model]`: the heads' outputs side by side.
-    pub attended: Vec<f32>,
-    /// `[heads, capacity]`: logarithm of the sum of the exponentials of a query's scores.
+    pub attended: Buffer,
+    /// `[heads, tokens]`: binary logarithm of the sum of `2^score` of a query.
     pub log_sums: Vec<f32>,
-    pub feed_forward_normed: Vec<f32>,
-    pub feed_forward_reciprocals: Vec<f32>,
-    pub hidden: Vec<f32>,
+    pub feed_forward: feed_forward::Saved,
 }
 
 impl Workspace {
-    /// Makes room for a sequence of `tokens`; allocates only where it is longer than any before.
-    pub fn reserve(&mut self, plan: &Plan, tokens: usize) {
-        if tokens <= self.capacity {
-            return;
-        }
+    /// Room for sequences of up to `tokens`.
+    pub fn new(plan: &Plan, tokens: usize) -> Self {
         let Dimensions { d_model, d_ff, heads, layers, .. } = plan.dimensions;
-        let rows = |width: usize| vec![0.0; tokens * width];
+        let rows = |width: usize| zeros(tokens * width);
         let activations = || LayerActivations {
-            attention_normed: rows(d_model),
-            attention_reciprocals: rows(1),
+            normed: Normed::new(tokens, d_model),
             query_key_value: rows(3 * d_model),
             attended: rows(d_model),
-            log_sums: rows(heads),
-            feed_forward_normed: rows(d_model),
-            feed_forward_reciprocals: rows(1),
-            hidden: rows(d_ff),
+            log_sums: vec![0.0; tokens * heads],
+            feed_forward: feed_forward::Saved::new(tokens, d_model, d_ff),
         };
-        *self = Self {
+        Self {
             capacity: tokens,
             layers: (0..layers).map(|_| activations()).collect(),
             streams: (0..2 * layers + 1).map(|_| rows(d_model)).collect(),
-            final_normed: rows(d_model),
-            final_reciprocals: rows(1),
+            normed: Normed::new(tokens, d_model),
             logits: rows(plan.actions_padded),
             stream_gradient: rows(d_model),
-            narrow: rows(d_model),
             attended_gradient: rows(d_model),
+            narrow: rows(d_model),
+            block: zeros(ROWS * d_model),
             wide: rows(d_ff.max(3 * d_model)),
-            head_gradient: vec![0.0; plan.actions_padded * d_model],
-            keys: vec![0; tokens],
-            attention: super::attention::Buffers::new(plan, tokens),
-        };
+            attention: attention::Buffers::new(&plan.dimensions, tokens),
+        }
+    }
+
+    /// Makes room for a sequence of `tokens`; allocates only where it is longer than any before.
+    pub fn reserve(&mut self, plan: &Plan, tokens: usize) {
+        if tokens > self.capacity {
+            *self = Self::new(plan, tokens);
+        }
     }
 }

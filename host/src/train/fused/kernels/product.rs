@@ -1,9 +1,9 @@
 //! Matrix products of the sizes a small transformer needs: tens to hundreds of rows, columns in panels of 16.
 //!
 //! A general library packs both sides and dispatches at every call. Here the right-hand side either lies packed already (weights, once an
-//! update) or is small enough to be read in place, and one register tile is swept over the rows: 76 to 113 GFLOP/s where `gemm` 0.15
-//! reaches 36 to 64 (one thread, AVX-512, the seven shapes of the default model, same run). This is the only module of the training
-//! engine with `unsafe` code: [`product`] checks every index before it starts.
+//! update) or is small enough to be read in place, and one register tile is swept over the rows. With operands on cache lines
+//! ([`Buffer`](super::Buffer)) the larger products of the model run at the machine's multiply-add peak; one that straddles them
+//! costs a third. This is the only module of the training engine with `unsafe` code: [`product`] checks every index before it starts.
 
 /// Columns of the right-hand side come in panels of this many.
 pub const PANEL: usize = 16;
@@ -55,7 +55,8 @@ impl<'a> Right<'a> {
     }
 }
 
-/// Rows, columns and inner length of a product. Columns are a multiple of [`PANEL`].
+/// Rows, columns and inner length of a product. Columns are a multiple of 4; where they are not one of [`PANEL`], the last panel
+/// of the right-hand side is narrower.
 #[derive(Clone, Copy)]
 pub struct Size {
     /// Rows of the left-hand side and of the result.
@@ -81,14 +82,13 @@ pub fn product(
         return;
     }
     assert!(
-        columns % PANEL == 0
-            && columns <= result_stride
-            && result.len() >= (rows - 1) * result_stride + columns
+        columns % 4 == 0 && columns <= result_stride && result.len() >= (rows - 1) * result_stride + columns
     );
     if inner > 0 {
         assert!(left.values.len() > (rows - 1) * left.row_stride + (inner - 1) * left.column_stride);
-        let last_panel = (columns / PANEL - 1) * right.panel_stride;
-        assert!(right.values.len() >= (inner - 1) * right.row_stride + last_panel + PANEL);
+        let last = columns - 1;
+        let last = last / PANEL * right.panel_stride + last % PANEL;
+        assert!(right.values.len() > (inner - 1) * right.row_stride + last);
     }
     let operands = Operands {
         left: left.values.as_ptr(),
@@ -108,13 +108,13 @@ pub fn product(
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
-                return x86::product_avx512(operands, rows, columns / PANEL);
+                return x86::product_avx512(operands, rows, columns);
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return x86::product_avx2(operands, rows, columns / PANEL);
+                return x86::product_avx2(operands, rows, columns);
             }
         }
-        portable::product(operands, rows, columns / PANEL);
+        portable::product(operands, rows, columns);
     }
 }
 
@@ -207,7 +207,8 @@ macro_rules! sweep {
         let mut operands: Operands = $operands;
         let mut remaining: usize = $rows;
         $(
-            while remaining >= $height {
+            // Two tiles of 8 rows keep the multipliers busier than one of 12 and one of 4.
+            while remaining >= $height && !($height == 12 && remaining == 16) {
                 tile::<$vector, $height, $vectors>(operands);
                 operands.left = operands.left.wrapping_add($height * operands.left_row);
                 operands.result = operands.result.wrapping_add($height * operands.result_row);
@@ -225,9 +226,16 @@ fn advance(operands: &mut Operands, panels: usize) {
     operands.result = operands.result.wrapping_add(panels * PANEL);
 }
 
+/// Moves on by some columns of a panel.
+#[inline(always)]
+fn advance_within(operands: &mut Operands, columns: usize) {
+    operands.right = operands.right.wrapping_add(columns);
+    operands.result = operands.result.wrapping_add(columns);
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{advance, tile, Operands, Vector};
+    use super::{advance, advance_within, tile, Operands, Vector, PANEL};
     use core::arch::x86_64::*;
 
     impl Vector for __m512 {
@@ -286,29 +294,73 @@ mod x86 {
         }
     }
 
+    impl Vector for __m128 {
+        const LANES: usize = 4;
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            _mm_setzero_ps()
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            _mm_loadu_ps(from)
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            _mm_storeu_ps(to, self)
+        }
+        #[inline(always)]
+        unsafe fn splat(from: *const f32) -> Self {
+            _mm_set1_ps(*from)
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            _mm_fmadd_ps(a, b, self)
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            _mm_add_ps(self, other)
+        }
+    }
+
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn product_avx512(mut operands: Operands, rows: usize, panels: usize) {
+    pub unsafe fn product_avx512(mut operands: Operands, rows: usize, columns: usize) {
+        let panels = columns / PANEL;
         for _ in 0..panels / 2 {
             sweep!(__m512, 2, operands, rows, [12, 8, 4, 2, 1]);
             advance(&mut operands, 2);
         }
         if panels % 2 == 1 {
             sweep!(__m512, 1, operands, rows, [16, 8, 4, 2, 1]);
+            advance(&mut operands, 1);
         }
+        narrow_panel(operands, rows, columns % PANEL);
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn product_avx2(mut operands: Operands, rows: usize, panels: usize) {
-        for _ in 0..panels {
+    pub unsafe fn product_avx2(mut operands: Operands, rows: usize, columns: usize) {
+        for _ in 0..columns / PANEL {
             sweep!(__m256, 2, operands, rows, [6, 4, 2, 1]);
             advance(&mut operands, 1);
+        }
+        narrow_panel(operands, rows, columns % PANEL);
+    }
+
+    /// The last panel: 0, 4, 8 or 12 columns.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn narrow_panel(mut operands: Operands, rows: usize, columns: usize) {
+        if columns >= 8 {
+            sweep!(__m256, 1, operands, rows, [12, 8, 4, 2, 1]);
+            advance_within(&mut operands, 8);
+        }
+        if columns % 8 >= 4 {
+            sweep!(__m128, 1, operands, rows, [12, 8, 4, 2, 1]);
         }
     }
 }
 
 /// Four lanes, which every 128-bit instruction set has.
 mod portable {
-    use super::{advance, tile, Operands, Vector};
+    use super::{advance, advance_within, tile, Operands, Vector, PANEL};
 
     impl Vector for [f32; 4] {
         const LANES: usize = 4;
@@ -338,10 +390,14 @@ mod portable {
         }
     }
 
-    pub unsafe fn product(mut operands: Operands, rows: usize, panels: usize) {
-        for _ in 0..panels {
+    pub unsafe fn product(mut operands: Operands, rows: usize, columns: usize) {
+        for _ in 0..columns / PANEL {
             sweep!([f32; 4], 4, operands, rows, [2, 1]);
             advance(&mut operands, 1);
+        }
+        for _ in 0..columns % PANEL / 4 {
+            sweep!([f32; 4], 1, operands, rows, [8, 4, 2, 1]);
+            advance_within(&mut operands, 4);
         }
     }
 }
@@ -358,7 +414,16 @@ mod tests {
     #[test]
     fn agrees_with_the_definition_on_every_instruction_set() {
         let mut rng = PortableRng::new(1, 1);
-        for (rows, columns, inner) in [(1, 16, 1), (5, 32, 7), (29, 48, 64), (160, 16, 33), (13, 80, 0)] {
+        for (rows, columns, inner) in [
+            (1, 16, 1),
+            (5, 32, 7),
+            (29, 48, 64),
+            (160, 16, 33),
+            (13, 80, 0),
+            (17, 4, 9),
+            (16, 28, 5),
+            (31, 40, 3),
+        ] {
             let left = random(rows * inner.max(1), &mut rng);
             let right = random(inner.max(1) * columns, &mut rng);
             let start = random(rows * columns, &mut rng);
@@ -378,7 +443,7 @@ mod tests {
                     transposed[k * rows + row] = left[row * inner + k];
                 }
             }
-            let mut packed = vec![0.0; inner * columns];
+            let mut packed = vec![0.0; inner * columns.next_multiple_of(PANEL)];
             if inner > 0 {
                 pack(&right, columns, &mut packed);
             }
@@ -405,7 +470,7 @@ mod tests {
                     accumulate: true,
                 };
                 // SAFETY: the buffers have the sizes given.
-                unsafe { run(operands, rows, columns / PANEL) };
+                unsafe { run(operands, rows, columns) };
                 results.push(result);
             };
             by(portable::product);

@@ -1,0 +1,38 @@
+//! The loss: cross-entropy of the logits.
+
+use crate::train::fused::kernels::elementwise::exponential;
+
+/// Targets of one sequence, summed up over its tokens.
+#[derive(Clone, Copy)]
+pub struct CrossEntropy<'a> {
+    /// The action that the source took at each token.
+    pub targets: &'a [u16],
+    /// Number of actions.
+    pub actions: usize,
+    /// The target distribution is `1 - smoothing` on the target plus `smoothing` spread evenly (Szegedy et al. 2016).
+    pub smoothing: f32,
+}
+
+impl CrossEntropy<'_> {
+    /// The sum of the cross-entropy over all tokens. The logits, in rows of `stride`, become its gradient.
+    pub fn forward_and_backward(&self, logits: &mut [f32], stride: usize) -> f64 {
+        let even = self.smoothing / self.actions as f32;
+        let mut loss = 0.0;
+        for (row, &target) in logits.chunks_exact_mut(stride).zip(self.targets) {
+            let target = usize::from(target);
+            let row = &mut row[..self.actions];
+            let maximum = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+            let expected = row.iter().sum::<f32>() * even + row[target] * (1.0 - self.smoothing);
+            let mut total = 0.0;
+            for value in row.iter_mut() {
+                *value = exponential(*value - maximum);
+                total += *value;
+            }
+            loss += f64::from(maximum + total.ln() - expected);
+            let reciprocal = 1.0 / total;
+            row.iter_mut().for_each(|value| *value = *value * reciprocal - even);
+            row[target] -= 1.0 - self.smoothing;
+        }
+        loss
+    }
+}

@@ -1,0 +1,45 @@
+//! The sum of each token's embeddings.
+
+use crate::train::fused::kernels::elementwise::add;
+use crate::train::masks::SequenceMasks;
+
+/// Embeddings of one sequence.
+#[derive(Clone, Copy)]
+pub struct Embedding<'a> {
+    /// Rows of the embedding tables that each token adds up, `[tokens, tables]`, counted through all tables.
+    pub rows: &'a [u32],
+    /// Embedding tables.
+    pub tables: usize,
+    /// Width of an embedding.
+    pub width: usize,
+    /// Token masking, if any: a masked token is zero.
+    pub masks: Option<&'a SequenceMasks>,
+}
+
+impl Embedding<'_> {
+    /// The rows of every token that is not masked.
+    fn shown(&self) -> impl Iterator<Item = (usize, &[u32])> {
+        let masked = |position| self.masks.is_some_and(|masks| masks.hides(position));
+        self.rows.chunks_exact(self.tables).enumerate().filter(move |(position, _)| !masked(*position))
+    }
+
+    /// Fills `output` `[tokens, width]` from all tables, one after the other, `[rows, width]`.
+    pub fn forward(&self, tables: &[f32], output: &mut [f32]) {
+        output.fill(0.0);
+        for (position, rows) in self.shown() {
+            for &row in rows {
+                add(&mut output[position * self.width..][..self.width], &tables[row as usize * self.width..]);
+            }
+        }
+    }
+
+    /// Adds to the gradient of the tables.
+    pub fn backward(&self, output_gradient: &[f32], tables_gradient: &mut [f32]) {
+        for (position, rows) in self.shown() {
+            for &row in rows {
+                let gradient = &mut tables_gradient[row as usize * self.width..][..self.width];
+                add(gradient, &output_gradient[position * self.width..]);
+            }
+        }
+    }
+}
