@@ -25,8 +25,8 @@ struct Parameter {
     shape: (usize, usize),
 }
 
-type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
-type PerHead<D, T> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+pub(super) type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
+pub(super) type PerHead<D, T> = Tensor<(usize, usize, usize, usize), f32, D, T>;
 
 /// A batch in the form that the operations take; shorter sequences are padded at their end, without a loss there.
 struct Inputs<D: Device<f32>> {
@@ -147,15 +147,9 @@ impl<D: Device<f32>> Composed<D> {
             let keys: PerHead<D, T> = split(next())?;
             let values: PerHead<D, T> = split(next())?;
             let normed_tape = normed.split_tape().1;
-            let keys: PerHead<D, T> = keys.try_permute::<_, Axes4<0, 1, 3, 2>>()?;
-            let scores = queries.try_matmul(keys)?.try_mul(1.0 / ((d / heads) as f32).sqrt())?;
-            let band = inputs.band.clone().try_broadcast_like::<_, Axes2<0, 1>>(scores.shape())?;
-            let mut attention = scores.try_add(band)?.try_softmax::<Axis<3>>()?;
-            if let Some(masks) = masks {
-                attention = attention.try_mul(masks.attention.clone())?;
-            }
-            let attended: PerHead<D, T> =
-                attention.try_matmul(values)?.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
+            let masks_of_weights = masks.map(|masks| masks.attention.clone());
+            let attended = attention(queries, keys, values, inputs.band.clone(), masks_of_weights)?
+                .try_permute::<_, Axes4<0, 2, 1, 3>>()?;
             let attended = attended.try_reshape_like(&(tokens, d))?;
             let mut output = linear(attended, next())?;
             if let Some(masks) = masks {
@@ -200,11 +194,7 @@ impl<D: Device<f32>> Composed<D> {
                 }
             }
         }
-        let mut band = vec![-1e9; length * length];
-        for query in 0..length {
-            let oldest = (query + 1).saturating_sub(self.dimensions.window);
-            band[query * length + oldest..=query * length + query].fill(0.0);
-        }
+        let band = band(length, self.dimensions.window);
         let masks = match options.masks.as_ref().filter(|masks| !masks.is_zero()) {
             Some(masks) => Some(self.masks(masks, sequences, length)?),
             None => None,
@@ -262,8 +252,37 @@ impl<D: Device<f32>> Composed<D> {
     }
 }
 
+/// 0 where a query sees a key, a large negative number elsewhere, `[length, length]`.
+pub(super) fn band(length: usize, window: usize) -> Vec<f32> {
+    let mut band = vec![-1e9; length * length];
+    for query in 0..length {
+        let oldest = (query + 1).saturating_sub(window);
+        band[query * length + oldest..=query * length + query].fill(0.0);
+    }
+    band
+}
+
+/// `softmax(q k^T / sqrt(head) + band) v`: `[sequences, heads, length, head]` each, and a band of `[length, length]`.
+pub(super) fn attention<D: Device<f32>, T: Tape<f32, D>>(
+    queries: PerHead<D, T>,
+    keys: PerHead<D, T>,
+    values: PerHead<D, T>,
+    band: Matrix<D>,
+    dropout: Option<Tensor<(usize, usize, usize, usize), f32, D>>,
+) -> std::result::Result<PerHead<D, T>, D::Err> {
+    let width = queries.shape().3;
+    let keys: PerHead<D, T> = keys.try_permute::<_, Axes4<0, 1, 3, 2>>()?;
+    let scores = queries.try_matmul(keys)?.try_mul(1.0 / (width as f32).sqrt())?;
+    let band = band.try_broadcast_like::<_, Axes2<0, 1>>(scores.shape())?;
+    let mut weights = scores.try_add(band)?.try_softmax::<Axis<3>>()?;
+    if let Some(dropout) = dropout {
+        weights = weights.try_mul(dropout)?;
+    }
+    weights.try_matmul(values)
+}
+
 /// `input * matrix^T`
-fn linear<D: Device<f32>, T: Tape<f32, D>>(
+pub(super) fn linear<D: Device<f32>, T: Tape<f32, D>>(
     input: Matrix<D, T>,
     matrix: Matrix<D, T>,
 ) -> std::result::Result<Matrix<D, T>, D::Err> {
@@ -272,7 +291,7 @@ fn linear<D: Device<f32>, T: Tape<f32, D>>(
 }
 
 /// `input / sqrt(mean(input^2) + eps) * gain`, with a gain of shape `[1, n]`.
-fn rms_norm<D: Device<f32>, T: Tape<f32, D>>(
+pub(super) fn rms_norm<D: Device<f32>, T: Tape<f32, D>>(
     input: Matrix<D, T>,
     gain: Matrix<D, T>,
 ) -> std::result::Result<Matrix<D, T>, D::Err> {

@@ -12,7 +12,6 @@ use crate::history::Histories;
 use crate::model::Parameters;
 use crate::progress::Progress;
 use crate::{Error, Result};
-use dfdx::prelude::{AsArray, Backward, Cpu, Tensor, TensorFromVec, Trace};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -354,16 +353,7 @@ impl Network {
         gradient: &mut [f32],
     ) -> Result<f32> {
         match self {
-            Self::Fused(engine) => {
-                let parameters: Tensor<(usize,), f32, Cpu> =
-                    Cpu::default().tensor_from_vec(values.to_vec(), (values.len(),));
-                let loss = engine.loss_on_tape(parameters.leaky_trace(), batch, options);
-                let value = loss.array();
-                let failed = |e| Error::argument("train.device", format!("the tape failed: {e:?}"));
-                let mut gradients = loss.try_backward().map_err(failed)?;
-                gradient.copy_from_slice(gradients.get_or_alloc_mut(&parameters).map_err(failed)?);
-                Ok(value)
-            }
+            Self::Fused(engine) => Ok(engine.loss_and_gradient(values, batch, options, gradient)),
             #[cfg(feature = "cuda")]
             Self::Cuda(composed) => composed.loss_and_gradient(values, batch, options, gradient),
         }

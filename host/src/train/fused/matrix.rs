@@ -22,6 +22,13 @@ impl Matrix {
         }
     }
 
+    /// With these values, row-major.
+    pub fn packed(shape: [usize; 2], values: &[f32]) -> Self {
+        let mut matrix = Self::new(shape);
+        matrix.pack(values);
+        matrix
+    }
+
     /// Takes new values, row-major.
     pub fn pack(&mut self, values: &[f32]) {
         pack_transposed(values, self.inputs, &mut self.forward);

@@ -6,20 +6,24 @@
 //!
 //! - [`ops`]: the fused operations, each with its backward
 //! - [`kernels`]: what they are made of
-//! - [`network`]: the operations in the order of the model, on the [`plan::Workspace`] of a worker
+//! - [`tape`]: how they go on dfdx's tape
+//! - `network`: the operations in the order of the model, on the workspace of a worker (`plan`)
 
-mod kernels;
-mod matrix;
+pub mod kernels;
+pub mod matrix;
 mod network;
-mod ops;
+pub mod ops;
 mod plan;
+pub mod tape;
+#[cfg(test)]
+mod tests;
 
 use super::batch::Batch;
 use super::masks::Masks;
 use super::parts::halves;
 use crate::model::{Dimensions, Parameters};
 use algodistill_core::Interface;
-use dfdx::prelude::{Cpu, Rank0, SplitTape, Tape, Tensor, TensorFromVec};
+use dfdx::prelude::{Cpu, Tape};
 use kernels::elementwise::{add, scale};
 use kernels::{zeros, Buffer};
 use network::Sequence;
@@ -171,34 +175,32 @@ impl Engine {
         Sums { loss, gradient }
     }
 
-    /// The mean loss as one operation on dfdx's tape: its backward puts the gradient of `parameters` in place.
+    /// The mean loss, `[1, 1]`, as one operation on dfdx's tape, of all parameters, `[1, n]`.
     ///
     /// Forward and backward of a sequence run together, while its activations are in cache; the operation keeps the
     /// gradient until the tape asks for it.
     pub fn loss_on_tape<T: Tape<f32, Cpu>>(
         &mut self,
-        parameters: Tensor<(usize,), f32, Cpu, T>,
+        parameters: tape::Matrix<T>,
         batch: &Batch,
         options: &LossOptions,
-    ) -> Tensor<Rank0, f32, Cpu, T> {
-        let (parameters, mut tape) = parameters.split_tape();
-        let values = parameters.as_vec();
-        let mut own = vec![0.0; if T::OWNS_TAPE { values.len() } else { 0 }];
-        let loss = match T::OWNS_TAPE {
-            true => self.loss_and_gradient(&values, batch, options, &mut own),
-            false => self.loss(&values, batch, options),
-        };
-        let output: Tensor<Rank0, f32, Cpu> = Cpu::default().tensor_from_vec(vec![loss], ());
-        let (parameters, result) = (parameters.ghost(), output.ghost());
-        tape.add_backward_op(move |gradients| {
-            let factor = gradients.get_or_alloc_mut(&result)?[0];
-            let gradient = gradients.get_or_alloc_mut(&parameters)?;
-            for (gradient, own) in gradient.iter_mut().zip(&own) {
-                *gradient += factor * own;
-            }
-            Ok(())
-        });
-        dfdx::prelude::PutTape::put_tape(output, tape)
+    ) -> tape::Matrix<T> {
+        tape::apply(
+            [parameters],
+            (1, 1),
+            |[values]| {
+                let mut gradient = vec![0.0; if T::OWNS_TAPE { values.len() } else { 0 }];
+                let loss = match T::OWNS_TAPE {
+                    true => self.loss_and_gradient(values, batch, options, &mut gradient),
+                    false => self.loss(values, batch, options),
+                };
+                (vec![loss], gradient)
+            },
+            |_, mut gradient, factor| {
+                scale(&mut gradient, factor[0]);
+                [gradient]
+            },
+        )
     }
 }
 

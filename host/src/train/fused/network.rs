@@ -4,8 +4,8 @@
 use super::ops::attention::Attention;
 use super::ops::cross_entropy::CrossEntropy;
 use super::ops::embedding::Embedding;
-use super::ops::feed_forward::{FeedForward, Gradients};
-use super::ops::norm_linear::NormLinear;
+use super::ops::feed_forward::{self, FeedForward};
+use super::ops::norm_linear::{self, NormLinear};
 use super::ops::projection::Projection;
 use super::plan::{LayerPlaces, LayerWeights, Plan, Weights, Workspace};
 use crate::train::masks::{SequenceMasks, Site};
@@ -105,7 +105,8 @@ pub fn backward(
     stream_gradient.fill(0.0);
     let [gain, matrix] = parts(gradient, [&plan.final_norm, &plan.head_matrix.range()]);
     let last = &w.streams[2 * plan.dimensions.layers][..wide];
-    head(plan, weights).backward(last, &w.normed, &w.logits, stream_gradient, gain, matrix, &mut w.narrow);
+    let gradients = norm_linear::Gradients { input: stream_gradient, gain, matrix };
+    head(plan, weights).backward(last, &w.normed, &w.logits, gradients, &mut w.block);
 
     for (index, places) in plan.layers.iter().enumerate().rev() {
         let layer = Layer::new(plan, weights, index, sequence.masks);
@@ -115,7 +116,7 @@ pub fn backward(
         let [gain, up, down] = parts(gradient, ranges);
         let scratch: [&mut [f32]; 3] = [&mut w.narrow, &mut w.wide, &mut w.block];
         let middle = &w.streams[2 * index + 1][..wide];
-        let gradients = Gradients { gain, up, down };
+        let gradients = feed_forward::Gradients { gain, up, down };
         layer.feed_forward.backward(middle, &a.feed_forward, stream_gradient, gradients, scratch);
 
         let [matrix] = parts(gradient, [&places.attention_output.range()]);
@@ -131,15 +132,8 @@ pub fn backward(
         );
         let [gain, matrix] = parts(gradient, [&places.attention_norm, &places.query_key_value.range()]);
         let input = &w.streams[2 * index][..wide];
-        layer.query_key_value.backward(
-            input,
-            &a.normed,
-            &w.wide,
-            stream_gradient,
-            gain,
-            matrix,
-            &mut w.block,
-        );
+        let gradients = norm_linear::Gradients { input: stream_gradient, gain, matrix };
+        layer.query_key_value.backward(input, &a.normed, &w.wide, gradients, &mut w.block);
     }
     let [tables] = parts(gradient, [&plan.embeddings]);
     embedding(plan, sequence).backward(stream_gradient, tables);

@@ -8,7 +8,9 @@ use crate::model::Dimensions;
 use crate::train::fused::kernels::product::{product, Left, Right, Size, PANEL};
 use crate::train::fused::kernels::softmax::{self, PerQuery, QUERIES};
 use crate::train::fused::kernels::{zeros, Buffer};
+use crate::train::fused::tape;
 use crate::train::masks::{SequenceMasks, Site};
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// Attention of one layer.
 #[derive(Clone, Copy)]
@@ -179,7 +181,6 @@ impl Attention<'_> {
     }
 
     /// Backward of [`Attention::forward`]: the gradient of `query_key_value` takes the place of `query_key_value_gradient`'s content.
-    #[allow(clippy::too_many_arguments)] // Three results of the forward pass, two gradients.
     pub fn backward(
         &self,
         query_key_value: &[f32],
@@ -243,4 +244,37 @@ impl Attention<'_> {
             }
         }
     }
+}
+
+/// Attention of one sequence as one operation on dfdx's tape: `[tokens, d_model]` from `[tokens, 3 d_model]`.
+///
+/// # Panics
+/// Where the width of a head is not a multiple of 4, or that of the input not `3 d_model`.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    query_key_value: tape::Matrix<T>,
+    dimensions: &Dimensions,
+    layer: usize,
+    masks: Option<SequenceMasks>,
+) -> tape::Matrix<T> {
+    let (tokens, width) = *query_key_value.shape();
+    let (d, dimensions) = (dimensions.d_model, *dimensions);
+    assert!(width == 3 * d && d % (4 * dimensions.heads) == 0, "{width} columns do not fit {dimensions:?}");
+    let mut buffers = Buffers::new(&dimensions, tokens);
+    tape::apply(
+        [query_key_value],
+        (tokens, d),
+        move |[query_key_value]| {
+            let mut attended = vec![0.0; tokens * d];
+            let mut log_sums = vec![0.0; tokens * dimensions.heads];
+            let attention = Attention { dimensions: &dimensions, layer, masks: masks.as_ref() };
+            attention.forward(query_key_value, tokens, &mut attended, &mut log_sums, &mut buffers);
+            (attended.clone(), (attended, log_sums, buffers))
+        },
+        move |[query_key_value], (attended, log_sums, mut buffers), gradient| {
+            let mut own = vec![0.0; query_key_value.len()];
+            let attention = Attention { dimensions: &dimensions, layer, masks: masks.as_ref() };
+            attention.backward(query_key_value, &attended, &log_sums, gradient, &mut own, &mut buffers);
+            [own]
+        },
+    )
 }

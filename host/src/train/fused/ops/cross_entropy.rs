@@ -1,6 +1,8 @@
 //! The loss: cross-entropy of the logits.
 
-use crate::train::fused::kernels::elementwise::exponential;
+use crate::train::fused::kernels::elementwise::{exponential, scale};
+use crate::train::fused::tape;
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// Targets of one sequence, summed up over its tokens.
 #[derive(Clone, Copy)]
@@ -35,4 +37,30 @@ impl CrossEntropy<'_> {
         }
         loss
     }
+}
+
+/// The summed cross-entropy as one operation on dfdx's tape: `[1, 1]` from logits `[tokens, actions]`.
+///
+/// # Panics
+/// Where there are fewer targets than tokens, or a target is not below `actions`.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    logits: tape::Matrix<T>,
+    targets: &[u16],
+    smoothing: f32,
+) -> tape::Matrix<T> {
+    let (tokens, actions) = *logits.shape();
+    let targets = &targets[..tokens];
+    tape::apply(
+        [logits],
+        (1, 1),
+        move |[logits]| {
+            let mut own = logits.to_vec();
+            let loss = CrossEntropy { targets, actions, smoothing }.forward_and_backward(&mut own, actions);
+            (vec![loss as f32], own)
+        },
+        |_, mut own, gradient| {
+            scale(&mut own, gradient[0]);
+            [own]
+        },
+    )
 }

@@ -1,7 +1,9 @@
 //! The sum of each token's embeddings.
 
 use crate::train::fused::kernels::elementwise::add;
+use crate::train::fused::tape;
 use crate::train::masks::SequenceMasks;
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// Embeddings of one sequence.
 #[derive(Clone, Copy)]
@@ -42,4 +44,35 @@ impl Embedding<'_> {
             }
         }
     }
+}
+
+/// The sum of embeddings as one operation on dfdx's tape: `[tokens, width]` from all tables, `[rows, width]`, of which each token
+/// adds up `tables` rows.
+///
+/// # Panics
+/// Where a row is beyond the tables.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    tables: tape::Matrix<T>,
+    rows: Vec<u32>,
+    tables_a_token: usize,
+    masks: Option<SequenceMasks>,
+) -> tape::Matrix<T> {
+    let width = tables.shape().1;
+    let tokens = rows.len() / tables_a_token;
+    tape::apply(
+        [tables],
+        (tokens, width),
+        move |[tables]| {
+            let mut output = vec![0.0; tokens * width];
+            let embedding = Embedding { rows: &rows, tables: tables_a_token, width, masks: masks.as_ref() };
+            embedding.forward(tables, &mut output);
+            (output, rows)
+        },
+        move |[tables], rows, gradient| {
+            let mut own = vec![0.0; tables.len()];
+            let embedding = Embedding { rows: &rows, tables: tables_a_token, width, masks: masks.as_ref() };
+            embedding.backward(gradient, &mut own);
+            [own]
+        },
+    )
 }

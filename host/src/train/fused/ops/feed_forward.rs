@@ -1,11 +1,14 @@
 //! A whole feed-forward block: `x + dropout(down relu(up (rms_norm(x) * gain)))`.
 
 use super::norm_linear::Normed;
-use super::{blocks, drop_outputs, rows};
+use super::{blocks, drop_outputs, rows, ROWS};
 use crate::train::fused::kernels::elementwise::{add, relu, relu_backward, rms_norm, rms_norm_backward};
+use crate::train::fused::kernels::product::PANEL;
 use crate::train::fused::kernels::{zeros, Buffer};
 use crate::train::fused::matrix::Matrix;
+use crate::train::fused::tape;
 use crate::train::masks::{SequenceMasks, Site};
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// Gain and matrices of one layer.
 #[derive(Clone, Copy)]
@@ -94,4 +97,41 @@ impl FeedForward<'_> {
         self.down.accumulate(output_gradient, &saved.hidden, tokens, gradients.down);
         self.up.accumulate(hidden_gradient, &saved.normed.values, tokens, gradients.up);
     }
+}
+
+/// A feed-forward block as one operation on dfdx's tape: `[tokens, d_model]` from the stream `[tokens, d_model]`, gain `[1, d_model]`,
+/// up `[d_ff, d_model]` and down `[d_model, d_ff]`.
+///
+/// # Panics
+/// Where `d_model` or `d_ff` is not a multiple of 16.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    stream: tape::Matrix<T>,
+    [gain, up, down]: [tape::Matrix<T>; 3],
+    layer: usize,
+    masks: Option<SequenceMasks>,
+) -> tape::Matrix<T> {
+    let ((tokens, d), (d_ff, _)) = (*stream.shape(), *up.shape());
+    assert!(d % PANEL == 0 && d_ff % PANEL == 0, "{d}, {d_ff}: not multiples of {PANEL}");
+    tape::apply(
+        [stream, gain, up, down],
+        (tokens, d),
+        move |[stream, gain, up, down]| {
+            let (up, down) = (Matrix::packed([d_ff, d], up), Matrix::packed([d, d_ff], down));
+            let mut saved = Saved::new(tokens, d, d_ff);
+            let mut output = vec![0.0; stream.len()];
+            let block = FeedForward { gain, up: &up, down: &down, masks: masks.as_ref(), layer };
+            block.forward(stream, &mut saved, &mut output);
+            (output, (up, down, saved))
+        },
+        move |[stream, gain, _, _], (up, down, saved), gradient| {
+            let weights = || vec![0.0; d_ff * d];
+            let mut gradients = [gradient.to_vec(), vec![0.0; d], weights(), weights()];
+            let [stream_gradient, gain_gradient, up_gradient, down_gradient] = &mut gradients;
+            let added = Gradients { gain: gain_gradient, up: up_gradient, down: down_gradient };
+            let mut scratch = [vec![0.0; tokens * d], vec![0.0; tokens * d_ff], vec![0.0; ROWS * d]];
+            let block = FeedForward { gain, up: &up, down: &down, masks: masks.as_ref(), layer };
+            block.backward(stream, &saved, stream_gradient, added, scratch.each_mut().map(Vec::as_mut_slice));
+            gradients
+        },
+    )
 }

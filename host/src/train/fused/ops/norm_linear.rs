@@ -1,9 +1,12 @@
 //! A norm and the matrix behind it: `matrix (rms_norm(x) * gain)`, of the queries, keys and values, and of the logits.
 
-use super::{blocks, rows};
+use super::{blocks, rows, ROWS};
 use crate::train::fused::kernels::elementwise::{rms_norm, rms_norm_backward};
+use crate::train::fused::kernels::product::PANEL;
 use crate::train::fused::kernels::{zeros, Buffer};
 use crate::train::fused::matrix::Matrix;
+use crate::train::fused::tape;
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// Gain and matrix.
 #[derive(Clone, Copy)]
@@ -29,6 +32,16 @@ impl Normed {
     }
 }
 
+/// Gradients, to be added to.
+pub struct Gradients<'a> {
+    /// `[tokens, inputs]`
+    pub input: &'a mut [f32],
+    /// `[inputs]`
+    pub gain: &'a mut [f32],
+    /// `[outputs, inputs]`
+    pub matrix: &'a mut [f32],
+}
+
 impl NormLinear<'_> {
     /// `output` `[tokens, matrix.stride()]` from `input` `[tokens, inputs]`.
     pub fn forward(&self, input: &[f32], normed: &mut Normed, output: &mut [f32]) {
@@ -41,15 +54,13 @@ impl NormLinear<'_> {
         }
     }
 
-    /// Adds to the gradients of the input, the gain and the matrix.
+    /// Adds to the gradients of the input, the gain and the matrix. `scratch` holds a block, `[ROWS, inputs]`.
     pub fn backward(
         &self,
         input: &[f32],
         normed: &Normed,
         output_gradient: &[f32],
-        input_gradient: &mut [f32],
-        gain_gradient: &mut [f32],
-        matrix_gradient: &mut [f32],
+        gradients: Gradients,
         scratch: &mut [f32],
     ) {
         let (width, stride) = (self.matrix.inputs(), self.matrix.stride());
@@ -59,9 +70,43 @@ impl NormLinear<'_> {
             let gradient = &mut scratch[..place.len()];
             self.matrix.backward(&output_gradient[rows(&block, stride)], block.len(), gradient);
             let reciprocals = &normed.reciprocals[block];
-            let (input, input_gradient) = (&input[place.clone()], &mut input_gradient[place]);
-            rms_norm_backward(gradient, input, self.gain, reciprocals, input_gradient, gain_gradient);
+            let (input, input_gradient) = (&input[place.clone()], &mut gradients.input[place]);
+            rms_norm_backward(gradient, input, self.gain, reciprocals, input_gradient, gradients.gain);
         }
-        self.matrix.accumulate(output_gradient, &normed.values, tokens, matrix_gradient);
+        self.matrix.accumulate(output_gradient, &normed.values, tokens, gradients.matrix);
     }
+}
+
+/// `matrix (rms_norm(input) * gain)` as one operation on dfdx's tape: `[tokens, outputs]` from `[tokens, inputs]`, `[1, inputs]` and
+/// `[outputs, inputs]`.
+///
+/// # Panics
+/// Where `inputs` is not a multiple of 16.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    input: tape::Matrix<T>,
+    gain: tape::Matrix<T>,
+    matrix: tape::Matrix<T>,
+) -> tape::Matrix<T> {
+    let ((tokens, width), (outputs, _)) = (*input.shape(), *matrix.shape());
+    assert!(width % PANEL == 0, "{width} inputs are not a multiple of {PANEL}");
+    tape::apply(
+        [input, gain, matrix],
+        (tokens, outputs),
+        move |[input, gain, matrix]| {
+            let matrix = Matrix::packed([outputs, width], matrix);
+            let mut normed = Normed::new(tokens, width);
+            let mut output = vec![0.0; tokens * matrix.stride()];
+            NormLinear { gain, matrix: &matrix }.forward(input, &mut normed, &mut output);
+            (tape::with_stride(&output, matrix.stride(), outputs), (matrix, normed))
+        },
+        move |[input, gain, _], (matrix, normed), gradient| {
+            let gradient = tape::with_stride(gradient, outputs, matrix.stride());
+            let mut gradients = [vec![0.0; input.len()], vec![0.0; width], vec![0.0; outputs * width]];
+            let [input_gradient, gain_gradient, matrix_gradient] = &mut gradients;
+            let added = Gradients { input: input_gradient, gain: gain_gradient, matrix: matrix_gradient };
+            let mut scratch = vec![0.0; ROWS * width];
+            NormLinear { gain, matrix: &matrix }.backward(input, &normed, &gradient, added, &mut scratch);
+            gradients
+        },
+    )
 }

@@ -2,8 +2,11 @@
 
 use super::{blocks, drop_outputs, rows};
 use crate::train::fused::kernels::elementwise::add;
+use crate::train::fused::kernels::product::PANEL;
 use crate::train::fused::matrix::Matrix;
+use crate::train::fused::tape;
 use crate::train::masks::{SequenceMasks, Site};
+use dfdx::prelude::{Cpu, HasShape, Tape};
 
 /// The matrix, and the dropout of what it writes.
 #[derive(Clone, Copy)]
@@ -49,4 +52,38 @@ impl Projection<'_> {
         }
         self.matrix.accumulate(scratch, input, tokens, matrix_gradient);
     }
+}
+
+/// `stream + dropout(matrix input)` as one operation on dfdx's tape: `[tokens, width]` from `[tokens, width]`, `[tokens, inputs]` and
+/// `[width, inputs]`.
+///
+/// # Panics
+/// Where `width` or `inputs` is not a multiple of 16.
+pub fn on_tape<T: Tape<f32, Cpu>>(
+    stream: tape::Matrix<T>,
+    input: tape::Matrix<T>,
+    matrix: tape::Matrix<T>,
+    masks: Option<SequenceMasks>,
+    site: Site,
+) -> tape::Matrix<T> {
+    let ((tokens, width), (_, inputs)) = (*stream.shape(), *input.shape());
+    assert!(width % PANEL == 0 && inputs % PANEL == 0, "{width}, {inputs}: not multiples of {PANEL}");
+    tape::apply(
+        [stream, input, matrix],
+        (tokens, width),
+        move |[stream, input, matrix]| {
+            let matrix = Matrix::packed([width, inputs], matrix);
+            let mut output = vec![0.0; stream.len()];
+            Projection { matrix: &matrix, masks: masks.as_ref(), site }.forward(stream, input, &mut output);
+            (output, matrix)
+        },
+        move |[_, input, _], matrix, gradient| {
+            let mut input_gradient = vec![0.0; input.len()];
+            let mut matrix_gradient = vec![0.0; width * inputs];
+            let mut scratch = vec![0.0; gradient.len()];
+            let projection = Projection { matrix: &matrix, masks: masks.as_ref(), site };
+            projection.backward(input, gradient, &mut input_gradient, &mut matrix_gradient, &mut scratch);
+            [gradient.to_vec(), input_gradient, matrix_gradient]
+        },
+    )
 }
