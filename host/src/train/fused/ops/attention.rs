@@ -111,11 +111,14 @@ impl Block {
 
     /// Scores of keys that a query does not see become minus infinity.
     fn hide(self, scores: &mut [f32]) {
-        for (row, scores) in (self.key..).zip(scores.as_chunks_mut::<QUERIES>().0) {
-            let first = row.saturating_sub(self.query);
-            let end = (row + self.window).saturating_sub(self.query).min(self.queries);
-            scores[..first].fill(f32::NEG_INFINITY);
-            scores[end..self.queries].fill(f32::NEG_INFINITY);
+        let rows = scores.as_chunks_mut::<QUERIES>().0;
+        // Keys that are too old for the last queries, then keys that are newer than the first ones.
+        let old = (self.query + self.queries).saturating_sub(self.window);
+        for (key, row) in (self.key..old).zip(rows.iter_mut()) {
+            row[key + self.window - self.query..self.queries].fill(f32::NEG_INFINITY);
+        }
+        for (newer, row) in rows[self.query - self.key..].iter_mut().enumerate() {
+            row[..newer].fill(f32::NEG_INFINITY);
         }
     }
 }
