@@ -182,7 +182,8 @@ impl Run<'_> {
                 (outcome.parameters, outcome.training)
             }
         };
-        let card = TrainingCard { generation: histories.card.generation.clone(), training, evaluation: None };
+        let card =
+            TrainingCard { generations: vec![histories.card.generation.clone()], training, evaluation: None };
         let trained = Trained { weights: self.folder.join(format!("{name}.adw")), parameters, card };
         trained.export()?;
         Ok(trained)
