@@ -5,7 +5,7 @@ use crate::environment::{AnyEnvironment, Parameters};
 use crate::evaluate::models::{Int8Model, Int8Policy};
 use crate::evaluate::policy::Policy;
 use crate::evaluate::scene::{draw, Episode};
-use crate::evaluate::{EvaluateConfig, TrainingCard};
+use crate::evaluate::{untrained_tasks, EvaluateConfig, TrainingCard};
 use crate::{Error, Result};
 use algodistill_core::{Environment, PortableRng, Sampling};
 use clap::value_parser;
@@ -55,7 +55,7 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
     let task = match args.task {
         Some(task) => task,
         None => {
-            let held_out = config.tasks(&environment, &[card])?;
+            let held_out = untrained_tasks(&environment, &[card], None, args.seed)?;
             held_out[PortableRng::new(args.seed, 1).below(held_out.len() as u32) as usize]
         }
     };

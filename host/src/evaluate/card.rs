@@ -83,3 +83,32 @@ impl TrainingCard {
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a card is valid JSON: {error}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::EnvironmentConfig;
+    use crate::source::SourceConfig;
+    use crate::train::TrainConfig;
+
+    #[test]
+    fn one_file_is_written_as_itself_and_several_as_a_list() {
+        let room = EnvironmentConfig::preset("dark-room").expect("a preset");
+        let source = SourceConfig::preset("psrl").expect("a source");
+        let generation = Some(GenerateConfig::recommended(room, source));
+        let training = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
+        for (generations, begins) in [
+            (vec![generation.clone()], r#"{"generation":{"environment":{"name":"dark-room""#),
+            (vec![None], r#"{"generation":null,"#),
+            (vec![generation.clone(), None, generation], r#"{"generation":[{"environment":"#),
+        ] {
+            let card = TrainingCard { generations, training: training.clone(), evaluation: None };
+            let text = card.to_json();
+            assert!(text.starts_with(begins), "{text}");
+            assert_eq!(TrainingCard::parse(Path::new("x.adw"), &text).expect("a card"), card);
+            let refused =
+                TrainingCard::parse(Path::new("x.adw"), &text.replace("split_seed", "seed_of_split"));
+            assert_eq!(refused.is_err(), text.contains("split_seed"));
+        }
+    }
+}

@@ -7,20 +7,17 @@ use super::fidelity::fidelity;
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
 use super::rollout::{Axis, Contexts};
+use super::tasks::untrained_tasks;
 use crate::environment::{EnvironmentConfig, Parameters, PRESETS};
 use crate::history::GenerateConfig;
 use crate::train::load_parameters;
 use crate::{Error, Result};
-use algodistill_core::{PortableRng, Sampling};
+use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for each curve.
 const MAX_VALUES: u64 = 10_000_000;
-
-/// Tasks of an environment without an end to them, unless the histories or the user say how many.
-const DEFAULT_TASKS: u32 = 500;
 
 /// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs of every held-out
 /// task, or, where one episode is long enough to learn in (bandits), 1 and 1.
@@ -93,7 +90,7 @@ impl EvaluateConfig {
         let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
         let default = |many| if bandit { 1 } else { many };
         let contexts = Contexts {
-            tasks: self.tasks(environment, cards)?,
+            tasks: untrained_tasks(environment, cards, self.tasks, self.seed)?,
             runs: self.runs.unwrap_or(default(4)),
             episodes: self.episodes.unwrap_or(default(40)),
             seed: self.seed,
@@ -115,39 +112,6 @@ impl EvaluateConfig {
         Ok(contexts)
     }
 
-    /// Tasks that no model was trained on: held out where `environment` was trained in, and not trained on in another environment either, where the
-    /// same number is a related task (the same goal, or arms of the same draws). Of histories that another program wrote the tasks are not
-    /// known; models of such histories only are run on all tasks.
-    pub(crate) fn tasks(&self, environment: &EnvironmentConfig, cards: &[TrainingCard]) -> Result<Vec<u32>> {
-        let generations: Vec<&GenerateConfig> =
-            cards.iter().flat_map(TrainingCard::known_generations).collect();
-        let own = generations.iter().find(|one| one.environment == *environment).or(generations.first());
-        let splits = generations.iter().map(|one| one.split()).collect::<Result<Vec<_>>>()?;
-        let Some(count) = environment.task_count() else {
-            // There is no end to the tasks, and training used the first ones.
-            let first = splits.iter().map(|split| split.training.len() as u32).max().unwrap_or(0);
-            let count = self.tasks.unwrap_or(own.map_or(0, |one| one.held_out));
-            let count = if count == 0 { DEFAULT_TASKS } else { count };
-            return Ok((first..first.saturating_add(count)).collect());
-        };
-        let trained: HashSet<u32> = splits.iter().flat_map(|split| split.training.iter().copied()).collect();
-        let mut tasks = match own {
-            Some(own) => own.split()?.held_out,
-            None => (0..count).collect(),
-        };
-        tasks.retain(|task| !trained.contains(task));
-        if tasks.is_empty() {
-            let problem = "has no task that the model was not trained on; generate histories with --held-out, all with the same --split-seed";
-            return Err(Error::argument("--environment", problem));
-        }
-        let Some(wanted) = self.tasks else { return Ok(tasks) };
-        if wanted as usize > tasks.len() {
-            let problem = format!("is {wanted}, but the model has {} held-out tasks", tasks.len());
-            return Err(Error::argument("--tasks", problem));
-        }
-        Ok(choose(tasks, wanted as usize, self.seed))
-    }
-
     /// Episodes of the summary, from 0.
     fn summary(&self, episodes: u32) -> Result<std::ops::Range<usize>> {
         let (first, last) = self.mean_over.unwrap_or((episodes / 2 + 1, episodes));
@@ -157,19 +121,6 @@ impl EvaluateConfig {
         }
         Ok(first as usize - 1..last as usize)
     }
-}
-
-/// `wanted` of `tasks`, drawn by `seed`, ascending.
-fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
-    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of the bootstrap.
-    let mut rng = PortableRng::new(seed, u64::MAX - 1);
-    for place in 0..wanted {
-        let left = (tasks.len() - place) as u32;
-        tasks.swap(place, place + rng.below(left) as usize);
-    }
-    tasks.truncate(wanted);
-    tasks.sort_unstable();
-    tasks
 }
 
 /// Evaluates `contestants` and every baseline that exists for the environment.
@@ -259,95 +210,6 @@ fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Samp
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chosen_tasks_are_ascending_and_distinct() {
-        let chosen = choose((10..30).collect(), 7, 3);
-        assert_eq!(chosen.len(), 7);
-        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(chosen.iter().all(|task| (10..30).contains(task)));
-        assert_eq!(chosen, choose((10..30).collect(), 7, 3));
-    }
-
-    /// The card of a model that was trained on histories of `environments` with these numbers of training tasks and seeds of the split.
-    fn card(files: &[(&str, Option<u32>, u64)]) -> TrainingCard {
-        let generation = |&(name, tasks, split_seed): &(&str, Option<u32>, u64)| {
-            let environment = EnvironmentConfig::preset(name).expect("a preset");
-            let source = crate::source::possible_sources(&environment)[0];
-            let source = crate::source::SourceConfig::preset(source).expect("a source");
-            let defaults = GenerateConfig::recommended(environment, source);
-            Some(GenerateConfig { tasks, split_seed, held_out: 10, ..defaults })
-        };
-        TrainingCard {
-            generations: files.iter().map(generation).collect(),
-            training: crate::train::TrainingRecord {
-                config: crate::train::TrainConfig::default(),
-                dataset: String::new(),
-                update: 0,
-            },
-            evaluation: None,
-        }
-    }
-
-    fn tasks(name: &str, wanted: Option<u32>, cards: &[TrainingCard]) -> Result<Vec<u32>> {
-        let config = EvaluateConfig { tasks: wanted, ..EvaluateConfig::default() };
-        config.tasks(&EnvironmentConfig::preset(name).expect("a preset"), cards)
-    }
-
-    #[test]
-    fn no_task_of_an_evaluation_was_trained_on() {
-        let split = |seed| {
-            let room = EnvironmentConfig::preset("dark-room").expect("a preset");
-            room.split(seed, None, 10).expect("a split")
-        };
-        let (a, b) = (card(&[("dark-room", None, 0)]), card(&[("dark-room", None, 1)]));
-        assert_eq!(tasks("dark-room", None, &[a.clone()]).expect("tasks"), split(0).held_out);
-        // Held out in both, where two files or two models have splits of their own.
-        let mut both = split(0).held_out;
-        both.retain(|task| split(1).held_out.contains(task));
-        let mixed = card(&[("dark-room", None, 0), ("dark-room", None, 1)]);
-        for cards in [&[a.clone(), b.clone()][..], &[mixed]] {
-            match tasks("dark-room", None, cards) {
-                Ok(found) => assert_eq!(found, both),
-                Err(error) => {
-                    assert!(both.is_empty() && error.to_string().contains("--split-seed"), "{error}")
-                }
-            }
-        }
-        assert!(tasks("dark-room", Some(11), &[a])
-            .expect_err("too many")
-            .to_string()
-            .contains("10 held-out"));
-        // Where tasks have no end, those after the last one of any file.
-        let bandits = card(&[("bandit-odd", Some(200), 0), ("bandit-uniform", Some(300), 0)]);
-        for name in ["bandit-odd", "bandit-uniform", "bandit-even"] {
-            let cards = [bandits.clone()];
-            assert_eq!(tasks(name, None, &cards).expect("tasks"), (300..310).collect::<Vec<_>>(), "{name}");
-            assert_eq!(tasks(name, Some(3), &cards).expect("tasks"), [300, 301, 302], "{name}");
-        }
-    }
-
-    #[test]
-    fn histories_without_held_out_tasks_leave_a_dark_room_nothing_to_evaluate_on() {
-        let mut all = card(&[("dark-room", None, 0), ("bandit", Some(200), 0)]);
-        all.generations.iter_mut().flatten().for_each(|generation| generation.held_out = 0);
-        let refused = tasks("dark-room", None, &[all.clone()]).expect_err("every goal was trained on");
-        assert!(refused.to_string().contains("--held-out"), "{refused}");
-        all.generations.remove(0);
-        assert_eq!(tasks("bandit", Some(2), &[all]).expect("tasks"), [200, 201]);
-    }
-
-    #[test]
-    fn the_card_of_one_file_is_that_of_the_shipped_models() {
-        let one = card(&[("dark-room", None, 0)]);
-        assert!(one.to_json().starts_with(r#"{"generation":{"environment":{"name":"dark-room""#));
-        let mut several = card(&[("dark-room", None, 0), ("bandit", Some(5), 1)]);
-        several.generations.push(None);
-        let foreign = TrainingCard { generations: vec![None], ..one.clone() };
-        for card in [one, several, foreign] {
-            assert_eq!(TrainingCard::parse(Path::new("x.adw"), &card.to_json()).expect("a card"), card);
-        }
-    }
 
     #[test]
     fn the_summary_is_the_second_half_unless_told() {
