@@ -228,6 +228,26 @@ fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
     assert!(message.contains("train.batch: is 3") && message.contains("made with 2"), "{message}");
 }
 
+/// Whether another program's task numbers mean the same as here is not known.
+#[test]
+fn tasks_of_a_model_of_foreign_histories_are_not_called_held_out() {
+    let toy = Toy::get();
+    let (histories, run, model) = (toy.text("another.parquet"), toy.text("another"), toy.text("another.adw"));
+    std::fs::copy(toy.path("histories.parquet"), &histories).unwrap();
+    json(&["histories", "check", &histories, "--write-card", "--held-out", "7"]);
+    let message = failure(2, &["histories", "check", &histories, "--write-card", "--held-out", "8"]);
+    assert!(message.contains("--held-out: ") && message.contains("another.card.json"), "{message}");
+    json(&["train", &histories, "--out", &run, "--updates", "2", "--batch", "2"]);
+    json(&["export", &run, "--histories", &histories, "--out", &model]);
+    let message = failure(2, &["evaluate", &model]);
+    assert!(message.contains("--environment: is needed"), "{message}");
+    let evaluate = ["evaluate", &model, "--environment", "dark-room", "--runs", "1", "--episodes", "2"];
+    let evaluation = json(&evaluate);
+    assert_eq!((&evaluation["tasks_held_out"], &evaluation["tasks"]), (&false.into(), &81.into()));
+    let text = algodistill().args(evaluate).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8(text).unwrap().contains("81 tasks (training may have seen them)"));
+}
+
 /// Killed before its first checkpoint, a run has only a config.toml.
 #[test]
 fn a_training_that_only_began_is_not_resumed_as_another() {
