@@ -6,6 +6,11 @@ use algodistill_core::env::dark_room::{DarkRoom, DarkRoomConfig};
 use algodistill_core::{Environment, Interface, PortableRng, Transition};
 use serde::{Deserialize, Serialize};
 
+mod parameters;
+
+pub(crate) use parameters::replace;
+pub use parameters::Parameters;
+
 /// Seed of the bandit tasks: task `i` is drawn from stream `i`, so a task number means the same arms in every run.
 const BANDIT_TASK_SEED: u64 = 0xBA4D_1775;
 /// Largest side of a Dark Room: what the tabular sources and the exact reference returns can afford.

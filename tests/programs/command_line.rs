@@ -92,7 +92,10 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
     for (arguments, expected) in [
         (&["no-such-command"][..], "no-such-command"),
         (&["quickstart", "--updates", "0"], "1.."),
-        (&["quickstart", "--updates", "many"], "invalid digit"),
+        (&["quickstart", "--updates", "many"], "'many' for '--updates <N>': expected a whole number"),
+        (&["train", file, "--out", file, "--batch", "1.5"], "'--batch <BATCH>': expected a whole number"),
+        (&["train", file, "--out", file, "--clip", "none"], "'--clip <CLIP>': expected a number"),
+        (&["train", file, "--out", file, "--updates", "99999999999999999999"], "is too large"),
         (&["evaluate"], "MODEL.adw"),
         (&["generate", "--environment", "dark-rom", "--source", "psrl", "--out", file], "dark-room"),
         (&["generate", "--environment", "dark-room", "--source", "thompson", "--out", file], "psrl"),
@@ -223,6 +226,58 @@ fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
     assert!(log.contains("all 3 updates were done before") && !log.contains("loss"), "{log}");
     let message = failure(2, &[&train[..7], &["--batch", "3"]].concat());
     assert!(message.contains("train.batch: is 3") && message.contains("made with 2"), "{message}");
+}
+
+/// Whether another program's task numbers mean the same as here is not known.
+#[test]
+fn tasks_of_a_model_of_foreign_histories_are_not_called_held_out() {
+    let toy = Toy::get();
+    let (histories, run, model) = (toy.text("another.parquet"), toy.text("another"), toy.text("another.adw"));
+    std::fs::copy(toy.path("histories.parquet"), &histories).unwrap();
+    json(&["histories", "check", &histories, "--write-card", "--held-out", "7"]);
+    let message = failure(2, &["histories", "check", &histories, "--write-card", "--held-out", "8"]);
+    assert!(message.contains("--held-out: ") && message.contains("another.card.json"), "{message}");
+    json(&["train", &histories, "--out", &run, "--updates", "2", "--batch", "2"]);
+    json(&["export", &run, "--histories", &histories, "--out", &model]);
+    let message = failure(2, &["evaluate", &model]);
+    assert!(message.contains("--environment: is needed"), "{message}");
+    let evaluate = ["evaluate", &model, "--environment", "dark-room", "--runs", "1", "--episodes", "2"];
+    let evaluation = json(&evaluate);
+    assert_eq!((&evaluation["tasks_held_out"], &evaluation["tasks"]), (&false.into(), &81.into()));
+    let text = algodistill().args(evaluate).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8(text).unwrap().contains("81 tasks (training may have seen them)"));
+}
+
+/// Killed before its first checkpoint, a run has only a config.toml.
+#[test]
+fn a_training_that_only_began_is_not_resumed_as_another() {
+    let toy = Toy::get();
+    let (histories, run) = (toy.text("histories.parquet"), toy.text("begun"));
+    let train = ["train", &histories, "--out", &run, "--resume", "--updates", "3", "--batch", "2"];
+    json(&train);
+    let model = std::fs::read(toy.path("begun/model.safetensors")).unwrap();
+    for file in ["model.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
+        std::fs::remove_file(toy.path("begun").join(file)).unwrap();
+    }
+    let message = failure(2, &[&train[..7], &["--batch", "3"]].concat());
+    assert!(
+        message.contains("train.batch: is 3") && message.contains("config.toml was made with 2"),
+        "{message}"
+    );
+    let other = toy.text("begun.parquet");
+    json(&["generate", "--environment", "dark-room", "--histories", "1", "--out", &other]);
+    let message = failure(1, &["train", &other, "--out", &run, "--resume"]);
+    assert!(message.contains("config.toml: belongs to other histories"), "{message}");
+    json(&train[..5]);
+    assert!(std::fs::read(toy.path("begun/model.safetensors")).unwrap() == model);
+}
+
+#[test]
+fn more_threads_than_the_machine_has_use_for_are_warned_of() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let output = algodistill().args(["--threads", "1024", "inspect", &Toy::get().text("model.adw")]).output();
+    let warned = String::from_utf8(output.unwrap().stderr).unwrap().contains("warning: --threads 1024");
+    assert_eq!(warned, cores < 256);
 }
 
 #[test]

@@ -57,6 +57,15 @@ fn quickstart_is_repeatable_to_the_byte() {
     let again = quickstart(&first);
     assert_eq!(again["curves"], report["curves"], "a finished run only reports");
     assert_same(&first, &second);
+
+    let again = |options: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
+        command.args(["quickstart", "--out"]).arg(&first).args(TOY).args(options).assert()
+    };
+    let text = String::from_utf8(again(&[]).success().get_output().stdout.clone()).unwrap();
+    assert!(text.contains("made before"), "{text}");
+    let message = String::from_utf8(again(&["--seed", "1"]).code(2).get_output().stderr.clone()).unwrap();
+    assert!(message.contains("recipe.toml: this folder holds a run of another recipe"), "{message}");
 }
 
 /// Runs `arguments` and kills it (the signal cannot be caught) after 100 ms, then after longer and longer, until it ends by itself.

@@ -1,6 +1,7 @@
 //! `evaluate`: models in context on held-out tasks, against their baselines.
 
 use super::{terminal_width, Report};
+use crate::environment::Parameters;
 use crate::evaluate::{evaluate, report, Contestants, EvaluateConfig};
 use crate::Result;
 use clap::value_parser;
@@ -15,6 +16,9 @@ pub struct Args {
     /// Environment [default: the one that the first model was trained in].
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
+    /// Parameters that differ from the preset's.
+    #[command(flatten)]
+    parameters: Parameters,
     /// Held-out tasks to use [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     tasks: Option<u32>,
@@ -57,6 +61,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Report> {
     let config = EvaluateConfig {
         environment: args.environment.clone(),
+        parameters: args.parameters.clone(),
         tasks: args.tasks,
         runs: args.runs,
         episodes: args.episodes,

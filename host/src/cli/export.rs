@@ -4,9 +4,10 @@ use super::Report;
 use crate::evaluate::TrainingCard;
 use crate::export::{encode, errors, quantize};
 use crate::files::write_bytes;
+use crate::history::Mixture;
 use crate::memory::MemoryPlan;
 use crate::train::{histories_digest, load_parameters};
-use crate::{history, Error, Result};
+use crate::{Error, Result};
 use algodistill_core::Model;
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,10 +20,10 @@ pub struct Args {
     /// Weights file to write (.adw).
     #[arg(long)]
     pub out: PathBuf,
-    /// Learning histories that it was trained on, NAME.parquet: their card goes into the weights file, and with it the environment, the source
-    /// and the held-out tasks that `evaluate` needs.
-    #[arg(long)]
-    pub histories: PathBuf,
+    /// Learning histories that it was trained on, NAME.parquet, all files in the order of the training: their cards go into the weights file, and with them
+    /// the environments, the sources and the held-out tasks that `evaluate` needs.
+    #[arg(long, required = true, num_args = 1.., value_name = "HISTORIES")]
+    pub histories: Vec<PathBuf>,
 }
 
 /// Runs the command.
@@ -36,14 +37,21 @@ pub fn run(args: &Args) -> Result<Report> {
     }
     let path = if args.model.is_dir() { args.model.join("model.safetensors") } else { args.model.clone() };
     let (parameters, training) = load_parameters(&path)?;
-    let histories = history::read(&args.histories)?;
+    let histories = Mixture::read(&args.histories)?;
     if histories_digest(&histories.training) != training.dataset {
-        let problem = format!("{} was trained on other histories", path.display());
-        return Err(Error::file(&args.histories, problem));
+        let problem = match args.histories.len() {
+            1 => format!("{} was trained on other histories", path.display()),
+            _ => format!(
+                "{} was trained on other histories, or on these files in another order",
+                path.display()
+            ),
+        };
+        return Err(Error::file(&args.histories[0], problem));
     }
     let quantized = quantize(&parameters)?;
     let tensors = errors(&parameters, &quantized);
-    let card = TrainingCard { generation: histories.card.generation, training, evaluation: None };
+    let generations = histories.files.into_iter().map(|file| file.card.generation).collect();
+    let card = TrainingCard { generations, training, evaluation: None };
     let bytes = encode(&quantized, &card.to_json())?;
     write_bytes(&args.out, &bytes)?;
 

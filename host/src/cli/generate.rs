@@ -1,12 +1,12 @@
 //! `algodistill generate`: learning histories of a source algorithm, as Parquet with a card.
 
 use super::Report;
-use crate::environment::{EnvironmentConfig, GoalReward};
+use crate::environment::{replace, EnvironmentConfig, Parameters};
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_to_file, GenerateConfig};
 use crate::progress::Progress;
 use crate::source::{psrl, q_learning, ucb, SourceConfig};
-use crate::{Error, Result};
+use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -53,21 +53,9 @@ pub struct EnvironmentArgs {
     /// dark-room, dark-room-hard, bandit (95 % odd arms good), bandit-odd, bandit-even, bandit-uniform or bandit-one-good-arm.
     #[arg(long, default_value = "dark-room")]
     pub environment: String,
-    /// Cells along a side of a dark-room; the start moves to the centre.
-    #[arg(long)]
-    pub size: Option<u16>,
-    /// Steps of an episode.
-    #[arg(long)]
-    pub horizon: Option<u32>,
-    /// Start cell of a dark-room.
-    #[arg(long, value_name = "ROW,COLUMN", value_parser = parse_cell, allow_hyphen_values = true)]
-    pub start: Option<(u16, u16)>,
-    /// When the goal of a dark-room pays.
-    #[arg(long)]
-    pub reward: Option<GoalReward>,
-    /// Arms of a bandit.
-    #[arg(long)]
-    pub arms: Option<u16>,
+    /// Parameters that differ from the preset's.
+    #[command(flatten)]
+    pub parameters: Parameters,
 }
 
 /// Choice of a source algorithm: its defaults, and parameters that differ from them.
@@ -105,47 +93,10 @@ pub struct SourceArgs {
     pub decay: Option<f32>,
 }
 
-fn parse_cell(text: &str) -> std::result::Result<(u16, u16), String> {
-    let cell = text
-        .split_once(',')
-        .and_then(|(row, column)| Some((row.trim().parse().ok()?, column.trim().parse().ok()?)));
-    cell.ok_or_else(|| "expected ROW,COLUMN, for example 4,4".into())
-}
-
-/// Replaces a parameter where an argument was given; refuses an argument of something that has no such parameter.
-fn replace<T>(argument: &str, given: Option<T>, parameter: Option<&mut T>, of: &str) -> Result<()> {
-    match (given, parameter) {
-        (None, _) => Ok(()),
-        (Some(value), Some(parameter)) => {
-            *parameter = value;
-            Ok(())
-        }
-        (Some(_), None) => Err(Error::argument(argument, format!("is not a parameter of {of}"))),
-    }
-}
-
 impl EnvironmentArgs {
     /// The environment chosen, validated.
     pub fn config(&self) -> Result<EnvironmentConfig> {
-        let mut config = EnvironmentConfig::preset(&self.environment)?;
-        let name = config.name();
-        let (size, horizon, start, reward, arms) = match &mut config {
-            EnvironmentConfig::DarkRoom { size, horizon, start, reward } => {
-                if let Some(size) = self.size {
-                    *start = (size / 2, size / 2);
-                }
-                (Some(size), Some(horizon), Some(start), Some(reward), None)
-            }
-            EnvironmentConfig::Bandit { arms, horizon, .. } => (None, Some(horizon), None, None, Some(arms)),
-            EnvironmentConfig::Custom { .. } => (None, None, None, None, None),
-        };
-        replace("--size", self.size, size, name)?;
-        replace("--horizon", self.horizon, horizon, name)?;
-        replace("--start", self.start, start, name)?;
-        replace("--reward", self.reward, reward, name)?;
-        replace("--arms", self.arms, arms, name)?;
-        config.validate()?;
-        Ok(config)
+        self.parameters.apply(&self.environment)
     }
 }
 
@@ -264,6 +215,7 @@ pub(super) fn returns_table(returns: &[ReturnWindow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::GoalReward;
     use clap::Parser;
 
     #[derive(Parser)]

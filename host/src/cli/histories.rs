@@ -5,7 +5,7 @@ use super::Report;
 use crate::environment::EnvironmentConfig;
 use crate::history::card::{card_path, Card};
 use crate::history::{describe, read, Histories};
-use crate::Result;
+use crate::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -36,9 +36,9 @@ enum Command {
         /// Tasks held out from training when a card is written [default: one in ten].
         #[arg(long)]
         held_out: Option<u32>,
-        /// Seed of the split when a card is written.
-        #[arg(long, default_value_t = 0)]
-        split_seed: u64,
+        /// Seed of the split when a card is written [default: 0].
+        #[arg(long)]
+        split_seed: Option<u64>,
     },
 }
 
@@ -67,13 +67,20 @@ fn show(path: &Path, steps: usize) -> Result<Report> {
     })
 }
 
-fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: u64) -> Result<Report> {
-    let (card, verdict) = match read(path) {
-        Ok(file) => (file.card, "every row is good, and the card describes it"),
-        Err(problem) if card_path(path).exists() && !write_card => return Err(problem),
+fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: Option<u64>) -> Result<Report> {
+    let split = held_out.map(|_| "--held-out").or(split_seed.map(|_| "--split-seed"));
+    let (card, verdict) = match (read(path), split) {
+        (Ok(_), Some(option)) => {
+            let card = card_path(path);
+            let problem =
+                format!("{0} has the split already; remove {0} to split the tasks anew", card.display());
+            return Err(Error::argument(option, problem));
+        }
+        (Ok(file), None) => (file.card, "every row is good, and the card describes it"),
+        (Err(problem), _) if card_path(path).exists() && !write_card => return Err(problem),
         // There is no card yet, or it is to be replaced: the data may still be good.
-        Err(_) => {
-            let (mut card, _) = describe(path, held_out, split_seed)?;
+        (Err(_), _) => {
+            let (mut card, _) = describe(path, held_out, split_seed.unwrap_or(0))?;
             if write_card {
                 card.write(path)?;
                 (card, "every row is good; the card was written")
@@ -174,12 +181,16 @@ mod tests {
         assert!(tokens[20].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[20]);
         assert!(shown.text.contains("held-out"), "{}", shown.text);
 
-        assert!(check(&path, false, None, 0).unwrap().text.contains("the card describes it"));
+        assert!(check(&path, false, None, None).unwrap().text.contains("the card describes it"));
+        for (held_out, seed, option) in [(Some(3), None, "--held-out: "), (None, Some(1), "--split-seed: ")] {
+            let problem = check(&path, true, held_out, seed).unwrap_err().to_string();
+            assert!(problem.starts_with(option) && problem.contains("a.card.json"), "{problem}");
+        }
         std::fs::remove_file(card_path(&path)).unwrap();
         assert!(show(&path, 1).is_err());
-        assert!(check(&path, false, None, 0).unwrap().text.contains("--write-card"));
+        assert!(check(&path, false, None, None).unwrap().text.contains("--write-card"));
         assert!(!card_path(&path).exists());
-        assert!(check(&path, true, Some(3), 0).unwrap().text.contains("was written"));
+        assert!(check(&path, true, Some(3), None).unwrap().text.contains("was written"));
         let shown = show(&path, 1).unwrap();
         assert_eq!(shown.json["card"]["environment"]["name"], "custom");
         assert_eq!(shown.json["card"]["split"]["held_out"].as_array().unwrap().len(), 3);

@@ -2,9 +2,11 @@
 
 use crate::evaluate::report;
 use crate::{pipeline, Error, Result};
+use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
 use std::io::{ErrorKind, Write};
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
 pub mod bench_act;
@@ -83,14 +85,18 @@ enum Bench {
     Generate(bench_generate::Args),
 }
 
+/// Threads a core above which a user is warned.
+const THREADS_A_CORE: usize = 4;
+
 /// Exit status of wrong usage, the same as clap's.
 const WRONG_USAGE: u8 = 2;
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::from_arg_matches(&accept_negative_numbers(Cli::command()).get_matches()) {
+    let matches = accept_negative_numbers(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => say_what_was_expected(error).exit(),
     };
     let done = set_threads(cli.threads)
         .and_then(|()| run(cli.command.unwrap_or_default(), cli.json))
@@ -116,6 +122,22 @@ fn accept_negative_numbers(command: clap::Command) -> clap::Command {
     command
         .mut_args(|arg| if option(&arg) { arg.allow_negative_numbers(true) } else { arg })
         .mut_subcommands(accept_negative_numbers)
+}
+
+/// The standard library says what is wrong with a number; a user wants to know what would be right.
+fn say_what_was_expected(error: clap::Error) -> clap::Error {
+    let source = std::error::Error::source(&error);
+    let integer = source.and_then(|source| source.downcast_ref::<ParseIntError>());
+    let expected = match integer.map(ParseIntError::kind) {
+        Some(IntErrorKind::PosOverflow) => "is too large",
+        Some(_) => "expected a whole number, 0 or more",
+        None if source.is_some_and(|source| source.is::<ParseFloatError>()) => "expected a number",
+        None => return error,
+    };
+    let text = |kind| error.get(kind).map_or(String::new(), ToString::to_string);
+    let (option, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    let message = format!("invalid value '{value}' for '{option}': {expected}\n");
+    clap::Error::raw(error.kind(), message)
 }
 
 impl Default for Command {
@@ -144,6 +166,12 @@ fn run(command: Command, json: bool) -> Result<Report> {
 
 fn set_threads(threads: Option<u16>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if usize::from(threads) > THREADS_A_CORE * cores {
+        let warning =
+            format!("warning: --threads {threads} on {cores} cores is slower than --threads {cores}");
+        let _ = writeln!(std::io::stderr(), "{warning}");
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
     pool.build_global().map_err(|error| Error::argument("--threads", error))
 }
@@ -172,12 +200,16 @@ fn pipeline_report(outcome: &pipeline::Outcome) -> Report {
     json["train_seconds"] = json!(training.clone().map(|run| run.seconds).sum::<f64>() / runs);
     json["tokens_per_second"] = json!(training.map(|run| run.tokens_per_second).sum::<f64>() / runs);
     json["training"] = json!(outcome.stages.training);
+    json["made_before"] = json!(outcome.made_before);
     json["files"] = json!(outcome.files);
     if evaluations.len() > 1 {
         json["evaluations"] = evaluations.into();
     }
     let width = terminal_width();
     let mut text: String = outcome.evaluations.iter().map(|one| report::text(one, width) + "\n").collect();
+    if outcome.made_before {
+        text.push_str("histories and models were made before: only the evaluation was run again\n");
+    }
     for path in &outcome.files {
         text.push_str(&format!("{}\n", path.display()));
     }

@@ -1,11 +1,11 @@
 //! `play`: watch a model learn one task, step by step.
 
 use super::Report;
-use crate::environment::AnyEnvironment;
+use crate::environment::{AnyEnvironment, Parameters};
 use crate::evaluate::models::{Int8Model, Int8Policy};
 use crate::evaluate::policy::Policy;
 use crate::evaluate::scene::{draw, Episode};
-use crate::evaluate::{EvaluateConfig, TrainingCard};
+use crate::evaluate::{untrained_tasks, EvaluateConfig, TrainingCard};
 use crate::{Error, Result};
 use algodistill_core::{Environment, PortableRng, Sampling};
 use clap::value_parser;
@@ -23,6 +23,9 @@ pub struct Args {
     /// Environment [default: the one that the model was trained in].
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
+    /// Parameters that differ from the preset's.
+    #[command(flatten)]
+    parameters: Parameters,
     /// Task [default: a held-out one, by the seed].
     #[arg(long, value_name = "N")]
     task: Option<u32>,
@@ -45,17 +48,15 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
     let sampling = if args.greedy { Sampling::Greedy } else { Sampling::Temperature(1.0) };
     let model = Int8Model::read(&args.model, sampling)?;
     let card = TrainingCard::parse(&args.model, model.decode()?.card())?;
-    let config = EvaluateConfig { environment: args.environment.clone(), ..EvaluateConfig::default() };
+    let (environment, parameters) = (args.environment.clone(), args.parameters.clone());
+    let config = EvaluateConfig { environment, parameters, ..EvaluateConfig::default() };
     let (name, environment) = config.environment(&card)?;
     model.check_interface(&name, &environment)?;
     let task = match args.task {
         Some(task) => task,
         None => {
-            let held_out = config.tasks(&environment, &card)?;
-            let drawn = PortableRng::new(args.seed, 1).below(held_out.len() as u32);
-            *held_out
-                .get(drawn as usize)
-                .ok_or_else(|| Error::argument("--task", "is needed: no task is held out"))?
+            let held_out = untrained_tasks(&environment, &[card], None, args.seed)?;
+            held_out[PortableRng::new(args.seed, 1).below(held_out.len() as u32) as usize]
         }
     };
     let bandit = environment.task_count().is_none();

@@ -1,18 +1,21 @@
 //! `algodistill train`: the transformer on learning histories.
 
 use super::Report;
+use crate::history::Mixture;
 use crate::train::config::DEFAULT_EXPERT_FRACTION;
 use crate::train::{read_config, Device, TrainConfig};
-use crate::{history, train, Result};
-use serde_json::json;
+use crate::{train, Result};
+use serde_json::{json, Value};
 use std::path::PathBuf;
 
 /// Train a transformer on learning histories. Writes config.toml, metrics.jsonl, checkpoint.safetensors and at the end
 /// model.safetensors. A run that was stopped goes on with --resume and ends with the same bytes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Learning histories, NAME.parquet.
-    pub histories: PathBuf,
+    /// Learning histories, NAME.parquet. Several files, such as of several environments, train one model; their observations, actions and reward levels
+    /// must agree. Sequences are drawn evenly from all histories, so a file with twice the histories has twice the share.
+    #[arg(required = true)]
+    pub histories: Vec<PathBuf>,
     /// Folder of the run.
     #[arg(long)]
     pub out: PathBuf,
@@ -138,9 +141,9 @@ pub fn run(args: &Args) -> Result<Report> {
     };
     args.overrides.apply(&mut config);
     config.validate()?;
-    let file = history::read(&args.histories)?;
-    let held_out = (!file.held_out.index.is_empty()).then_some(&file.held_out);
-    let outcome = train::train(&file.training, held_out, &config, &args.out, args.resume)?;
+    let histories = Mixture::read(&args.histories)?;
+    let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
+    let outcome = train::train(&histories.training, held_out, &config, &args.out, args.resume)?;
 
     let count = outcome.parameters.values.len();
     let number = |value: Option<f32>| value.map_or("-".into(), |value| format!("{value:.4}"));
@@ -161,6 +164,23 @@ pub fn run(args: &Args) -> Result<Report> {
             outcome.model.display()
         );
     }
+    for file in histories.files.iter().filter(|_| histories.files.len() > 1) {
+        let (path, environment) = (file.path.display(), file.card.environment.name());
+        let (training, held_out) = (file.training.len(), file.held_out.len());
+        text += &format!("{path}: {environment}, {training} histories, {held_out} of held-out tasks\n");
+    }
+    let files: Vec<Value> = histories
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "file": file.path.display().to_string(),
+                "environment": file.card.environment,
+                "histories": file.training.len(),
+                "held_out_histories": file.held_out.len(),
+            })
+        })
+        .collect();
     let json = json!({
         "model": outcome.model.display().to_string(),
         "parameters": count,
@@ -170,6 +190,7 @@ pub fn run(args: &Args) -> Result<Report> {
         "tokens_per_second": outcome.tokens_per_second,
         "train_seconds": outcome.seconds,
         "dataset": outcome.training.dataset,
+        "histories": files,
     });
     Ok(Report { text, json })
 }

@@ -9,9 +9,10 @@ use std::path::Path;
 /// The JSON text in a weights file. The device does not read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
-    /// Environment, source algorithm, seeds and split of the learning histories; `None` for histories that another
-    /// program wrote.
-    pub generation: Option<GenerateConfig>,
+    /// Environment, source algorithm, seeds and split of the learning histories, one entry a file; `None` for histories that another
+    /// program wrote. In JSON, where there is one file, the entry itself.
+    #[serde(rename = "generation", with = "one_or_many")]
+    pub generations: Vec<Option<GenerateConfig>>,
     /// Configuration, digest of the histories, updates.
     pub training: TrainingRecord,
     /// Results on held-out tasks, as far as known when the file was written.
@@ -40,7 +41,34 @@ pub struct EvaluationSummary {
     pub never_solved: usize,
 }
 
+/// A list that is written as its element where it has one only.
+mod one_or_many {
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: Serialize, S: Serializer>(list: &[T], to: S) -> Result<S::Ok, S::Error> {
+        match list {
+            [one] => one.serialize(to),
+            many => many.serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        // Not an untagged enum, which would hide what is wrong with an element.
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::Array(many) => many.into_iter().map(serde_json::from_value).collect(),
+            one => serde_json::from_value(one).map(|one| vec![one]),
+        }
+        .map_err(serde::de::Error::custom)
+    }
+}
+
 impl TrainingCard {
+    /// Generations of all files that this program wrote.
+    pub fn known_generations(&self) -> impl Iterator<Item = &GenerateConfig> {
+        self.generations.iter().flatten()
+    }
+
     /// Reads the card of the weights file `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let problem = |error| {
@@ -53,5 +81,34 @@ impl TrainingCard {
     pub fn to_json(&self) -> String {
         // Structures of strings and numbers; map keys are strings.
         serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a card is valid JSON: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::EnvironmentConfig;
+    use crate::source::SourceConfig;
+    use crate::train::TrainConfig;
+
+    #[test]
+    fn one_file_is_written_as_itself_and_several_as_a_list() {
+        let room = EnvironmentConfig::preset("dark-room").expect("a preset");
+        let source = SourceConfig::preset("psrl").expect("a source");
+        let generation = Some(GenerateConfig::recommended(room, source));
+        let training = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
+        for (generations, begins) in [
+            (vec![generation.clone()], r#"{"generation":{"environment":{"name":"dark-room""#),
+            (vec![None], r#"{"generation":null,"#),
+            (vec![generation.clone(), None, generation], r#"{"generation":[{"environment":"#),
+        ] {
+            let card = TrainingCard { generations, training: training.clone(), evaluation: None };
+            let text = card.to_json();
+            assert!(text.starts_with(begins), "{text}");
+            assert_eq!(TrainingCard::parse(Path::new("x.adw"), &text).expect("a card"), card);
+            let refused =
+                TrainingCard::parse(Path::new("x.adw"), &text.replace("split_seed", "seed_of_split"));
+            assert_eq!(refused.is_err(), text.contains("split_seed"));
+        }
     }
 }

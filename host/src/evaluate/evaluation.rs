@@ -32,6 +32,8 @@ pub struct Evaluation {
     pub environment: EnvironmentConfig,
     /// Tasks, runs, episodes, seed.
     pub contexts: Contexts,
+    /// Whether it is known that the models were not trained on these tasks. It is not where their histories are of another program.
+    pub held_out: bool,
     /// The int8 models: training seeds of one configuration.
     pub models: Vec<ModelSummary>,
     /// How actions are chosen from logits.
@@ -86,6 +88,7 @@ impl Evaluation {
             optimal: optimal / contexts.tasks.len() as f64,
             environment,
             contexts,
+            held_out: true,
             models: Vec::new(),
             sampling: String::new(),
             measured: Vec::new(),

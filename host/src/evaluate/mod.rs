@@ -21,8 +21,10 @@ mod run;
 pub mod scene;
 pub mod statistics;
 pub mod svg;
+mod tasks;
 pub mod terminal;
 
 pub use card::TrainingCard;
 pub use evaluation::Evaluation;
 pub use run::{evaluate, Contestants, EvaluateConfig};
+pub(crate) use tasks::untrained_tasks;

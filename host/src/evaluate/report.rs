@@ -31,6 +31,7 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("model_bytes", evaluation.models.first().map(|model| model.bytes).into());
     add("sampling", evaluation.sampling.clone().into());
     add("tasks", evaluation.contexts.tasks.len().into());
+    add("tasks_held_out", evaluation.held_out.into());
     add("task_numbers", json!(evaluation.contexts.tasks));
     add("runs", evaluation.contexts.runs.into());
     add("episodes", evaluation.contexts.episodes.into());
@@ -173,11 +174,11 @@ fn subtitle(evaluation: &Evaluation) -> String {
             count(evaluation.models.len(), "training seed")
         )
     });
-    format!(
-        "{model}{} x {}; mean and 95 % confidence interval",
-        count(contexts.tasks.len(), "held-out task"),
-        count(contexts.runs as usize, "run"),
-    )
+    let tasks = match evaluation.held_out {
+        true => count(contexts.tasks.len(), "held-out task"),
+        false => format!("{} (training may have seen them)", count(contexts.tasks.len(), "task")),
+    };
+    format!("{model}{tasks} x {}; mean and 95 % confidence interval", count(contexts.runs as usize, "run"),)
 }
 
 fn count(number: usize, noun: &str) -> String {

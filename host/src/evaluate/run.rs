@@ -7,10 +7,12 @@ use super::fidelity::fidelity;
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
 use super::rollout::{Axis, Contexts};
-use crate::environment::{EnvironmentConfig, PRESETS};
+use super::tasks::untrained_tasks;
+use crate::environment::{EnvironmentConfig, Parameters, PRESETS};
+use crate::history::GenerateConfig;
 use crate::train::load_parameters;
 use crate::{Error, Result};
-use algodistill_core::{PortableRng, Sampling};
+use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,9 @@ const MAX_VALUES: u64 = 10_000_000;
 pub struct EvaluateConfig {
     /// Name of a preset; absent: the environment the first model was trained in.
     pub environment: Option<String>,
+    /// What differs from the preset.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// Held-out tasks to use; absent: all of the training card.
     pub tasks: Option<u32>,
     /// Contexts of each task.
@@ -64,9 +69,12 @@ impl EvaluateConfig {
     /// The environment and its name.
     pub(crate) fn environment(&self, card: &TrainingCard) -> Result<(String, EnvironmentConfig)> {
         if let Some(name) = &self.environment {
-            return Ok((name.clone(), EnvironmentConfig::preset(name)?));
+            return Ok((name.clone(), self.parameters.apply(name)?));
         }
-        let generation = card.generation.as_ref().ok_or_else(|| {
+        if !self.parameters.is_empty() {
+            return Err(Error::argument("--environment", "is needed: its parameters were given"));
+        }
+        let generation = card.known_generations().next().ok_or_else(|| {
             Error::argument(
                 "--environment",
                 "is needed: the model was trained on histories without a simulator",
@@ -78,11 +86,11 @@ impl EvaluateConfig {
         Ok((name.into(), trained_in.clone()))
     }
 
-    fn contexts(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Contexts> {
+    fn contexts(&self, environment: &EnvironmentConfig, cards: &[TrainingCard]) -> Result<Contexts> {
         let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
         let default = |many| if bandit { 1 } else { many };
         let contexts = Contexts {
-            tasks: self.tasks(environment, card)?,
+            tasks: untrained_tasks(environment, cards, self.tasks, self.seed)?,
             runs: self.runs.unwrap_or(default(4)),
             episodes: self.episodes.unwrap_or(default(40)),
             seed: self.seed,
@@ -104,25 +112,6 @@ impl EvaluateConfig {
         Ok(contexts)
     }
 
-    /// Tasks that the model was not trained on.
-    pub(crate) fn tasks(&self, environment: &EnvironmentConfig, card: &TrainingCard) -> Result<Vec<u32>> {
-        let held_out = match &card.generation {
-            Some(generation) => generation.split()?.held_out,
-            None => (0..environment.task_count().unwrap_or(500)).collect(),
-        };
-        let Some(wanted) = self.tasks else { return Ok(held_out) };
-        if environment.task_count().is_none() {
-            // There is no end to the tasks, and training used those before the first held-out one.
-            let first = held_out.first().copied().unwrap_or(0);
-            return Ok((first..first.saturating_add(wanted)).collect());
-        }
-        if wanted as usize > held_out.len() {
-            let problem = format!("is {wanted}, but the model has {} held-out tasks", held_out.len());
-            return Err(Error::argument("--tasks", problem));
-        }
-        Ok(choose(held_out, wanted as usize, self.seed))
-    }
-
     /// Episodes of the summary, from 0.
     fn summary(&self, episodes: u32) -> Result<std::ops::Range<usize>> {
         let (first, last) = self.mean_over.unwrap_or((episodes / 2 + 1, episodes));
@@ -134,19 +123,6 @@ impl EvaluateConfig {
     }
 }
 
-/// `wanted` of `tasks`, drawn by `seed`, ascending.
-fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
-    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of the bootstrap.
-    let mut rng = PortableRng::new(seed, u64::MAX - 1);
-    for place in 0..wanted {
-        let left = (tasks.len() - place) as u32;
-        tasks.swap(place, place + rng.below(left) as usize);
-    }
-    tasks.truncate(wanted);
-    tasks.sort_unstable();
-    tasks
-}
-
 /// Evaluates `contestants` and every baseline that exists for the environment.
 pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Evaluation> {
     let sampling = config.sampling();
@@ -155,16 +131,19 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
     };
     let (models, experts) = (read(&contestants.models)?, read(&contestants.experts)?);
     let first = models.first().ok_or_else(|| Error::argument("MODEL.adw", "at least one is needed"))?;
-    let card = TrainingCard::parse(first.path(), first.decode()?.card())?;
-    let (name, environment) = config.environment(&card)?;
+    let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
+    let cards = models.iter().chain(&experts).map(card_of).collect::<Result<Vec<_>>>()?;
+    let card = &cards[0];
+    let (name, environment) = config.environment(card)?;
     for model in models.iter().chain(&experts) {
         model.check_interface(&name, &environment)?;
     }
     let float =
-        contestants.float.as_deref().map(|path| read_float(path, first, &card, sampling)).transpose()?;
-    let contexts = config.contexts(&environment, &card)?;
+        contestants.float.as_deref().map(|path| read_float(path, first, card, sampling)).transpose()?;
+    let contexts = config.contexts(&environment, &cards)?;
     let summary = config.summary(contexts.episodes)?;
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
+    evaluation.held_out = cards.iter().all(|card| card.generations.iter().all(Option::is_some));
     evaluation.models = models.iter().map(summarize).collect::<Result<_>>()?;
     evaluation.sampling = match sampling {
         Sampling::Greedy => "greedy".into(),
@@ -178,10 +157,8 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
     if !experts.is_empty() {
         evaluation.measure(Series::Expert, &learners(&experts))?;
     }
-    if let Some(generation) = &card.generation {
-        if generation.source.validate(&evaluation.environment).is_ok() {
-            evaluation.measure_source(&generation.source, generation.episodes)?;
-        }
+    if let Some(generation) = source_of(card, &evaluation.environment) {
+        evaluation.measure_source(&generation.source, generation.episodes)?;
     }
     let actions = evaluation.environment.interface()?.actions;
     evaluation.measure(Series::Random, &[&move |_| Ok(UniformRandom { actions })])?;
@@ -190,6 +167,12 @@ pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Ev
         evaluation.fidelity = Some(compared);
     }
     Ok(evaluation)
+}
+
+/// Where the source of `environment` is configured: with its own histories, or else with the first that fit.
+fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Option<&'a GenerateConfig> {
+    let own = card.known_generations().find(|one| one.environment == *environment);
+    own.or_else(|| card.known_generations().find(|one| one.source.validate(environment).is_ok()))
 }
 
 fn learners(models: &[Int8Model]) -> Vec<&dyn Learner> {
@@ -227,15 +210,6 @@ fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Samp
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chosen_tasks_are_ascending_and_distinct() {
-        let chosen = choose((10..30).collect(), 7, 3);
-        assert_eq!(chosen.len(), 7);
-        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(chosen.iter().all(|task| (10..30).contains(task)));
-        assert_eq!(chosen, choose((10..30).collect(), 7, 3));
-    }
 
     #[test]
     fn the_summary_is_the_second_half_unless_told() {

@@ -9,10 +9,12 @@ mod columns;
 pub mod file;
 pub mod generate;
 mod huge_pages;
+pub mod mixture;
 
 pub use card::{Card, ReturnWindow};
 pub use file::{describe, generate_to_file, read, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
+pub use mixture::Mixture;
 
 use huge_pages::zeros;
 

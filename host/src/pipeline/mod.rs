@@ -39,6 +39,8 @@ pub struct Outcome {
     pub evaluations: Vec<Evaluation>,
     /// How long it took.
     pub stages: Stages,
+    /// Whether histories and models were there already, so that only the evaluation was run.
+    pub made_before: bool,
     /// Weights files and reports.
     pub files: Vec<PathBuf>,
 }
@@ -73,6 +75,7 @@ pub fn run(recipe: &Recipe, folder: &Path) -> Result<Outcome> {
     let run = Run { recipe, folder };
     run.claim_folder()?;
     let mut stages = run.read_stages()?;
+    let before = stages.clone();
     let histories = run.histories(&mut stages)?;
     let (mut models, mut experts) = (Vec::new(), Vec::new());
     for seed in 0..recipe.seeds {
@@ -87,7 +90,8 @@ pub fn run(recipe: &Recipe, folder: &Path) -> Result<Outcome> {
     run.write_results_into(&mut models, &mut evaluations)?;
     let reports = run.write_reports(&evaluations)?;
     let weights = models.iter().chain(&experts).map(|model| model.weights.clone());
-    Ok(Outcome { evaluations, stages, files: weights.chain(reports).collect() })
+    let made_before = stages == before;
+    Ok(Outcome { evaluations, stages, made_before, files: weights.chain(reports).collect() })
 }
 
 /// A model that is trained and exported.
@@ -123,8 +127,9 @@ impl Run<'_> {
         if read_text(&path)? == text {
             return Ok(());
         }
-        Err(Error::file(
-            &path,
+        // What was asked for is wrong, not the file.
+        Err(Error::argument(
+            path.display().to_string(),
             "this folder holds a run of another recipe; choose another --out, or remove it",
         ))
     }
@@ -182,7 +187,8 @@ impl Run<'_> {
                 (outcome.parameters, outcome.training)
             }
         };
-        let card = TrainingCard { generation: histories.card.generation.clone(), training, evaluation: None };
+        let card =
+            TrainingCard { generations: vec![histories.card.generation.clone()], training, evaluation: None };
         let trained = Trained { weights: self.folder.join(format!("{name}.adw")), parameters, card };
         trained.export()?;
         Ok(trained)
@@ -254,8 +260,9 @@ mod tests {
     fn a_run_that_lost_any_file_ends_with_the_same_results() {
         let folder = tempfile::tempdir().expect("a folder");
         let outcome = run(&toy(), folder.path()).expect("the first run");
-        assert_eq!(outcome.stages.training.len(), 2);
+        assert_eq!((outcome.stages.training.len(), outcome.made_before), (2, false));
         let first = results(folder.path());
+        assert!(run(&toy(), folder.path()).expect("again").made_before);
         for lost in
             ["histories.card.json", "stages.json", "seed-0.adw", "seed-0/model.safetensors", "dark-room.csv"]
         {

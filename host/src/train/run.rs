@@ -165,16 +165,21 @@ impl<'a> Run<'a> {
                 );
                 return Err(Error::argument("--out", problem));
             }
-            false => Checkpoint {
-                parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
-                optimizer: AdamW::new(&config.dimensions(), &histories.interface),
-                // Without the number of threads, which must not show in the model's bytes.
-                training: TrainingRecord {
-                    config: TrainConfig { threads: None, ..config.clone() },
-                    dataset: dataset.clone(),
-                    update: 0,
-                },
-            },
+            false => {
+                if resume {
+                    begun(&run_dir.join("config.toml"), config, &dataset)?;
+                }
+                Checkpoint {
+                    parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
+                    optimizer: AdamW::new(&config.dimensions(), &histories.interface),
+                    // Without the number of threads, which must not show in the model's bytes.
+                    training: TrainingRecord {
+                        config: TrainConfig { threads: None, ..config.clone() },
+                        dataset: dataset.clone(),
+                        update: 0,
+                    },
+                }
+            }
         };
         let network = Network::new(config, histories)?;
         write_config(&run_dir.join("config.toml"), config, dataset)?;
@@ -363,7 +368,23 @@ impl Network {
 /// Reads the checkpoint and refuses one of another run, by the name of what differs.
 fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::load(path)?;
-    if checkpoint.training.dataset != dataset {
+    let TrainingRecord { config: then, dataset: of, .. } = &checkpoint.training;
+    refuse_other(path, (then, of), (config, dataset))?;
+    Ok(checkpoint)
+}
+
+/// Refuses to begin again as another run where one that began has no checkpoint yet.
+fn begun(path: &Path, config: &TrainConfig, dataset: &str) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
+    refuse_other(path, (&file.train, file.dataset.as_deref().unwrap_or(dataset)), (config, dataset))
+}
+
+/// Refuses configuration and data that are not those that the file `path` was written with.
+fn refuse_other(path: &Path, then: (&TrainConfig, &str), now: (&TrainConfig, &str)) -> Result<()> {
+    if then.1 != now.1 {
         let problem = "belongs to other histories; resume with the histories that the run began with, or choose another --out";
         return Err(Error::file(path, problem));
     }
@@ -372,7 +393,7 @@ fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpo
         let free = TrainConfig { threads: None, checkpoint_every: 0, ..config.clone() };
         serde_json::to_value(free).map_err(|e| Error::file(path, e))
     };
-    let (then, now) = (comparable(&checkpoint.training.config)?, comparable(config)?);
+    let (then, now) = (comparable(then.0)?, comparable(now.0)?);
     if let (Some(then), Some(now)) = (then.as_object(), now.as_object()) {
         for (field, value) in then {
             if now.get(field) != Some(value) {
@@ -385,7 +406,7 @@ fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpo
             }
         }
     }
-    Ok(checkpoint)
+    Ok(())
 }
 
 fn write_config(path: &Path, config: &TrainConfig, dataset: String) -> Result<()> {

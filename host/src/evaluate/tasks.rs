@@ -1,0 +1,143 @@
+//! Which tasks models may be evaluated on.
+
+use super::card::TrainingCard;
+use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::history::GenerateConfig;
+use crate::{Error, Result};
+use algodistill_core::PortableRng;
+use std::collections::HashSet;
+
+/// Tasks of an environment without an end to them, unless the histories or the user say how many.
+const DEFAULT_TASKS: u32 = 500;
+
+/// Tasks of `environment`, ascending, that no model with one of these cards was trained on.
+///
+/// They are held out from the histories of this environment (or else from the first that are known), and not trained on in another environment either:
+/// there the same number is a related task (the same goal, or arms of the same draws). Where tasks have no end, they are those after the last
+/// one that was trained on. What another program's histories are of is not known: models of such histories only get all tasks.
+///
+/// `wanted` of them are drawn by `seed`; absent: all.
+///
+/// # Errors
+/// [`Error::Argument`] where there is none, or fewer than `wanted`.
+pub(crate) fn untrained_tasks(
+    environment: &EnvironmentConfig,
+    cards: &[TrainingCard],
+    wanted: Option<u32>,
+    seed: u64,
+) -> Result<Vec<u32>> {
+    let generations: Vec<&GenerateConfig> = cards.iter().flat_map(TrainingCard::known_generations).collect();
+    let splits: Vec<TaskSplit> = generations.iter().map(|one| one.split()).collect::<Result<_>>()?;
+    let own = generations.iter().position(|one| one.environment == *environment).unwrap_or(0);
+    let Some(all) = environment.task_count() else {
+        let first = splits.iter().map(|split| split.training.len() as u32).max().unwrap_or(0);
+        let held_out = splits.get(own).map_or(0, |split| split.held_out.len() as u32);
+        let count = wanted.unwrap_or(if held_out == 0 { DEFAULT_TASKS } else { held_out });
+        return Ok((first..first.saturating_add(count)).collect());
+    };
+    let trained: HashSet<u32> = splits.iter().flat_map(|split| split.training.iter().copied()).collect();
+    let mut tasks = splits.get(own).map_or_else(|| (0..all).collect(), |split| split.held_out.clone());
+    tasks.retain(|task| !trained.contains(task));
+    if tasks.is_empty() {
+        let problem = "has no task that the model was not trained on; generate histories with --held-out, all with the same --split-seed";
+        return Err(Error::argument("--environment", problem));
+    }
+    let Some(wanted) = wanted else { return Ok(tasks) };
+    if wanted as usize > tasks.len() {
+        let problem = format!("is {wanted}, but the model has {} held-out tasks", tasks.len());
+        return Err(Error::argument("--tasks", problem));
+    }
+    Ok(choose(tasks, wanted as usize, seed))
+}
+
+/// `wanted` of `tasks`, drawn by `seed`, ascending.
+fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
+    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of the bootstrap.
+    let mut rng = PortableRng::new(seed, u64::MAX - 1);
+    for place in 0..wanted {
+        let left = (tasks.len() - place) as u32;
+        tasks.swap(place, place + rng.below(left) as usize);
+    }
+    tasks.truncate(wanted);
+    tasks.sort_unstable();
+    tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{possible_sources, SourceConfig};
+    use crate::train::{TrainConfig, TrainingRecord};
+
+    #[test]
+    fn chosen_tasks_are_ascending_and_distinct() {
+        let chosen = choose((10..30).collect(), 7, 3);
+        assert_eq!(chosen.len(), 7);
+        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(chosen.iter().all(|task| (10..30).contains(task)));
+        assert_eq!(chosen, choose((10..30).collect(), 7, 3));
+    }
+
+    /// The card of a model that was trained on histories of `environments` with these numbers of training tasks and seeds of the split.
+    fn card(files: &[(&str, Option<u32>, u64)]) -> TrainingCard {
+        let generation = |&(name, tasks, split_seed): &(&str, Option<u32>, u64)| {
+            let environment = EnvironmentConfig::preset(name).expect("a preset");
+            let source = possible_sources(&environment)[0];
+            let source = SourceConfig::preset(source).expect("a source");
+            let defaults = GenerateConfig::recommended(environment, source);
+            Some(GenerateConfig { tasks, split_seed, held_out: 10, ..defaults })
+        };
+        TrainingCard {
+            generations: files.iter().map(generation).collect(),
+            training: TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 },
+            evaluation: None,
+        }
+    }
+
+    fn tasks(name: &str, wanted: Option<u32>, cards: &[TrainingCard]) -> Result<Vec<u32>> {
+        untrained_tasks(&EnvironmentConfig::preset(name).expect("a preset"), cards, wanted, 0)
+    }
+
+    #[test]
+    fn no_task_of_an_evaluation_was_trained_on() {
+        let split = |seed| {
+            let room = EnvironmentConfig::preset("dark-room").expect("a preset");
+            room.split(seed, None, 10).expect("a split")
+        };
+        let (a, b) = (card(&[("dark-room", None, 0)]), card(&[("dark-room", None, 1)]));
+        assert_eq!(tasks("dark-room", None, std::slice::from_ref(&a)).expect("tasks"), split(0).held_out);
+        // Held out in both, where two files or two models have splits of their own.
+        let mut both = split(0).held_out;
+        both.retain(|task| split(1).held_out.contains(task));
+        let mixed = card(&[("dark-room", None, 0), ("dark-room", None, 1)]);
+        for cards in [&[a.clone(), b.clone()][..], &[mixed]] {
+            match tasks("dark-room", None, cards) {
+                Ok(found) => assert_eq!(found, both),
+                Err(error) => {
+                    assert!(both.is_empty() && error.to_string().contains("--split-seed"), "{error}")
+                }
+            }
+        }
+        assert!(tasks("dark-room", Some(11), &[a])
+            .expect_err("too many")
+            .to_string()
+            .contains("10 held-out"));
+        // Where tasks have no end, those after the last one of any file.
+        let bandits = card(&[("bandit-odd", Some(200), 0), ("bandit-uniform", Some(300), 0)]);
+        for name in ["bandit-odd", "bandit-uniform", "bandit-even"] {
+            let cards = [bandits.clone()];
+            assert_eq!(tasks(name, None, &cards).expect("tasks"), (300..310).collect::<Vec<_>>(), "{name}");
+            assert_eq!(tasks(name, Some(3), &cards).expect("tasks"), [300, 301, 302], "{name}");
+        }
+    }
+
+    #[test]
+    fn histories_without_held_out_tasks_leave_a_dark_room_nothing_to_evaluate_on() {
+        let mut all = card(&[("dark-room", None, 0), ("bandit", Some(200), 0)]);
+        all.generations.iter_mut().flatten().for_each(|generation| generation.held_out = 0);
+        let refused = tasks("dark-room", None, &[all.clone()]).expect_err("every goal was trained on");
+        assert!(refused.to_string().contains("--held-out"), "{refused}");
+        all.generations.remove(0);
+        assert_eq!(tasks("bandit", Some(2), &[all]).expect("tasks"), [200, 201]);
+    }
+}
