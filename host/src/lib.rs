@@ -12,6 +12,7 @@ pub mod memory;
 pub mod model;
 pub mod pipeline;
 pub mod progress;
+pub mod ranks;
 pub mod source;
 pub mod train;
 

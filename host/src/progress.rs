@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar on a terminal, elsewhere a log line every few seconds.
 
+use crate::ranks::Ranks;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -12,6 +13,7 @@ pub struct Progress {
     bar: ProgressBar,
     stage: &'static str,
     last_log: Option<Mutex<Instant>>,
+    silent: bool,
 }
 
 impl Progress {
@@ -24,11 +26,22 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(stage);
-        Self { bar, stage, last_log: (!terminal).then(|| Mutex::new(Instant::now())) }
+        Self { bar, stage, last_log: (!terminal).then(|| Mutex::new(Instant::now())), silent: false }
+    }
+
+    /// The same on rank 0; the other ranks say nothing.
+    pub fn of_rank(ranks: &Ranks, stage: &'static str, length: u64) -> Self {
+        if ranks.is_first() {
+            return Self::new(stage, length);
+        }
+        Self { bar: ProgressBar::hidden(), stage, last_log: None, silent: true }
     }
 
     /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
     pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
+        if self.silent {
+            return;
+        }
         self.bar.inc(count);
         match &self.last_log {
             None => self.bar.set_message(message()),
@@ -51,6 +64,8 @@ impl Progress {
 
     /// Where nobody can be told, the work goes on.
     fn say(&self, message: &str) {
-        let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
+        if !self.silent {
+            let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
+        }
     }
 }

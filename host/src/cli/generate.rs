@@ -3,8 +3,9 @@
 use super::Report;
 use crate::environment::{replace, EnvironmentConfig, Parameters};
 use crate::history::card::{card_path, ReturnWindow};
-use crate::history::{generate_to_file, GenerateConfig};
+use crate::history::{generate_on, GenerateConfig};
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::source::{psrl, q_learning, ucb, SourceConfig};
 use crate::Result;
 use serde_json::json;
@@ -162,12 +163,12 @@ impl Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Report> {
+pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = args.config()?;
     let source_steps = config.source_steps()?;
-    let progress = Progress::new("generate", source_steps);
+    let progress = Progress::of_rank(ranks, "generate", source_steps);
     let start = Instant::now();
-    let card = generate_to_file(&config, &args.out, &progress)?;
+    let card = generate_on(ranks, &config, &args.out, &progress)?;
     let seconds = start.elapsed().as_secs_f64();
     let rate = source_steps as f64 / seconds;
     progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {:.1} million a second", rate / 1e6));

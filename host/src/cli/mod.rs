@@ -1,6 +1,7 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
 use crate::evaluate::report;
+use crate::ranks::{self, Ranks};
 use crate::{pipeline, Error, Result};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -43,7 +44,7 @@ struct Cli {
     /// Print one JSON object on stdout in place of text.
     #[arg(long, global = true)]
     json: bool,
-    /// Threads to use, 1 to 1024 [default: one a core].
+    /// Threads to use, of each rank where there are several, 1 to 1024 [default: one a core].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(subcommand)]
@@ -96,23 +97,50 @@ pub fn main() -> ExitCode {
     let matches = accept_negative_numbers(Cli::command()).try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
+        Err(error) if ranks::leaves_word_to_first() => return ExitCode::from(error.exit_code() as u8),
         Err(error) => say_what_was_expected(error).exit(),
     };
-    let done = set_threads(cli.threads)
-        .and_then(|()| run(cli.command.unwrap_or_default(), cli.json))
-        .and_then(|report| print(&report, cli.json));
+    let command = cli.command.unwrap_or_default();
+    let ranks = match start(&command) {
+        Ok(ranks) => ranks,
+        Err(error) if ranks::leaves_word_to_first() => return ExitCode::from(status(&error)),
+        Err(error) => return fail(&error),
+    };
+    let done = set_threads(cli.threads.map_or(ranks.threads(), |threads| Some(threads.into())))
+        .and_then(|()| run(command, cli.json, &ranks))
+        .and_then(|report| if ranks.is_first() { print(&report, cli.json) } else { Ok(()) });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            // A full disk or a closed terminal changes nothing about the exit status.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            match error {
-                Error::Argument { .. } => ExitCode::from(WRONG_USAGE),
-                _ => ExitCode::FAILURE,
-            }
+            ranks.fail(&error.to_string(), status(&error));
+            fail(&error)
         }
+    }
+}
+
+/// Meets the other ranks, where there are any and the command can share its work with them.
+fn start(command: &Command) -> Result<Ranks> {
+    match command {
+        Command::Train(_) => {
+            Ranks::start("start the same command with --resume: it goes on from the last checkpoint")
+        }
+        Command::Generate(_) => Ranks::start("start the same command again: no part of a file was left"),
+        _ => ranks::refuse_several("mpirun").map(|()| Ranks::alone()),
+    }
+}
+
+/// A full disk or a closed terminal changes nothing about the exit status.
+fn fail(error: &Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    ExitCode::from(status(error))
+}
+
+fn status(error: &Error) -> u8 {
+    match error {
+        Error::Argument { .. } => WRONG_USAGE,
+        _ => 1,
     }
 }
 
@@ -146,12 +174,12 @@ impl Default for Command {
     }
 }
 
-fn run(command: Command, json: bool) -> Result<Report> {
+fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
     match command {
         Command::Quickstart(args) => quickstart::run(&args),
-        Command::Generate(args) => generate::run(&args),
+        Command::Generate(args) => generate::run(&args, ranks),
         Command::Histories(args) => histories::run(&args),
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(&args, ranks),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -164,15 +192,15 @@ fn run(command: Command, json: bool) -> Result<Report> {
     }
 }
 
-fn set_threads(threads: Option<u16>) -> Result<()> {
+fn set_threads(threads: Option<usize>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if usize::from(threads) > THREADS_A_CORE * cores {
+    if threads > THREADS_A_CORE * cores {
         let warning =
             format!("warning: --threads {threads} on {cores} cores is slower than --threads {cores}");
         let _ = writeln!(std::io::stderr(), "{warning}");
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     pool.build_global().map_err(|error| Error::argument("--threads", error))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Report;
 use crate::history::Mixture;
+use crate::ranks::Ranks;
 use crate::train::config::DEFAULT_EXPERT_FRACTION;
 use crate::train::{read_config, Device, TrainConfig};
 use crate::{train, Result};
@@ -132,7 +133,7 @@ impl Overrides {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Report> {
+pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let own = args.out.join("config.toml");
     let mut config = match &args.config {
         Some(path) => read_config(path)?,
@@ -141,9 +142,9 @@ pub fn run(args: &Args) -> Result<Report> {
     };
     args.overrides.apply(&mut config);
     config.validate()?;
-    let histories = Mixture::read(&args.histories)?;
+    let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
     let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
-    let outcome = train::train(&histories.training, held_out, &config, &args.out, args.resume)?;
+    let outcome = train::train_on(ranks, &histories.training, held_out, &config, &args.out, args.resume)?;
 
     let count = outcome.parameters.values.len();
     let number = |value: Option<f32>| value.map_or("-".into(), |value| format!("{value:.4}"));

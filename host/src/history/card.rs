@@ -100,12 +100,12 @@ impl Card {
 }
 
 /// Sums of returns by episode number, of training and of held-out tasks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Returns {
     episodes: BTreeMap<u32, [Mean; 2]>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Mean {
     sum: f64,
     count: f64,

@@ -1,6 +1,6 @@
 //! Learning histories as Parquet columns: one row a step, see `docs/histories-format.md`.
 
-use super::{Histories, Steps};
+use super::{Histories, History, Steps};
 use algodistill_core::interface::MAX_CHANNELS;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
@@ -10,12 +10,14 @@ use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
 };
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 use rayon::prelude::*;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most rows of a file that is read: what 32-bit steps of a training run, and some gigabytes of memory, can hold.
@@ -165,6 +167,37 @@ impl EncodedRows {
     }
 }
 
+impl EncodedRows {
+    /// The rows as a Parquet file of their own, to be sent to another process.
+    pub fn into_file(self, layout: &Layout) -> Result<Vec<u8>> {
+        let mut file = layout.file_writer(Vec::new())?;
+        self.splice(&mut file)?;
+        file.into_inner()
+    }
+
+    /// What [`EncodedRows::into_file`] wrote.
+    pub fn from_file(bytes: Bytes) -> Result<Self> {
+        // All of the metadata as they are, for the file to be the same.
+        let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+        let metadata =
+            ParquetMetaDataReader::new().with_metadata_options(Some(options)).parse_and_finish(&bytes)?;
+        let group =
+            metadata.row_groups().first().ok_or_else(|| ParquetError::General("no row group".into()))?;
+        let columns = group.columns().iter().map(|column| {
+            let closed = ColumnCloseResult {
+                bytes_written: column.compressed_size() as u64,
+                rows_written: group.num_rows() as u64,
+                metadata: column.clone(),
+                bloom_filter: None,
+                column_index: None,
+                offset_index: None,
+            };
+            (bytes.clone(), closed)
+        });
+        Ok(Self { columns: columns.collect() })
+    }
+}
+
 /// The columns of a file, their types checked but not yet their values.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -178,27 +211,122 @@ pub struct Rows {
     pub steps: Steps,
 }
 
-/// Decodes a file. An `Err` says which column is wrong and how.
+impl Rows {
+    /// Some of the rows.
+    fn slice(&self, range: Range<usize>) -> Self {
+        let mut steps = Steps::new(self.steps.observations.len());
+        steps.extend(&self.steps, range.clone());
+        let ids = |column: &[u32]| column[range.clone()].to_vec();
+        Self { tasks: ids(&self.tasks), histories: ids(&self.histories), numbers: ids(&self.numbers), steps }
+    }
+}
+
+/// A Parquet file whose columns were found. An `Err` says which column is wrong and how.
 ///
 /// The Parquet library may panic on malformed bytes: the caller catches that.
-pub fn decode(bytes: Bytes) -> std::result::Result<Vec<Rows>, String> {
-    let text = |e: ParquetError| format!("is not a Parquet file that can be read: {e}");
-    let file = SerializedFileReader::new(bytes).map_err(text)?;
-    let metadata = file.metadata();
-    let rows = metadata.row_groups().iter().try_fold(0_i64, |rows, group| {
-        rows.checked_add(group.num_rows()).filter(|sum| group.num_rows() >= 0 && *sum <= MAX_ROWS)
-    });
-    if rows.is_none() {
-        return Err(format!("has more than {MAX_ROWS} rows; split it into several files"));
+pub struct Reader {
+    file: SerializedFileReader<Bytes>,
+    places: Places,
+    /// First row of each row group, and the number of rows.
+    starts: Vec<usize>,
+}
+
+impl Reader {
+    /// Looks at the file's metadata.
+    pub fn open(bytes: Bytes) -> std::result::Result<Self, String> {
+        let file = SerializedFileReader::new(bytes).map_err(unreadable)?;
+        let metadata = file.metadata();
+        let mut starts = vec![0];
+        let mut rows = 0_i64;
+        for group in metadata.row_groups() {
+            let sum =
+                rows.checked_add(group.num_rows()).filter(|sum| group.num_rows() >= 0 && *sum <= MAX_ROWS);
+            rows =
+                sum.ok_or_else(|| format!("has more than {MAX_ROWS} rows; split it into several files"))?;
+            starts.push(rows as usize);
+        }
+        let places = Places::find(metadata.file_metadata().schema_descr())?;
+        Ok(Self { file, places, starts })
     }
-    let places = Places::find(metadata.file_metadata().schema_descr())?;
-    (0..metadata.num_row_groups())
-        .into_par_iter()
-        .map(|index| {
-            let group = file.get_row_group(index).map_err(text)?;
-            places.read(group.as_ref())
-        })
-        .collect()
+
+    /// Number of observation columns.
+    pub fn words(&self) -> usize {
+        self.places.observations.len()
+    }
+
+    /// All rows, one entry a row group.
+    pub fn rows(&self) -> std::result::Result<Vec<Rows>, String> {
+        self.groups().map(|group| self.group(group)).collect()
+    }
+
+    /// The histories: reads two columns only.
+    pub fn index(&self) -> std::result::Result<Vec<History>, String> {
+        let groups: Vec<Vec<History>> =
+            self.groups().map(|group| self.group_index(group)).collect::<std::result::Result<_, String>>()?;
+        let mut index: Vec<History> = Vec::new();
+        for history in groups.into_iter().flatten() {
+            match index.last_mut() {
+                Some(last) if (last.id, last.task) == (history.id, history.task) => {
+                    last.steps.end = history.steps.end
+                }
+                Some(last) if last.id >= history.id => {
+                    return Err(format!(
+                        "history_id {} follows {} in row {}; rows must be sorted by history_id, each history of one task_id",
+                        history.id, last.id, history.steps.start
+                    ));
+                }
+                _ => index.push(history),
+            }
+        }
+        Ok(index)
+    }
+
+    /// The rows of `ranges`, which are ascending and disjoint, in pieces with their first row. No more than the row groups that hold them is decoded, and of those
+    /// a few at a time are in memory.
+    pub fn pieces(&self, ranges: &[Range<usize>]) -> std::result::Result<Vec<(usize, Rows)>, String> {
+        let pieces: Vec<Vec<(usize, Rows)>> = self
+            .groups()
+            .map(|group| {
+                let (first, end) = (self.starts[group], self.starts[group + 1]);
+                let clipped = |range: &Range<usize>| range.start.max(first)..range.end.min(end);
+                let wanted: Vec<_> = ranges.iter().map(clipped).filter(|range| !range.is_empty()).collect();
+                if wanted.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let rows = self.group(group)?;
+                let slice =
+                    |range: Range<usize>| (range.start, rows.slice(range.start - first..range.end - first));
+                Ok(wanted.into_iter().map(slice).collect())
+            })
+            .collect::<std::result::Result<_, String>>()?;
+        Ok(pieces.into_iter().flatten().collect())
+    }
+
+    fn groups(&self) -> rayon::range::Iter<usize> {
+        (0..self.file.num_row_groups()).into_par_iter()
+    }
+
+    fn group(&self, group: usize) -> std::result::Result<Rows, String> {
+        self.places.read(self.file.get_row_group(group).map_err(unreadable)?.as_ref())
+    }
+
+    fn group_index(&self, group: usize) -> std::result::Result<Vec<History>, String> {
+        let (tasks, ids) =
+            self.places.read_ids(self.file.get_row_group(group).map_err(unreadable)?.as_ref())?;
+        let mut index = Vec::new();
+        let mut first = self.starts[group];
+        let rows: Vec<(u32, u32)> = tasks.into_iter().zip(ids).collect();
+        for rows in rows.chunk_by(|a, b| a == b) {
+            let (task, id) = rows[0];
+            index.push(History { task, id, steps: first..first + rows.len() });
+            first += rows.len();
+        }
+        Ok(index)
+    }
+}
+
+fn unreadable(e: ParquetError) -> String {
+    format!("is not a Parquet file that can be read: {e}")
 }
 
 /// Where the columns lie in a file, which may have them in any order and others beside them.
@@ -260,9 +388,12 @@ impl Places {
         })
     }
 
+    fn read_ids(&self, group: &dyn RowGroupReader) -> std::result::Result<(Vec<u32>, Vec<u32>), String> {
+        Ok((ids(group, self.tasks)?, ids(group, self.histories)?))
+    }
+
     fn read(&self, group: &dyn RowGroupReader) -> std::result::Result<Rows, String> {
-        let id = |value: i64| u32::try_from(value).ok().filter(|&id| id <= i32::MAX as u32);
-        let ids = |column| read_integers(group, column, "an integer from 0 to 2147483647", id);
+        let ids = |column| ids(group, column);
         let float = "a finite number in the range of f32";
         Ok(Rows {
             tasks: ids(self.tasks)?,
@@ -292,6 +423,11 @@ impl Places {
             },
         })
     }
+}
+
+fn ids(group: &dyn RowGroupReader, column: usize) -> std::result::Result<Vec<u32>, String> {
+    let id = |value: i64| u32::try_from(value).ok().filter(|&id| id <= i32::MAX as u32);
+    read_integers(group, column, "an integer from 0 to 2147483647", id)
 }
 
 fn read_integers<U>(

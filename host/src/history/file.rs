@@ -1,11 +1,12 @@
 //! Files of learning histories: Parquet with a card beside it.
 
 use super::card::{card_path, Card, Returns, FORMAT_VERSION};
-use super::columns::{decode, EncodedRows, Layout, Rows};
+use super::columns::{EncodedRows, Layout, Reader, Rows};
 use super::generate::{GenerateConfig, Plan};
-use super::{Histories, History, Steps};
+use super::{Histories, History, Share, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::{files, Error, Result};
 use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
 use algodistill_core::{Channel, Interface, PortableRng};
@@ -22,50 +23,141 @@ const MAX_PARQUET_BYTES: u64 = 16 << 30;
 
 /// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
 pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+    generate_on(&Ranks::alone(), config, path, progress)
+}
+
+/// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in turns, and rank 0 writes. The files are the same, byte for byte.
+pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
     check_name(path)?;
     let plan = Plan::new(config)?;
-    let interface = config.environment.interface()?;
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
-    let layout = Layout::new(interface.observation_len()).map_err(refuse)?;
-    let held_out: HashSet<u32> = plan.split.held_out.iter().copied().collect();
-    let encode = |chunk: &Range<usize>| -> Result<(EncodedRows, Returns, u64)> {
-        let histories = plan.record(chunk.clone(), progress)?;
+    let layout = Layout::new(config.environment.interface()?.observation_len()).map_err(refuse)?;
+    let generator =
+        Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
+    let card = match ranks.is_first() {
+        true => {
+            let card = generator.write(ranks, config)?;
+            ranks.broadcast_bytes(serde_json::to_vec(&card).map_err(|e| Error::file(path, e))?);
+            card
+        }
+        false => {
+            generator.send(ranks)?;
+            serde_json::from_slice(&ranks.broadcast_bytes(Vec::new())).map_err(|e| Error::file(path, e))?
+        }
+    };
+    Ok(card)
+}
+
+/// Generates and encodes row groups.
+struct Generator<'a> {
+    plan: Plan<'a>,
+    held_out: HashSet<u32>,
+    layout: Layout,
+    path: &'a Path,
+    progress: &'a Progress,
+}
+
+/// A row group, and what the card says about it.
+struct Encoded {
+    rows: EncodedRows,
+    returns: Returns,
+    steps: u64,
+}
+
+impl Generator<'_> {
+    fn encode(&self, chunk: &Range<usize>) -> Result<Encoded> {
+        let histories = self.plan.record(chunk.clone(), self.progress)?;
         let mut returns = Returns::default();
         for history in &histories.index {
-            returns.add(&histories.steps, history.steps.clone(), held_out.contains(&history.task));
+            returns.add(&histories.steps, history.steps.clone(), self.held_out.contains(&history.task));
         }
-        let rows = layout.encode(&histories, config.source.name()).map_err(refuse)?;
-        Ok((rows, returns, histories.steps.len() as u64))
-    };
-    let mut returns = Returns::default();
-    let mut steps = 0;
-    let chunks = plan.chunks();
-    let sha256 = files::write_atomically(path, |file| {
-        let mut file = layout.file_writer(Hashing { sink: file, digest: Sha256::new() }).map_err(refuse)?;
-        for wave in chunks.chunks(2 * rayon::current_num_threads()) {
-            let encoded: Vec<_> = wave.par_iter().map(encode).collect::<Result<_>>()?;
-            for (rows, chunk_returns, chunk_steps) in encoded {
-                rows.splice(&mut file).map_err(refuse)?;
-                returns.merge(&chunk_returns);
-                steps += chunk_steps;
+        let rows = self.layout.encode(&histories, self.plan.source()).map_err(|e| self.refuse(e))?;
+        Ok(Encoded { rows, returns, steps: histories.steps.len() as u64 })
+    }
+
+    /// This rank's chunks, a few at a time in parallel, each passed to `done` with its number among all.
+    fn encode_own(
+        &self,
+        ranks: &Ranks,
+        chunks: &[Range<usize>],
+    ) -> impl Iterator<Item = Result<Encoded>> + '_ {
+        let own: Vec<Range<usize>> =
+            chunks.iter().skip(ranks.rank()).step_by(ranks.count()).cloned().collect();
+        let waves: Vec<_> = own.chunks(2 * rayon::current_num_threads()).map(<[_]>::to_vec).collect();
+        waves.into_iter().flat_map(|wave| {
+            let encoded: Vec<Result<Encoded>> = wave.par_iter().map(|chunk| self.encode(chunk)).collect();
+            encoded
+        })
+    }
+
+    /// Writes the file and its card, on rank 0.
+    fn write(&self, ranks: &Ranks, config: &GenerateConfig) -> Result<Card> {
+        let (path, plan) = (self.path, &self.plan);
+        let chunks = plan.chunks();
+        let mut own = self.encode_own(ranks, &chunks);
+        let mut returns = Returns::default();
+        let mut steps = 0;
+        let sha256 = files::write_atomically(path, |file| {
+            let hashing = Hashing { sink: file, digest: Sha256::new() };
+            let mut file = self.layout.file_writer(hashing).map_err(|e| self.refuse(e))?;
+            for (number, chunk) in chunks.iter().enumerate() {
+                let encoded = match number % ranks.count() {
+                    0 => own.next().transpose()?,
+                    rank => {
+                        self.progress
+                            .advance(plan.source_steps(chunk), || format!("steps of {}", plan.source()));
+                        Some(self.receive(&ranks.receive(rank))?)
+                    }
+                };
+                let Some(encoded) = encoded else { break };
+                encoded.rows.splice(&mut file).map_err(|e| self.refuse(e))?;
+                returns.merge(&encoded.returns);
+                steps += encoded.steps;
             }
+            Ok(files::hexadecimal(file.into_inner().map_err(|e| self.refuse(e))?.digest.finalize()))
+        })?;
+        let mut card = Card {
+            format_version: FORMAT_VERSION,
+            environment: config.environment.clone(),
+            interface: config.environment.interface()?,
+            generation: Some(config.clone()),
+            split: plan.split.clone(),
+            histories: plan.histories(),
+            steps,
+            returns: returns.windows(),
+            sha256,
+            card_sha256: String::new(),
+        };
+        card.write(path)?;
+        Ok(card)
+    }
+
+    /// Sends this rank's row groups to rank 0.
+    fn send(&self, ranks: &Ranks) -> Result<()> {
+        for encoded in self.encode_own(ranks, &self.plan.chunks()) {
+            let Encoded { rows, returns, steps } = encoded?;
+            let header = postcard::to_allocvec(&(steps, returns)).map_err(|e| Error::file(self.path, e))?;
+            let rows = rows.into_file(&self.layout).map_err(|e| self.refuse(e))?;
+            let message = [&(header.len() as u64).to_le_bytes()[..], &header, &rows].concat();
+            ranks.send_to_first(&message);
         }
-        Ok(files::hexadecimal(file.into_inner().map_err(refuse)?.digest.finalize()))
-    })?;
-    let mut card = Card {
-        format_version: FORMAT_VERSION,
-        environment: config.environment.clone(),
-        interface,
-        generation: Some(config.clone()),
-        histories: plan.histories(),
-        split: plan.split,
-        steps,
-        returns: returns.windows(),
-        sha256,
-        card_sha256: String::new(),
-    };
-    card.write(path)?;
-    Ok(card)
+        Ok(())
+    }
+
+    /// Takes apart what [`Generator::send`] sent.
+    fn receive(&self, message: &[u8]) -> Result<Encoded> {
+        let damaged = || Error::file(self.path, "cannot be written: another rank sent what is no row group");
+        let (length, rest) = message.split_first_chunk().ok_or_else(damaged)?;
+        let (header, rows) =
+            rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+        let (steps, returns) = postcard::from_bytes(header).map_err(|_| damaged())?;
+        let rows = EncodedRows::from_file(Bytes::copy_from_slice(rows)).map_err(|e| self.refuse(e))?;
+        Ok(Encoded { rows, returns, steps })
+    }
+
+    fn refuse(&self, error: parquet::errors::ParquetError) -> Error {
+        Error::file(self.path, format!("cannot be written: {error}"))
+    }
 }
 
 /// Computes the digest of what passes through.
@@ -116,6 +208,31 @@ impl HistoryFile {
 
 /// Reads histories and their card; refuses a file whose digest is not the card's, and any value out of its range.
 pub fn read(path: &Path) -> Result<HistoryFile> {
+    let (card, bytes) = read_bytes(path)?;
+    let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
+    let steps = all.steps.len();
+    divide(path, card, all, steps)
+}
+
+/// [`read`] for one of several ranks, all of which must call it: checks and keeps the steps of its share only. The index has every history, those
+/// of other ranks without steps.
+///
+/// # Errors
+/// As [`read`]; [`Error::File`] where rank 0 has another file.
+pub fn read_share(path: &Path, ranks: &Ranks, share: &Share) -> Result<HistoryFile> {
+    if ranks.count() == 1 {
+        return read(path);
+    }
+    let (card, bytes) = read_bytes(path)?;
+    if ranks.broadcast_bytes(card.sha256.clone().into_bytes()) != card.sha256.as_bytes() {
+        return Err(Error::file(path, "is another file than on rank 0; all ranks must read the same"));
+    }
+    let (all, steps) = parquet(path, || assemble_share(bytes, &card, share))?;
+    divide(path, card, all, steps)
+}
+
+/// The card, and the file that it describes.
+fn read_bytes(path: &Path) -> Result<(Card, Vec<u8>)> {
     check_name(path)?;
     // Of two missing files, the one that the user named.
     std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
@@ -131,12 +248,15 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
             ),
         ));
     }
-    let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
-    if all.index.len() as u64 != u64::from(card.histories) || all.steps.len() as u64 != card.steps {
+    Ok((card, bytes))
+}
+
+/// Training histories and held-out ones, as the card says; `steps` is the number of all.
+fn divide(path: &Path, card: Card, all: Histories, steps: usize) -> Result<HistoryFile> {
+    if all.index.len() as u64 != u64::from(card.histories) || steps as u64 != card.steps {
         return Err(Error::file(path, "has another number of histories or steps than its card says"));
     }
-    let listed = |tasks: &[u32]| tasks.iter().copied().collect::<HashSet<u32>>();
-    let (training, held_out) = (listed(&card.split.training), listed(&card.split.held_out));
+    let [training, held_out] = split_sets(&card.split);
     if let Some(stray) = all.index.iter().find(|h| training.contains(&h.task) == held_out.contains(&h.task)) {
         let (id, task) = (stray.id, stray.task);
         let problem =
@@ -145,6 +265,11 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
     }
     let (training, held_out) = (all.of_tasks(&training), all.of_tasks(&held_out));
     Ok(HistoryFile { path: path.into(), card, training, held_out })
+}
+
+/// The training tasks and the held-out ones.
+fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
+    [&split.training, &split.held_out].map(|tasks| tasks.iter().copied().collect())
 }
 
 /// Checks a file that another program wrote, and describes it: observation sizes, actions and reward levels are those that occur,
@@ -175,6 +300,17 @@ pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(
     Ok((card, all))
 }
 
+/// What `read` makes of a Parquet file, or its problem. The Parquet library is not proof against every malformed file; what it says then is
+/// of no use to a user.
+fn parquet<T>(
+    path: &Path,
+    read: impl FnOnce() -> std::result::Result<T, String> + std::panic::UnwindSafe,
+) -> Result<T> {
+    std::panic::catch_unwind(read)
+        .map_err(|_| Error::file(path, "is not a Parquet file that can be read: it is damaged"))?
+        .map_err(|problem| Error::file(path, problem))
+}
+
 /// Decodes and checks the rows of a file.
 fn assemble(
     path: &Path,
@@ -182,15 +318,11 @@ fn assemble(
     interface: impl FnOnce(&[Rows]) -> Result<Interface>,
 ) -> Result<Histories> {
     let refuse = |problem: String| Error::file(path, problem);
-    // The Parquet library is not proof against every malformed file; what it says then is of no use to a user.
-    let rows = std::panic::catch_unwind(|| decode(Bytes::from(bytes)))
-        .map_err(|_| refuse("is not a Parquet file that can be read: it is damaged".into()))?
-        .map_err(refuse)?;
+    let rows = parquet(path, || Reader::open(Bytes::from(bytes))?.rows())?;
     let interface = interface(&rows)?;
     let words = interface.observation_len();
     if let Some(part) = rows.iter().find(|part| part.steps.observations.len() != words) {
-        let found = part.steps.observations.len();
-        return Err(refuse(format!("has {found} observation columns, expected {words}")));
+        return Err(refuse(wrong_words(part.steps.observations.len(), words)));
     }
     let mut checker = Checker::new(&interface);
     for part in &rows {
@@ -199,6 +331,52 @@ fn assemble(
     let index = checker.index;
     let steps: Vec<&Steps> = rows.iter().map(|part| &part.steps).collect();
     Ok(Histories { index, steps: Steps::concatenate(&steps, words), interface })
+}
+
+fn wrong_words(found: usize, expected: usize) -> String {
+    format!("has {found} observation columns, expected {expected}")
+}
+
+/// Decodes and checks the histories of a share; the others have no steps. Also the number of all steps.
+fn assemble_share(
+    bytes: Vec<u8>,
+    card: &Card,
+    share: &Share,
+) -> std::result::Result<(Histories, usize), String> {
+    let reader = Reader::open(Bytes::from(bytes))?;
+    let words = card.interface.observation_len();
+    if reader.words() != words {
+        return Err(wrong_words(reader.words(), words));
+    }
+    let mut index = reader.index()?;
+    let steps = index.last().map_or(0, |history| history.steps.end);
+    let mut wanted = vec![false; index.len()];
+    for (tasks, slots) in split_sets(&card.split).iter().zip([&share.training, &share.held_out]) {
+        let histories: Vec<usize> = (0..index.len()).filter(|&i| tasks.contains(&index[i].task)).collect();
+        histories[slots.histories(histories.len())].iter().for_each(|&i| wanted[i] = true);
+    }
+    let ranges: Vec<Range<usize>> = index
+        .iter()
+        .zip(&wanted)
+        .filter(|(_, wanted)| **wanted)
+        .map(|(history, _)| history.steps.clone())
+        .collect();
+    let pieces = reader.pieces(&ranges)?;
+    let mut checker = Checker::new(&card.interface);
+    for (first, rows) in &pieces {
+        checker.row = *first;
+        checker.check(rows)?;
+    }
+    let mut end = 0;
+    for (history, wanted) in index.iter_mut().zip(wanted) {
+        let first = end;
+        end += if wanted { history.steps.len() } else { 0 };
+        history.steps = first..end;
+    }
+    let parts: Vec<&Steps> = pieces.iter().map(|(_, rows)| &rows.steps).collect();
+    let histories =
+        Histories { index, steps: Steps::concatenate(&parts, words), interface: card.interface.clone() };
+    Ok((histories, steps))
 }
 
 /// Checks rows in order, and finds the histories.

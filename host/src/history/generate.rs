@@ -189,6 +189,17 @@ impl<'a> Plan<'a> {
         self.parts().into_iter().flat_map(|part| pieces(part, self.jobs_per_chunk)).collect()
     }
 
+    /// Name of the source.
+    pub fn source(&self) -> &'static str {
+        self.config.source.name()
+    }
+
+    /// Most steps that the source takes for some of the histories, kept or not.
+    pub fn source_steps(&self, histories: &Range<usize>) -> u64 {
+        let horizon = self.config.environment.horizon().unwrap_or(0);
+        histories.len() as u64 * u64::from(self.config.episodes) * u64::from(horizon)
+    }
+
     /// Generates consecutive histories, in parallel.
     pub fn record(&self, histories: Range<usize>, progress: &Progress) -> Result<Histories> {
         let room = self.config.kept_steps() as usize;

@@ -10,11 +10,13 @@ pub mod file;
 pub mod generate;
 mod huge_pages;
 pub mod mixture;
+mod share;
 
 pub use card::{Card, ReturnWindow};
-pub use file::{describe, generate_to_file, read, HistoryFile};
+pub use file::{describe, generate_on, generate_to_file, read, read_share, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
 pub use mixture::Mixture;
+pub use share::{Share, Slots};
 
 use huge_pages::zeros;
 

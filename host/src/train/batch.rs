@@ -1,11 +1,15 @@
 //! From learning histories to batches of tokens.
 //!
+//! Batches are stratified: sequence `i` of a batch of `B` is drawn from the `i`-th of `B` equal parts of the histories, in their order, so
+//! that every batch covers all tasks evenly and a rank needs the histories of its own sequences only. Each sequence has a random stream
+//! of its own.
+//!
 //! A training sequence begins at the first step of an episode and never leaves its history. Its first token's previous action and feedback
 //! are those of the step before it in the history; where the history begins, the rows "no action yet" and "no feedback
 //! yet", as on a device that was just switched on. With expert distillation the steps that are left form a history of their own.
 
 use super::{stream, Purpose, TrainConfig};
-use crate::history::Histories;
+use crate::history::{Histories, Slots};
 use crate::{Error, Result};
 use algodistill_core::{Channel, Interface, PortableRng};
 use std::ops::Range;
@@ -99,6 +103,8 @@ pub struct Batch {
     pub targets: Vec<u16>,
     /// Tokens of each sequence. Shorter histories give shorter sequences: nothing is padded.
     pub sequences: Vec<Range<usize>>,
+    /// Number of the first sequence in the whole batch, of which this may be a part.
+    pub first_sequence: usize,
 }
 
 /// The training sequences of a set of histories.
@@ -112,7 +118,7 @@ pub struct Windows<'a> {
     seed: u64,
 }
 
-/// One history, or what expert distillation leaves of it.
+/// One history, or what expert distillation leaves of it; no step where another rank holds the history.
 struct Source {
     steps: Range<usize>,
     /// Its part of [`Windows::starts`].
@@ -128,12 +134,39 @@ impl<'a> Windows<'a> {
     /// # Errors
     /// [`Error::Argument`] where there is no step, the columns do not fit together, or a value is outside the interface's range.
     pub fn new(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
+        let mut windows = Self::find(histories, config)?;
+        windows.sources.retain(|source| !source.steps.is_empty());
+        if windows.sources.is_empty() {
+            return Err(Error::argument("histories", "hold no step to train on"));
+        }
+        Ok(windows)
+    }
+
+    /// The same for a rank that needs `slots` only: of the histories of other sequences it may know no more than that they are there.
+    ///
+    /// # Errors
+    /// As [`Windows::new`]; [`Error::Argument`] for a history without steps that is needed.
+    pub fn of_slots(histories: &'a Histories, config: &TrainConfig, slots: &Slots) -> Result<Self> {
+        let windows = Self::find(histories, config)?;
+        let needed = slots.histories(windows.sources.len());
+        match needed.into_iter().find(|&source| windows.sources[source].steps.is_empty()) {
+            Some(empty) => {
+                let problem = format!("history {} has no step on this rank", histories.index[empty].id);
+                Err(Error::argument("histories", problem))
+            }
+            None => Ok(windows),
+        }
+    }
+
+    /// One source a history.
+    fn find(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
         check(histories)?;
         let dones = &histories.steps.dones;
         let mut sources = Vec::with_capacity(histories.index.len());
         let mut starts = Vec::new();
         for history in &histories.index {
             if history.steps.is_empty() {
+                sources.push(Source { steps: history.steps.clone(), starts: 0..0 });
                 continue;
             }
             let all: Vec<usize> = history
@@ -154,9 +187,6 @@ impl<'a> Windows<'a> {
             starts.extend_from_slice(&episodes[..(full + 1).min(episodes.len())]);
             sources.push(Source { steps: episodes[0]..end, starts: first..starts.len() });
         }
-        if sources.is_empty() {
-            return Err(Error::argument("histories", "hold no step to train on"));
-        }
         Ok(Self {
             histories,
             sources,
@@ -169,14 +199,23 @@ impl<'a> Windows<'a> {
 
     /// The batch of an update: depends on the seed and `update` only.
     pub fn batch(&self, purpose: Purpose, update: u64, sequences: usize) -> Batch {
-        let mut rng = PortableRng::new(self.seed, stream(purpose, update));
+        self.part(purpose, update, &Slots::all(sequences))
+    }
+
+    /// Some of the sequences of [`Windows::batch`].
+    pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Batch {
         let interface = &self.histories.interface;
         let mut tokens = Tokens::new(interface);
-        let mut batch =
-            Batch { rows: Vec::new(), targets: Vec::new(), sequences: Vec::with_capacity(sequences) };
+        let mut batch = Batch {
+            rows: Vec::new(),
+            targets: Vec::new(),
+            sequences: Vec::with_capacity(slots.range.len()),
+            first_sequence: slots.range.start,
+        };
         let mut observation = vec![0; interface.observation_len()];
-        for _ in 0..sequences {
-            let source = &self.sources[rng.below(self.sources.len() as u32) as usize];
+        for slot in slots.range.clone() {
+            let mut rng = PortableRng::new(self.seed, stream(purpose, update << SLOT_BITS | slot as u64));
+            let source = &self.sources[stratified(slot, slots.batch, self.sources.len(), rng.next_u32())];
             let start = if rng.uniform() < self.history_start_fraction {
                 source.steps.start
             } else {
@@ -199,6 +238,16 @@ impl<'a> Windows<'a> {
         batch.rows = tokens.rows;
         batch
     }
+}
+
+/// Bits of a sequence's number in that of its random stream: [`TrainConfig::validate`] allows 2^16 sequences.
+const SLOT_BITS: u32 = 16;
+
+/// A source of the part that belongs to sequence `slot` of `batch`, from 32 random bits. All sequences together draw every source with
+/// the same probability, also where their number does not divide that of the sources.
+fn stratified(slot: usize, batch: usize, sources: usize, random: u32) -> usize {
+    let place = (slot as u128) << 32 | u128::from(random);
+    (place * sources as u128 / ((batch as u128) << 32)) as usize
 }
 
 /// Checks what the engine relies on: columns of one length, histories inside them, values inside the interface's ranges.
@@ -233,4 +282,30 @@ fn check(histories: &Histories) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_is_drawn_from_its_own_part_of_the_histories() {
+        let mut rng = PortableRng::new(4, 4);
+        for (batch, sources) in [(8, 100), (7, 30), (5, 3), (3, 1), (16, 16)] {
+            let mut drawn = vec![0; sources];
+            let rounds = 2_000;
+            for _ in 0..rounds {
+                for slot in 0..batch {
+                    let source = stratified(slot, batch, sources, rng.next_u32());
+                    let part = Slots { range: slot..slot + 1, batch }.histories(sources);
+                    assert!(part.contains(&source), "{source} is not in {part:?}");
+                    drawn[source] += 1;
+                }
+            }
+            let expected = f64::from(rounds) * batch as f64 / sources as f64;
+            let deviation = |count: &i32| (f64::from(*count) - expected).abs();
+            assert!(drawn.iter().all(|count| deviation(count) < 6.0 * expected.sqrt()), "{drawn:?}");
+        }
+        assert_eq!(stratified(7, 8, 100, u32::MAX), 99);
+    }
 }

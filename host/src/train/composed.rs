@@ -196,7 +196,7 @@ impl<D: Device<f32>> Composed<D> {
         }
         let band = band(length, self.dimensions.window);
         let masks = match options.masks.as_ref().filter(|masks| !masks.is_zero()) {
-            Some(masks) => Some(self.masks(masks, sequences, length)?),
+            Some(masks) => Some(self.masks(masks, batch.first_sequence, sequences, length)?),
             None => None,
         };
         Ok(Inputs {
@@ -213,11 +213,12 @@ impl<D: Device<f32>> Composed<D> {
     fn masks(
         &self,
         masks: &Masks,
+        first_sequence: usize,
         sequences: usize,
         length: usize,
     ) -> std::result::Result<InputMasks<D>, D::Err> {
         let Dimensions { d_model: d, heads, layers, .. } = self.dimensions;
-        let drawn: Vec<_> = (0..sequences).map(|number| masks.sequence(number)).collect();
+        let drawn: Vec<_> = (0..sequences).map(|number| masks.sequence(first_sequence + number)).collect();
         let positions = || drawn.iter().flat_map(|masks| (0..length).map(move |position| (masks, position)));
         let output = |site: Site| {
             let mut values = Vec::with_capacity(sequences * length * d);

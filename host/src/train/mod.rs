@@ -2,7 +2,8 @@
 //!
 //! [`train`] draws batches of sequences from [`Windows`], computes loss and gradient with the [`fused`] engine (one operation on dfdx's
 //! tape; the [`composed`] network of dfdx's own operations on a GPU and in tests), and updates the parameters with [`AdamW`].
-//! Batches and masks are functions of seed and update, so a run stopped anywhere goes on as if it had not been.
+//! Batches and masks are functions of seed and update, so a run stopped anywhere goes on as if it had not been. Several [`Ranks`](crate::ranks::Ranks)
+//! share the sequences of every batch.
 
 pub mod batch;
 pub mod checkpoint;
@@ -27,7 +28,7 @@ pub use fused::{forward_logits, Engine, LossOptions};
 pub use initial::initial_parameters;
 pub use masks::Masks;
 pub use optimizer::AdamW;
-pub use run::{histories_digest, read_config, train, TrainOutcome};
+pub use run::{histories_digest, read_config, share, train, train_on, TrainOutcome};
 
 /// What random numbers are drawn for: each purpose has streams of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,25 @@
 //! The training loop, and the files of a run.
+//!
+//! With several ranks, each computes loss and gradient of its part of every batch; the sums go to all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
 use super::metrics::{Metrics, MetricsLine};
 use super::optimizer::clip;
+use super::parts::part;
 use super::{
     initial_parameters, schedule, AdamW, Batch, Device, Engine, LossOptions, Masks, Purpose, TrainConfig,
     Windows,
 };
 use crate::files::{hexadecimal, read_text, write_bytes, FolderLock};
-use crate::history::Histories;
+use crate::history::{Histories, History, Share, Slots};
 use crate::model::Parameters;
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,22 +64,59 @@ pub fn read_config(path: &Path) -> Result<TrainConfig> {
     Ok(file.train)
 }
 
-/// SHA-256 of the interface and every column, in hexadecimal.
+/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in hexadecimal.
 pub fn histories_digest(histories: &Histories) -> String {
-    let mut digest = Sha256::new();
-    digest.update(format!("{:?}", histories.interface));
-    for history in &histories.index {
-        let numbers = [u64::from(history.task), history.steps.start as u64, history.steps.end as u64];
-        numbers.iter().for_each(|number| digest.update(number.to_le_bytes()));
-    }
-    let steps = &histories.steps;
-    for column in &steps.observations {
-        digest.update(bytemuck::cast_slice::<i32, u8>(column));
-    }
-    digest.update(bytemuck::cast_slice::<u16, u8>(&steps.actions));
-    digest.update(bytemuck::cast_slice::<f32, u8>(&steps.rewards));
-    digest.update(steps.dones.iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
+    digest_of(histories, &history_digests(histories, 0..histories.index.len()).concat())
+}
+
+fn digest_of(histories: &Histories, history_digests: &[u8]) -> String {
+    let mut digest = Sha256::new_with_prefix(format!("{:?}", histories.interface));
+    digest.update(history_digests);
     hexadecimal(digest.finalize())
+}
+
+/// SHA-256 of each history of a part of the index.
+fn history_digests(histories: &Histories, part: Range<usize>) -> Vec<[u8; 32]> {
+    let columns = &histories.steps;
+    let digest = |history: &History| {
+        let steps = history.steps.clone();
+        let mut digest = Sha256::new_with_prefix(u64::from(history.task).to_le_bytes());
+        digest.update((steps.len() as u64).to_le_bytes());
+        for column in &columns.observations {
+            digest.update(bytemuck::cast_slice::<i32, u8>(&column[steps.clone()]));
+        }
+        digest.update(bytemuck::cast_slice::<u16, u8>(&columns.actions[steps.clone()]));
+        digest.update(bytemuck::cast_slice::<f32, u8>(&columns.rewards[steps.clone()]));
+        digest.update(columns.dones[steps].iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
+        digest.finalize().into()
+    };
+    histories.index[part].par_iter().map(digest).collect()
+}
+
+/// [`histories_digest`] of histories of which every rank has its share.
+fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize) -> String {
+    let count = histories.index.len();
+    let own = slots(ranks, ranks.rank(), batch).histories(count);
+    let parts = ranks.gather(history_digests(histories, own).concat());
+    let mut all = vec![0; 32 * count];
+    for (rank, part) in parts.iter().enumerate() {
+        let first = 32 * slots(ranks, rank, batch).histories(count).start;
+        all[first..first + part.len()].copy_from_slice(part);
+    }
+    digest_of(histories, &all)
+}
+
+/// The sequences of `rank` in a batch.
+fn slots(ranks: &Ranks, rank: usize, batch: usize) -> Slots {
+    Slots { range: part(0..batch, rank, ranks.count()), batch }
+}
+
+/// The histories that this rank trains and validates on.
+pub fn share(ranks: &Ranks, config: &TrainConfig) -> Share {
+    Share {
+        training: slots(ranks, ranks.rank(), config.batch),
+        held_out: slots(ranks, ranks.rank(), config.validation_windows),
+    }
 }
 
 /// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and at the end
@@ -93,8 +136,25 @@ pub fn train(
     run_dir: &Path,
     resume: bool,
 ) -> Result<TrainOutcome> {
-    let mut run = Run::open(histories, validation, config, run_dir, resume)?;
-    let progress = Progress::new("train", config.updates);
+    train_on(&Ranks::alone(), histories, validation, config, run_dir, resume)
+}
+
+/// [`train`] on several ranks, which must all call this with the same arguments; of the histories a rank needs its [`share`] only. The result is that of one process:
+/// bit for bit where the number of ranks is a power of two and each has at least two sequences of a batch, else within rounding.
+///
+/// # Errors
+/// As [`train`]; [`Error::Argument`] where there are more ranks than sequences of a batch. An error on one rank leaves the others waiting: end them with
+/// [`Ranks::fail`].
+pub fn train_on(
+    ranks: &Ranks,
+    histories: &Histories,
+    validation: Option<&Histories>,
+    config: &TrainConfig,
+    run_dir: &Path,
+    resume: bool,
+) -> Result<TrainOutcome> {
+    let mut run = Run::open(ranks, histories, validation, config, run_dir, resume)?;
+    let progress = Progress::of_rank(ranks, "train", config.updates);
     let done = run.updates_done();
     progress.advance(done, || format!("resumed at update {done}"));
     let nothing_left = done >= config.updates;
@@ -110,14 +170,16 @@ pub fn train(
 
 /// A training run between two updates.
 pub(super) struct Run<'a> {
+    ranks: &'a Ranks,
     config: &'a TrainConfig,
     windows: Windows<'a>,
+    slots: Slots,
     held_out: Option<Batch>,
     network: Network,
     state: Checkpoint,
     gradient: Vec<f32>,
-    metrics: Metrics,
-    checkpoint: PathBuf,
+    /// On rank 0.
+    files: Option<Files>,
     model: PathBuf,
     started: Instant,
     /// Since the process began.
@@ -125,12 +187,19 @@ pub(super) struct Run<'a> {
     /// Since the last line of metrics.
     recent: Sums,
     last: Option<MetricsLine>,
+}
+
+/// What a run writes as it goes.
+struct Files {
+    metrics: Metrics,
+    checkpoint: PathBuf,
     _lock: FolderLock,
 }
 
 impl<'a> Run<'a> {
     /// Checks everything, and takes the run up where its checkpoint stands.
     pub(super) fn open(
+        ranks: &'a Ranks,
         histories: &'a Histories,
         validation: Option<&Histories>,
         config: &'a TrainConfig,
@@ -139,7 +208,13 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let started = Instant::now();
         config.validate()?;
-        let windows = Windows::new(histories, config)?;
+        if config.batch < ranks.count() {
+            let problem =
+                format!("is {}, must be at least {}, the number of ranks", config.batch, ranks.count());
+            return Err(Error::argument("train.batch", problem));
+        }
+        let share = share(ranks, config);
+        let windows = draws(ranks, histories, config, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
                 return Err(Error::argument(
@@ -148,57 +223,43 @@ impl<'a> Run<'a> {
                 ));
             }
             Some(held_out) => {
-                let windows = Windows::new(held_out, config)?;
-                Some(windows.batch(Purpose::Validation, 0, config.validation_windows))
+                let windows = draws(ranks, held_out, config, &share.held_out)?;
+                Some(windows.part(Purpose::Validation, 0, &share.held_out))
             }
             None => None,
         };
-        let dataset = histories_digest(histories);
-        let lock = FolderLock::take(run_dir)?;
-        let checkpoint = run_dir.join("checkpoint.safetensors");
-        let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
-            true if resume => continued(&checkpoint, config, &dataset)?,
-            true => {
-                let problem = format!(
-                    "{} holds a run already; add --resume, or choose another folder",
-                    run_dir.display()
-                );
-                return Err(Error::argument("--out", problem));
-            }
-            false => {
-                if resume {
-                    begun(&run_dir.join("config.toml"), config, &dataset)?;
-                }
-                Checkpoint {
-                    parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
-                    optimizer: AdamW::new(&config.dimensions(), &histories.interface),
-                    // Without the number of threads, which must not show in the model's bytes.
-                    training: TrainingRecord {
-                        config: TrainConfig { threads: None, ..config.clone() },
-                        dataset: dataset.clone(),
-                        update: 0,
-                    },
-                }
-            }
-        };
+        let dataset = gathered_digest(ranks, histories, config.batch);
         let network = Network::new(config, histories)?;
-        write_config(&run_dir.join("config.toml"), config, dataset)?;
-        let metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
+        let new = Checkpoint {
+            parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
+            optimizer: AdamW::new(&config.dimensions(), &histories.interface),
+            // Without the number of threads, which must not show in the model's bytes.
+            training: TrainingRecord {
+                config: TrainConfig { threads: None, ..config.clone() },
+                dataset,
+                update: 0,
+            },
+        };
+        let (mut state, files) = match ranks.is_first() {
+            true => Files::open(new, config, run_dir, resume).map(|(state, files)| (state, Some(files)))?,
+            false => (new, None),
+        };
+        share_state(ranks, &mut state);
         Ok(Self {
+            ranks,
             config,
             windows,
+            slots: share.training,
             held_out,
             network,
             gradient: vec![0.0; state.parameters.values.len()],
             state,
-            metrics,
-            checkpoint,
+            files,
             model: run_dir.join("model.safetensors"),
             started,
             total: Sums::default(),
             recent: Sums::default(),
             last: None,
-            _lock: lock,
         })
     }
 
@@ -218,7 +279,7 @@ impl<'a> Run<'a> {
         let config = self.config;
         let index = self.updates_done();
         let begun = Instant::now();
-        let batch = self.windows.batch(Purpose::Batch, index, config.batch);
+        let batch = self.windows.part(Purpose::Batch, index, &self.slots);
         let options = LossOptions {
             label_smoothing: config.label_smoothing,
             masks: Some(Masks {
@@ -230,7 +291,11 @@ impl<'a> Run<'a> {
             }),
         };
         let values = &mut self.state.parameters.values;
-        let loss = self.network.loss_and_gradient(values, &batch, &options, &mut self.gradient)?;
+        let sum = self.network.sum_and_gradient(values, &batch, &options, &mut self.gradient)?;
+        self.ranks.sum(&mut self.gradient);
+        let (loss, tokens) = mean(self.ranks, sum, &batch);
+        let scale = (1.0 / tokens) as f32;
+        self.gradient.iter_mut().for_each(|gradient| *gradient *= scale);
         let gradient_norm = clip(&mut self.gradient, config.clip);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let problem =
@@ -241,7 +306,7 @@ impl<'a> Run<'a> {
         self.state.optimizer.step(config, index, learning_rate, &self.gradient, values);
         let elapsed = begun.elapsed();
         for sums in [&mut self.total, &mut self.recent] {
-            sums.add(loss, batch.targets.len(), elapsed);
+            sums.add(loss, tokens as usize, elapsed);
         }
 
         let update = index + 1;
@@ -250,7 +315,8 @@ impl<'a> Run<'a> {
         let mut validation_loss = None;
         if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
             let values = &self.state.parameters.values;
-            validation_loss = Some(self.network.loss(values, held_out, &LossOptions::default())?);
+            let sum = self.network.sum(values, held_out, &LossOptions::default())?;
+            validation_loss = Some(mean(self.ranks, sum, held_out).0);
         }
         // A checkpoint ends a line's mean, so that a resumed run writes the same lines.
         let saves = due(config.checkpoint_every);
@@ -264,18 +330,22 @@ impl<'a> Run<'a> {
                 tokens_per_second: recent.tokens_per_second(),
                 validation_loss,
             };
-            self.metrics.write(&line)?;
+            if let Some(files) = &mut self.files {
+                files.metrics.write(&line)?;
+            }
             self.last = Some(line);
         }
-        if saves {
-            self.state.save(&self.checkpoint)?;
+        match &self.files {
+            Some(files) if saves => self.state.save(&files.checkpoint),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes the model.
     fn finish(self) -> Result<TrainOutcome> {
-        save_parameters(&self.model, &self.state.parameters, &self.state.training)?;
+        if self.files.is_some() {
+            save_parameters(&self.model, &self.state.parameters, &self.state.training)?;
+        }
         Ok(TrainOutcome {
             parameters: self.state.parameters,
             training: self.state.training,
@@ -286,6 +356,71 @@ impl<'a> Run<'a> {
             model: self.model,
         })
     }
+}
+
+impl Files {
+    /// Takes the folder, and the checkpoint where there is one.
+    fn open(
+        new: Checkpoint,
+        config: &TrainConfig,
+        run_dir: &Path,
+        resume: bool,
+    ) -> Result<(Checkpoint, Self)> {
+        let lock = FolderLock::take(run_dir)?;
+        let dataset = new.training.dataset.clone();
+        let checkpoint = run_dir.join("checkpoint.safetensors");
+        let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
+            true if resume => continued(&checkpoint, config, &dataset)?,
+            true => {
+                let problem = format!(
+                    "{} holds a run already; add --resume, or choose another folder",
+                    run_dir.display()
+                );
+                return Err(Error::argument("--out", problem));
+            }
+            false => {
+                if resume {
+                    begun(&run_dir.join("config.toml"), config, &dataset)?;
+                }
+                new
+            }
+        };
+        write_config(&run_dir.join("config.toml"), config, dataset)?;
+        let metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
+        Ok((state, Self { metrics, checkpoint, _lock: lock }))
+    }
+}
+
+/// The sequences of `histories` that this rank draws.
+fn draws<'a>(
+    ranks: &Ranks,
+    histories: &'a Histories,
+    config: &TrainConfig,
+    slots: &Slots,
+) -> Result<Windows<'a>> {
+    match ranks.count() {
+        1 => Windows::new(histories, config),
+        _ => Windows::of_slots(histories, config, slots),
+    }
+}
+
+/// Brings every rank to the state of rank 0.
+fn share_state(ranks: &Ranks, state: &mut Checkpoint) {
+    let update = ranks.broadcast_bytes(state.training.update.to_le_bytes().to_vec());
+    if let Ok(update) = update.try_into() {
+        state.training.update = u64::from_le_bytes(update);
+    }
+    ranks.broadcast(&mut state.parameters.values);
+    ranks.broadcast(&mut state.optimizer.first);
+    ranks.broadcast(&mut state.optimizer.second);
+}
+
+/// The mean loss of the whole batch, from this rank's sum over its part, and the number of tokens.
+fn mean(ranks: &Ranks, sum: f64, part: &Batch) -> (f32, f64) {
+    let mut sums = [sum, part.targets.len() as f64];
+    ranks.sum_f64(&mut sums);
+    let [sum, tokens] = sums;
+    ((sum / tokens) as f32, tokens)
 }
 
 /// Sums over some updates.
@@ -342,25 +477,34 @@ impl Network {
         }
     }
 
-    fn loss(&mut self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f32> {
+    /// The sum of the loss over the batch's tokens.
+    fn sum(&mut self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f64> {
         match self {
-            Self::Fused(engine) => Ok(engine.loss(values, batch, options)),
+            Self::Fused(engine) => Ok(engine.sum(values, batch, options)),
             #[cfg(feature = "cuda")]
-            Self::Cuda(composed) => composed.loss(values, batch, options),
+            Self::Cuda(composed) => {
+                Ok(f64::from(composed.loss(values, batch, options)?) * batch.targets.len() as f64)
+            }
         }
     }
 
-    fn loss_and_gradient(
+    /// [`Network::sum`], and its gradient in place of the content of `gradient`.
+    fn sum_and_gradient(
         &mut self,
         values: &[f32],
         batch: &Batch,
         options: &LossOptions,
         gradient: &mut [f32],
-    ) -> Result<f32> {
+    ) -> Result<f64> {
         match self {
-            Self::Fused(engine) => Ok(engine.loss_and_gradient(values, batch, options, gradient)),
+            Self::Fused(engine) => Ok(engine.sum_and_gradient(values, batch, options, gradient)),
             #[cfg(feature = "cuda")]
-            Self::Cuda(composed) => composed.loss_and_gradient(values, batch, options, gradient),
+            Self::Cuda(composed) => {
+                let tokens = batch.targets.len();
+                let mean = composed.loss_and_gradient(values, batch, options, gradient)?;
+                gradient.iter_mut().for_each(|gradient| *gradient *= tokens as f32);
+                Ok(f64::from(mean) * tokens as f64)
+            }
         }
     }
 }

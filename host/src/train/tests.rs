@@ -342,6 +342,7 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
 fn resumed_run_ends_with_the_same_bytes() {
     let histories = histories(6, 12);
     let config = TrainConfig { dropout: 0.2, token_masking: 0.1, ..small() };
+    let alone = crate::ranks::Ranks::alone();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     let outcome = train(&histories, Some(&histories), &config, &whole, false).unwrap();
@@ -352,7 +353,7 @@ fn resumed_run_ends_with_the_same_bytes() {
 
     let parts = folder.path().join("parts");
     let killed = folder.path().join("killed");
-    let mut stopped = run::Run::open(&histories, Some(&histories), &config, &parts, false).unwrap();
+    let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &parts, false).unwrap();
     for _ in 0..11 {
         stopped.step().unwrap();
     }
@@ -368,7 +369,7 @@ fn resumed_run_ends_with_the_same_bytes() {
     assert_eq!(updates(&whole), [2, 4, 5, 6, 8, 10, 12]);
     assert_eq!(updates(&parts), updates(&whole));
     // Killed before the first checkpoint, then resumed, then resumed after the end.
-    let mut stopped = run::Run::open(&histories, Some(&histories), &config, &killed, false).unwrap();
+    let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &killed, false).unwrap();
     for _ in 0..3 {
         stopped.step().unwrap();
     }

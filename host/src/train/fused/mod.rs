@@ -162,7 +162,8 @@ impl Engine {
         let mut loss = 0.0;
         for number in sequences {
             let place = sweep.batch.sequences[number].clone();
-            let masks = sweep.options.masks.as_ref().map(|masks| masks.sequence(number));
+            let masks =
+                sweep.options.masks.as_ref().map(|masks| masks.sequence(sweep.batch.first_sequence + number));
             let rows = &sweep.batch.rows[place.start * plan.tables..place.end * plan.tables];
             let sequence = Sequence { rows, masks: masks.as_ref() };
             network::forward(plan, weights, sequence, &mut workspace);
