@@ -85,6 +85,25 @@ fn help_and_version_exit_0() {
 }
 
 #[test]
+fn one_of_several_ranks_does_not_do_the_work_of_all() {
+    // As `mpirun -n 2` would start it, without MPI in the program or for a command that has no share for each.
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("x.parquet");
+    let generate = ["generate", "--environment", "dark-room", "--out", out.to_str().unwrap()];
+    let commands = [&generate[..], &["bench", "act"]];
+    for arguments in commands.iter().skip(usize::from(cfg!(feature = "mpi"))) {
+        for (rank, expected) in [("0", "an MPI launcher started several"), ("1", "")] {
+            let environment = [("OMPI_COMM_WORLD_RANK", rank), ("OMPI_COMM_WORLD_SIZE", "2")];
+            let output =
+                algodistill().args(*arguments).envs(environment).assert().code(2).get_output().clone();
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert!(message.contains(expected) && message.is_empty() == expected.is_empty(), "{message}");
+        }
+    }
+    assert!(!out.exists());
+}
+
+#[test]
 fn wrong_usage_exits_2_and_says_what_was_expected() {
     let out = TempDir::new().unwrap();
     let file = out.path().join("x.parquet");

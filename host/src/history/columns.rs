@@ -13,6 +13,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 use rayon::prelude::*;
@@ -184,17 +185,23 @@ impl EncodedRows {
         let group =
             metadata.row_groups().first().ok_or_else(|| ParquetError::General("no row group".into()))?;
         let columns = group.columns().iter().map(|column| {
+            let mut metadata = column.clone().into_builder();
+            // Readers forget that these were written in the old place as well.
+            if let Some(Statistics::Int32(statistics)) = column.statistics() {
+                let statistics = statistics.clone().with_backwards_compatible_min_max(true);
+                metadata = metadata.set_statistics(Statistics::Int32(statistics));
+            }
             let closed = ColumnCloseResult {
                 bytes_written: column.compressed_size() as u64,
                 rows_written: group.num_rows() as u64,
-                metadata: column.clone(),
+                metadata: metadata.build()?,
                 bloom_filter: None,
                 column_index: None,
                 offset_index: None,
             };
-            (bytes.clone(), closed)
+            Ok((bytes.clone(), closed))
         });
-        Ok(Self { columns: columns.collect() })
+        Ok(Self { columns: columns.collect::<Result<_>>()? })
     }
 }
 

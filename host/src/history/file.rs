@@ -559,7 +559,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::generate;
+    use crate::history::{generate, Slots};
     use crate::source::SourceConfig;
 
     fn config(environment: &str, source: &str) -> GenerateConfig {
@@ -613,6 +613,50 @@ mod tests {
             (std::fs::read(&path).unwrap(), std::fs::read(card_path(&path)).unwrap())
         };
         assert!(write(1) == write(4));
+    }
+
+    /// The histories that `share` asks for are those of the whole file; the others are there without steps.
+    fn assert_share(path: &Path, share: &Share) {
+        let whole = read(path).unwrap();
+        let (card, bytes) = read_bytes(path).unwrap();
+        let (all, steps) = assemble_share(bytes, &card, share).unwrap();
+        let part = divide(path, card, all, steps).unwrap();
+        for (part, whole, slots) in [
+            (&part.training, &whole.training, &share.training),
+            (&part.held_out, &whole.held_out, &share.held_out),
+        ] {
+            let wanted = slots.histories(whole.index.len());
+            assert_eq!(part.index.len(), whole.index.len());
+            for (number, (history, expected)) in part.index.iter().zip(&whole.index).enumerate() {
+                assert_eq!((history.id, history.task), (expected.id, expected.task));
+                assert_eq!(history.steps.is_empty(), !wanted.contains(&number));
+            }
+            let [first, last] =
+                [wanted.start, wanted.end - 1].map(|number| whole.index[number].steps.clone());
+            let mut steps = Steps::new(2);
+            steps.extend(&whole.steps, first.start..last.end);
+            assert_eq!(part.steps, steps);
+        }
+    }
+
+    #[test]
+    fn a_rank_reads_its_share_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("several-row-groups.parquet");
+        generate_to_file(
+            &GenerateConfig { histories_per_task: 80, ..config("dark-room", "psrl") },
+            &path,
+            &progress(),
+        )
+        .unwrap();
+        let slots = |range: Range<usize>| Slots { range, batch: 8 };
+        assert_share(&path, &Share { training: slots(0..3), held_out: slots(7..8) });
+        assert_share(&path, &Share { training: slots(3..8), held_out: Slots::all(5) });
+        // Training and held-out tasks of a foreign file lie among each other.
+        let (_folder, path) = small();
+        std::fs::remove_file(card_path(&path)).unwrap();
+        describe(&path, Some(2), 0).unwrap().0.write(&path).unwrap();
+        assert_share(&path, &Share { training: slots(2..5), held_out: slots(4..6) });
     }
 
     /// Damages `bytes` in one of several ways.

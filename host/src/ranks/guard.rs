@@ -86,6 +86,10 @@ impl Guard<'_> {
     }
 
     fn say(&self, signal: libc::c_int, stopped: bool) {
+        // Of many survivors two are enough: one of them may be the lost rank.
+        if stopped && self.launched.rank > 1 {
+            return;
+        }
         let count = self.launched.count.map_or(String::new(), |count| format!(" of {count}"));
         let what = match (stopped, signal) {
             (true, _) => "stopped, because another rank was lost or the whole run was ended".to_owned(),

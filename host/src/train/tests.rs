@@ -2,7 +2,7 @@
 
 use super::masks::Site;
 use super::*;
-use crate::history::{Histories, History, Steps};
+use crate::history::{Histories, History, Slots, Steps};
 use crate::model::{Parameters, NORM_EPSILON};
 use algodistill_core::{Interface, PortableRng};
 use std::path::Path;
@@ -303,6 +303,54 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
         .collect();
     last.sort();
     assert!(expert.iter().all(|(_, targets)| last.binary_search(targets).is_ok()));
+}
+
+#[test]
+fn a_rank_draws_its_sequences_of_the_batch() {
+    let mut histories = histories(30, 9);
+    let config = TrainConfig { batch: 7, ..small() };
+    let whole = Windows::new(&histories, &config).unwrap().batch(Purpose::Batch, 4, 7);
+    let whole = (whole.first_sequence, whole.split());
+    assert_eq!(whole.0, 0);
+    let slots = Slots { range: 2..5, batch: 7 };
+    // The rank has no other steps than its own.
+    let needed = slots.histories(30);
+    for (number, history) in histories.index.iter_mut().enumerate() {
+        if !needed.contains(&number) {
+            history.steps.end = history.steps.start;
+        }
+    }
+    let windows = Windows::of_slots(&histories, &config, &slots).unwrap();
+    let part = windows.part(Purpose::Batch, 4, &slots);
+    assert_eq!(part.first_sequence, 2);
+    assert_eq!(part.split(), whole.1[2..5]);
+    let more = Slots { range: 0..5, batch: 7 };
+    let problem = Windows::of_slots(&histories, &config, &more).err().unwrap().to_string();
+    assert!(problem.contains("history 0 has no step"), "{problem}");
+}
+
+#[test]
+fn parts_of_a_batch_add_up_to_the_whole() {
+    let histories = histories(9, 20);
+    let config = TrainConfig { batch: 16, dropout: 0.2, token_masking: 0.1, ..small() };
+    let (parameters, batch, options) = case(&config, &histories);
+    let mut engine = Engine::new(&config.dimensions(), &histories.interface, 2).unwrap();
+    let windows = Windows::new(&histories, &config).unwrap();
+    let mut sum = |batch: &Batch| {
+        let mut gradient = vec![0.0; parameters.values.len()];
+        let loss = engine.sum_and_gradient(&parameters.values, batch, &options, &mut gradient);
+        (loss, gradient)
+    };
+    let whole = sum(&batch);
+    let parts: Vec<_> = (0..2)
+        .map(|rank| {
+            let slots = Slots { range: parts::part(0..16, rank, 2), batch: 16 };
+            sum(&windows.part(Purpose::Batch, 1, &slots))
+        })
+        .collect();
+    assert_eq!(parts[0].0 + parts[1].0, whole.0);
+    let added: Vec<f32> = parts[0].1.iter().zip(&parts[1].1).map(|(a, b)| a + b).collect();
+    assert!(added == whole.1, "the gradients differ");
 }
 
 impl Batch {
