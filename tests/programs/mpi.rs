@@ -105,6 +105,22 @@ fn two_and_four_ranks_end_with_the_bytes_of_one_process() {
 }
 
 #[test]
+fn ranks_share_the_histories_of_several_files() {
+    let folder = TempDir::new().unwrap();
+    let other = folder.path().join("other.parquet");
+    let options =
+        ["generate", "--environment", "dark-room", "--source", "noise", "--histories", "2", "--out"];
+    succeeds(Command::new(cargo_bin!("algodistill")).args(options).arg(&other));
+    let train = |mut command: Command, out: &str| {
+        command.arg("train").arg(&histories().0).arg(&other);
+        succeeds(command.arg("--out").arg(folder.path().join(out)).args(TRAIN));
+    };
+    train(Command::new(cargo_bin!("algodistill")), "one");
+    train(mpirun(2), "two");
+    same(&folder.path().join("one"), &folder.path().join("two"), "model.safetensors");
+}
+
+#[test]
 fn three_ranks_agree_within_rounding() {
     let folder = TempDir::new().unwrap();
     succeeds(train(&mut mpirun(3), folder.path()));

@@ -3,7 +3,7 @@
 use super::card::{card_path, Card, Returns, FORMAT_VERSION};
 use super::columns::{EncodedRows, Layout, Reader, Rows};
 use super::generate::{GenerateConfig, Plan};
-use super::{Histories, History, Share, Steps};
+use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
@@ -214,21 +214,75 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
     divide(path, card, all, steps)
 }
 
-/// [`read`] for one of several ranks, all of which must call it: checks and keeps the steps of its share only. The index has every history, those
-/// of other ranks without steps.
-///
-/// # Errors
-/// As [`read`]; [`Error::File`] where rank 0 has another file.
-pub fn read_share(path: &Path, ranks: &Ranks, share: &Share) -> Result<HistoryFile> {
-    if ranks.count() == 1 {
-        return read(path);
+/// A file that was checked against its card, and of which is known what histories it has.
+pub(super) struct Opened {
+    path: PathBuf,
+    pub card: Card,
+    reader: Reader,
+    /// Steps count through the file.
+    index: Vec<History>,
+    /// Places in the index of the training histories, and of the held-out ones.
+    parts: [Vec<usize>; 2],
+}
+
+impl Opened {
+    /// For one of several ranks, which must all call it.
+    ///
+    /// # Errors
+    /// As [`read`]; [`Error::File`] where rank 0 has another file.
+    pub fn new(path: &Path, ranks: &Ranks) -> Result<Self> {
+        let (card, bytes) = read_bytes(path)?;
+        if ranks.broadcast_bytes(card.sha256.clone().into_bytes()) != card.sha256.as_bytes() {
+            return Err(Error::file(path, "is another file than on rank 0; all ranks must read the same"));
+        }
+        let words = card.interface.observation_len();
+        let (reader, index) = parquet(path, || {
+            let reader = Reader::open(Bytes::from(bytes))?;
+            let index = reader.index()?;
+            match reader.words() {
+                found if found != words => Err(wrong_words(found, words)),
+                _ => Ok((reader, index)),
+            }
+        })?;
+        let parts = split_sets(&card.split).map(|tasks| {
+            let places = index.iter().enumerate().filter(|(_, history)| tasks.contains(&history.task));
+            places.map(|(place, _)| place).collect()
+        });
+        Ok(Self { path: path.into(), card, reader, index, parts })
     }
-    let (card, bytes) = read_bytes(path)?;
-    if ranks.broadcast_bytes(card.sha256.clone().into_bytes()) != card.sha256.as_bytes() {
-        return Err(Error::file(path, "is another file than on rank 0; all ranks must read the same"));
+
+    /// Number of training histories, and of held-out ones.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.parts[0].len(), self.parts[1].len()]
     }
-    let (all, steps) = parquet(path, || assemble_share(bytes, &card, share))?;
-    divide(path, card, all, steps)
+
+    /// Checks and keeps the steps of some of the training and of the held-out histories. The index has every history, the others without steps.
+    pub fn read(self, wanted: [Range<usize>; 2]) -> Result<HistoryFile> {
+        let Self { path, card, reader, mut index, parts } = self;
+        let mut is_wanted = vec![false; index.len()];
+        for (part, wanted) in parts.iter().zip(wanted) {
+            part[wanted].iter().for_each(|&place| is_wanted[place] = true);
+        }
+        let places = index.iter().zip(&is_wanted).filter(|(_, wanted)| **wanted);
+        let ranges: Vec<Range<usize>> = places.map(|(history, _)| history.steps.clone()).collect();
+        let pieces = parquet(&path, std::panic::AssertUnwindSafe(|| reader.pieces(&ranges)))?;
+        let mut checker = Checker::new(&card.interface);
+        for (first, rows) in &pieces {
+            checker.row = *first;
+            checker.check(rows).map_err(|problem| Error::file(&path, problem))?;
+        }
+        let rows = index.last().map_or(0, |history| history.steps.end);
+        let mut end = 0;
+        for (history, wanted) in index.iter_mut().zip(is_wanted) {
+            let first = end;
+            end += if wanted { history.steps.len() } else { 0 };
+            history.steps = first..end;
+        }
+        let parts: Vec<&Steps> = pieces.iter().map(|(_, rows)| &rows.steps).collect();
+        let steps = Steps::concatenate(&parts, card.interface.observation_len());
+        let all = Histories { index, steps, interface: card.interface.clone() };
+        divide(&path, card, all, rows)
+    }
 }
 
 /// The card, and the file that it describes.
@@ -335,48 +389,6 @@ fn assemble(
 
 fn wrong_words(found: usize, expected: usize) -> String {
     format!("has {found} observation columns, expected {expected}")
-}
-
-/// Decodes and checks the histories of a share; the others have no steps. Also the number of all steps.
-fn assemble_share(
-    bytes: Vec<u8>,
-    card: &Card,
-    share: &Share,
-) -> std::result::Result<(Histories, usize), String> {
-    let reader = Reader::open(Bytes::from(bytes))?;
-    let words = card.interface.observation_len();
-    if reader.words() != words {
-        return Err(wrong_words(reader.words(), words));
-    }
-    let mut index = reader.index()?;
-    let steps = index.last().map_or(0, |history| history.steps.end);
-    let mut wanted = vec![false; index.len()];
-    for (tasks, slots) in split_sets(&card.split).iter().zip([&share.training, &share.held_out]) {
-        let histories: Vec<usize> = (0..index.len()).filter(|&i| tasks.contains(&index[i].task)).collect();
-        histories[slots.histories(histories.len())].iter().for_each(|&i| wanted[i] = true);
-    }
-    let ranges: Vec<Range<usize>> = index
-        .iter()
-        .zip(&wanted)
-        .filter(|(_, wanted)| **wanted)
-        .map(|(history, _)| history.steps.clone())
-        .collect();
-    let pieces = reader.pieces(&ranges)?;
-    let mut checker = Checker::new(&card.interface);
-    for (first, rows) in &pieces {
-        checker.row = *first;
-        checker.check(rows)?;
-    }
-    let mut end = 0;
-    for (history, wanted) in index.iter_mut().zip(wanted) {
-        let first = end;
-        end += if wanted { history.steps.len() } else { 0 };
-        history.steps = first..end;
-    }
-    let parts: Vec<&Steps> = pieces.iter().map(|(_, rows)| &rows.steps).collect();
-    let histories =
-        Histories { index, steps: Steps::concatenate(&parts, words), interface: card.interface.clone() };
-    Ok((histories, steps))
 }
 
 /// Checks rows in order, and finds the histories.
@@ -559,7 +571,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{generate, Slots};
+    use crate::history::generate;
     use crate::source::SourceConfig;
 
     fn config(environment: &str, source: &str) -> GenerateConfig {
@@ -615,17 +627,14 @@ mod tests {
         assert!(write(1) == write(4));
     }
 
-    /// The histories that `share` asks for are those of the whole file; the others are there without steps.
-    fn assert_share(path: &Path, share: &Share) {
+    /// The `wanted` training and held-out histories are those of the whole file; the others are there without steps.
+    fn assert_share(path: &Path, wanted: [Range<usize>; 2]) {
         let whole = read(path).unwrap();
-        let (card, bytes) = read_bytes(path).unwrap();
-        let (all, steps) = assemble_share(bytes, &card, share).unwrap();
-        let part = divide(path, card, all, steps).unwrap();
-        for (part, whole, slots) in [
-            (&part.training, &whole.training, &share.training),
-            (&part.held_out, &whole.held_out, &share.held_out),
-        ] {
-            let wanted = slots.histories(whole.index.len());
+        let part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone()).unwrap();
+        let [training, held_out] = wanted;
+        for (part, whole, wanted) in
+            [(&part.training, &whole.training, training), (&part.held_out, &whole.held_out, held_out)]
+        {
             assert_eq!(part.index.len(), whole.index.len());
             for (number, (history, expected)) in part.index.iter().zip(&whole.index).enumerate() {
                 assert_eq!((history.id, history.task), (expected.id, expected.task));
@@ -649,14 +658,15 @@ mod tests {
             &progress(),
         )
         .unwrap();
-        let slots = |range: Range<usize>| Slots { range, batch: 8 };
-        assert_share(&path, &Share { training: slots(0..3), held_out: slots(7..8) });
-        assert_share(&path, &Share { training: slots(3..8), held_out: Slots::all(5) });
+        assert_share(&path, [0..271, 18..20]);
+        assert_share(&path, [100..720, 0..7]);
         // Training and held-out tasks of a foreign file lie among each other.
         let (_folder, path) = small();
         std::fs::remove_file(card_path(&path)).unwrap();
         describe(&path, Some(2), 0).unwrap().0.write(&path).unwrap();
-        assert_share(&path, &Share { training: slots(2..5), held_out: slots(4..6) });
+        let [training, held_out] = Opened::new(&path, &Ranks::alone()).unwrap().counts();
+        assert_share(&path, [1..training - 1, 0..held_out]);
+        assert_share(&path, [0..training, held_out - 1..held_out]);
     }
 
     /// Damages `bytes` in one of several ways.

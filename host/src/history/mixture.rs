@@ -1,6 +1,8 @@
 //! Several files of histories, such as of several environments, for one model.
 
-use super::{read, Card, Histories, HistoryFile};
+use super::file::Opened;
+use super::{read, Card, Histories, HistoryFile, Share};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 use algodistill_core::{Channel, Interface};
 use std::ops::Range;
@@ -51,6 +53,38 @@ impl Mixture {
             mixture.append(read(path)?);
         }
         Ok(mixture)
+    }
+
+    /// [`Mixture::read`] for one of several ranks, all of which must call it: checks and keeps the steps of its share only. The index has every history, those of
+    /// other ranks without steps.
+    ///
+    /// # Errors
+    /// As [`Mixture::read`]; [`Error::File`] where rank 0 has another file.
+    pub fn read_share(paths: &[PathBuf], ranks: &Ranks, share: &Share) -> Result<Self> {
+        if ranks.count() == 1 {
+            return Self::read(paths);
+        }
+        let files: Vec<Opened> = paths.iter().map(|path| Opened::new(path, ranks)).collect::<Result<_>>()?;
+        let counts: Vec<[usize; 2]> = files.iter().map(Opened::counts).collect();
+        let all = |part: usize| counts.iter().map(|counts| counts[part]).sum();
+        let wanted = [share.training.histories(all(0)), share.held_out.histories(all(1))];
+        let mut mixture: Option<Self> = None;
+        let mut first = [0, 0];
+        for ((path, file), counts) in paths.iter().zip(files).zip(counts) {
+            let own = [0, 1].map(|part| {
+                let place = |place: usize| place.saturating_sub(first[part]).min(counts[part]);
+                place(wanted[part].start)..place(wanted[part].end)
+            });
+            first = [first[0] + counts[0], first[1] + counts[1]];
+            match &mut mixture {
+                None => mixture = Some(Self::of(file.read(own)?)),
+                Some(mixture) => {
+                    mixture.check(path, &file.card)?;
+                    mixture.append(file.read(own)?);
+                }
+            }
+        }
+        mixture.ok_or_else(|| Error::argument("HISTORIES", "at least one file is needed"))
     }
 
     fn of(file: HistoryFile) -> Self {
