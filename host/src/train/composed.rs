@@ -26,7 +26,7 @@ struct Parameter {
 }
 
 pub(super) type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
-pub(super) type PerHead<D, T> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+pub(super) type PerHead<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
 
 /// A batch in the form that the operations take; shorter sequences are padded at their end, without a loss there.
 struct Inputs<D: Device<f32>> {
@@ -47,7 +47,7 @@ struct InputMasks<D: Device<f32>> {
 }
 
 struct LayerMasks<D: Device<f32>> {
-    attention: Tensor<(usize, usize, usize, usize), f32, D>,
+    attention: PerHead<D>,
     attention_output: Matrix<D>,
     feed_forward: Matrix<D>,
 }
@@ -269,7 +269,7 @@ pub(super) fn attention<D: Device<f32>, T: Tape<f32, D>>(
     keys: PerHead<D, T>,
     values: PerHead<D, T>,
     band: Matrix<D>,
-    dropout: Option<Tensor<(usize, usize, usize, usize), f32, D>>,
+    dropout: Option<PerHead<D>>,
 ) -> std::result::Result<PerHead<D, T>, D::Err> {
     let width = queries.shape().3;
     let keys: PerHead<D, T> = keys.try_permute::<_, Axes4<0, 1, 3, 2>>()?;

@@ -132,7 +132,8 @@ fn compare(
     let loss = processes[0].ready.loss;
     for process in &mut processes {
         let other = process.ready.loss;
-        if !((other - loss).abs() <= LOSS_TOLERANCE * loss) {
+        let same_model = (other - loss).abs() <= LOSS_TOLERANCE * loss;
+        if !same_model {
             let problem = format!("its first loss is {other}, ours {loss}: it is another model");
             return Err(process.error(problem));
         }
