@@ -79,15 +79,17 @@ impl Block {
     fn forward(&self, spec: &Spec, x: Tensor<3>, band: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let [batch, length, d] = x.dims();
         let qkv = self.query_key_value.forward(self.attention_norm.forward(x.clone()));
-        let mut parts = qkv.chunk(3, 2).into_iter().map(|part| {
-            part.reshape([batch, length, spec.heads, d / spec.heads]).swap_dims(1, 2)
-        });
+        let mut parts = qkv
+            .chunk(3, 2)
+            .into_iter()
+            .map(|part| part.reshape([batch, length, spec.heads, d / spec.heads]).swap_dims(1, 2));
         let (q, k, v) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
         let options = AttentionModuleOptions { is_causal: band.is_none(), ..Default::default() };
         let attended = attention(q, k, v, band, None, options);
         let attended = attended.swap_dims(1, 2).reshape([batch, length, d]);
         let x = x + self.attention_output.forward(attended);
-        let hidden = activation::relu(self.feed_forward_up.forward(self.feed_forward_norm.forward(x.clone())));
+        let hidden =
+            activation::relu(self.feed_forward_up.forward(self.feed_forward_norm.forward(x.clone())));
         x + self.feed_forward_down.forward(hidden)
     }
 }
