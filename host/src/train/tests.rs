@@ -236,6 +236,24 @@ fn fused_agrees_with_composed() {
 }
 
 #[test]
+fn the_whole_network_is_one_operation_on_the_tape() {
+    use dfdx::prelude::{Backward, Cpu, Rank0, SumTo, TensorFromVec, Trace};
+    let histories = histories(6, 8);
+    let (parameters, batch, options) = case(&small(), &histories);
+    let mut engine = Engine::new(&parameters.dimensions, &histories.interface, 2).unwrap();
+    let mut expected = vec![0.0; parameters.values.len()];
+    let loss = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut expected);
+    let shape = (1, parameters.values.len());
+    let values = Cpu::default().tensor_from_vec(parameters.values, shape);
+    assert_eq!(engine.loss_on_tape(values.clone(), &batch, &options).as_vec(), [loss]);
+    let traced = engine.loss_on_tape(values.leaky_trace(), &batch, &options);
+    let gradients = (traced * 3.0).sum::<Rank0, _>().backward();
+    for (found, expected) in gradients.get(&values).as_vec().iter().zip(&expected) {
+        assert!((found - 3.0 * expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+    }
+}
+
+#[test]
 fn gradient_depends_on_neither_threads_nor_time() {
     let histories = histories(9, 20);
     let config = TrainConfig { batch: 37, dropout: 0.2, ..small() };
