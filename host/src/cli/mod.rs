@@ -126,7 +126,7 @@ fn start(command: &Command) -> Result<Ranks> {
         Command::Train(_) => {
             Ranks::start("start the same command with --resume: it goes on from the last checkpoint")
         }
-        Command::Generate(_) => Ranks::start("start the same command again: no part of a file was left"),
+        Command::Generate(_) => Ranks::start("start the same command again: no file was changed"),
         _ => ranks::refuse_several("mpirun").map(|()| Ranks::alone()),
     }
 }

@@ -5,7 +5,7 @@ use crate::history::Mixture;
 use crate::ranks::Ranks;
 use crate::train::config::DEFAULT_EXPERT_FRACTION;
 use crate::train::{read_config, Device, TrainConfig};
-use crate::{train, Result};
+use crate::{train, Error, Result};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -132,15 +132,23 @@ impl Overrides {
     }
 }
 
-/// Runs the command.
-pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
+/// The configuration that the arguments ask for, as rank 0 finds it: other ranks may not have the run's folder.
+fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
     let own = args.out.join("config.toml");
     let mut config = match &args.config {
+        _ if !ranks.is_first() => TrainConfig::default(),
         Some(path) => read_config(path)?,
         None if args.resume && own.exists() => read_config(&own)?,
         None => TrainConfig::default(),
     };
     args.overrides.apply(&mut config);
+    let text = serde_json::to_vec(&config).map_err(|e| Error::file(&own, e))?;
+    serde_json::from_slice(&ranks.broadcast_bytes(text)).map_err(|e| Error::file(&own, e))
+}
+
+/// Runs the command.
+pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
+    let config = config(args, ranks)?;
     config.validate()?;
     let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
     let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);

@@ -232,8 +232,11 @@ impl Opened {
     /// As [`read`]; [`Error::File`] where rank 0 has another file.
     pub fn new(path: &Path, ranks: &Ranks) -> Result<Self> {
         let (card, bytes) = read_bytes(path)?;
-        if ranks.broadcast_bytes(card.sha256.clone().into_bytes()) != card.sha256.as_bytes() {
-            return Err(Error::file(path, "is another file than on rank 0; all ranks must read the same"));
+        // The card as well: it says which tasks are held out.
+        let digests = [&card.sha256[..], &card.card_sha256].concat().into_bytes();
+        if ranks.broadcast_bytes(digests.clone()) != digests {
+            let problem = "is not, or its card is not, what rank 0 has; all ranks must read the same files";
+            return Err(Error::file(path, problem));
         }
         let words = card.interface.observation_len();
         let (reader, index) = parquet(path, || {

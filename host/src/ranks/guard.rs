@@ -91,15 +91,15 @@ impl Guard<'_> {
             return;
         }
         let count = self.launched.count.map_or(String::new(), |count| format!(" of {count}"));
+        let advice = self.advice;
         let what = match (stopped, signal) {
-            (true, _) => "stopped, because another rank was lost or the whole run was ended".to_owned(),
+            (true, _) => "stopped, because another rank failed or the whole run was ended".to_owned(),
             (false, libc::SIGKILL) => {
-                "was lost: it was killed (signal 9), by somebody or because the machine ran out of memory"
-                    .to_owned()
+                format!("was lost: it was killed (signal 9), by somebody or because the machine ran out of memory; {advice}")
             }
-            (false, signal) => format!("was lost: it was ended by signal {signal}"),
+            (false, signal) => format!("was lost: it was ended by signal {signal}; {advice}"),
         };
-        let _ =
-            writeln!(std::io::stderr(), "error: rank {}{count} {what}; {}", self.launched.rank, self.advice);
+        let text = format!("error: rank {}{count} {what}\n", self.launched.rank);
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }

@@ -28,6 +28,19 @@ impl World {
             return Err(refused("this MPI library cannot be used by a process with several threads"));
         }
         let ranks = universe.world();
+        let count = ranks.size() as usize;
+        if launched.count.is_some_and(|launched| launched != count) {
+            return Err(refused(
+                "the launcher says another number of ranks than the MPI library finds; start the program with the mpirun of the \
+                 library that it was built with",
+            ));
+        }
+        // Unwinding would end MPI in good order, that is, wait for all other ranks.
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            report(panic);
+            std::process::abort()
+        }));
         Ok(Some(Self { ranks, _universe: universe }))
     }
 
@@ -142,7 +155,9 @@ impl World {
         if self.rank() > 0 {
             std::thread::sleep(FIRST_SPEAKS_FOR);
         }
-        let _ = writeln!(std::io::stderr(), "error: rank {} of {}: {message}", self.rank(), self.count());
+        // In one piece: the launcher writes to the same terminal.
+        let text = format!("error: rank {} of {}: {message}\n", self.rank(), self.count());
+        let _ = std::io::stderr().write_all(text.as_bytes());
         self.ranks.abort(code.into())
     }
 }
