@@ -28,12 +28,18 @@ const TRAIN: [&str; 14] = [
     "4",
 ];
 
-/// The program on `ranks` ranks; a container may run as root, with fewer cores than ranks.
-fn mpirun(ranks: usize) -> Command {
+/// The launcher; a container may run as root, with fewer cores than ranks.
+fn launcher() -> Command {
     let mut command = Command::new("mpirun");
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    command.args(["--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()]);
-    command.arg(cargo_bin!("algodistill"));
+    command.args(["--oversubscribe", "--bind-to", "none"]);
+    command
+}
+
+/// The program on `ranks` ranks.
+fn mpirun(ranks: usize) -> Command {
+    let mut command = launcher();
+    command.args(["-n", &ranks.to_string()]).arg(cargo_bin!("algodistill"));
     command
 }
 
@@ -102,6 +108,24 @@ fn two_and_four_ranks_end_with_the_bytes_of_one_process() {
         };
         assert_eq!(losses(whole), losses(&run), "{ranks} ranks");
     }
+}
+
+#[test]
+fn the_configuration_is_that_of_rank_0() {
+    let (file, whole) = histories();
+    let folder = TempDir::new().unwrap();
+    let machines = ["a", "b"].map(|name| folder.path().join(name));
+    machines.iter().for_each(|machine| std::fs::create_dir(machine).unwrap());
+    std::fs::copy(whole.join("config.toml"), machines[0].join("config.toml")).unwrap();
+    let mut command = launcher();
+    for (rank, machine) in machines.iter().enumerate() {
+        command.args((rank > 0).then_some(":")).args(["-n", "1", "-wdir"]).arg(machine);
+        command.arg(cargo_bin!("algodistill")).arg("train").arg(file);
+        command.args(["--out", "run", "--config", "config.toml"]);
+    }
+    succeeds(&mut command);
+    same(whole, &machines[0].join("run"), "model.safetensors");
+    assert!(!machines[1].join("run").exists());
 }
 
 #[test]
