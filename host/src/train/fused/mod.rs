@@ -1,7 +1,7 @@
 //! The fused engine: loss and gradient of the whole network in one sweep over each sequence, as one operation on dfdx's tape.
 //!
 //! A worker takes one sequence at a time through all layers, forward and backward, so activations stay in its cache. Gradients are
-//! added up along a binary tree over the sequences of the batch ([`super::parts`]): the result depends on neither the number of threads nor
+//! added up along a binary tree over the sequences of the batch (`train::parts`): the result depends on neither the number of threads nor
 //! their timing.
 //!
 //! - [`ops`]: the fused operations, each with its backward
