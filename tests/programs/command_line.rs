@@ -170,6 +170,7 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
             "--keep-every: is 100",
         ),
         (&["train", file, "--out", file, "--batch", "65536"], "train.batch: is 65536"),
+        (&["train", file, "--out", file, "--learning-rate", "nan"], "train.learning_rate: is NaN"),
         (&["bench", "train", "--batch", "16384"], "--batch: is 16384"),
     ] {
         let message = failure(2, arguments);

@@ -132,7 +132,7 @@ impl Overrides {
     }
 }
 
-/// The configuration that the arguments ask for, as rank 0 finds it: other ranks may not have the run's folder.
+/// The configuration that the arguments ask for, validated, as rank 0 finds it: other ranks may not have the run's folder.
 fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
     let own = args.out.join("config.toml");
     let mut config = match &args.config {
@@ -142,6 +142,10 @@ fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
         None => TrainConfig::default(),
     };
     args.overrides.apply(&mut config);
+    if ranks.is_first() {
+        // Before JSON, which has no words for NaN.
+        config.validate()?;
+    }
     let text = serde_json::to_vec(&config).map_err(|e| Error::file(&own, e))?;
     serde_json::from_slice(&ranks.broadcast_bytes(text)).map_err(|e| Error::file(&own, e))
 }
@@ -149,7 +153,6 @@ fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = config(args, ranks)?;
-    config.validate()?;
     let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
     let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
     let outcome = train::train_on(ranks, &histories.training, held_out, &config, &args.out, args.resume)?;
