@@ -75,7 +75,7 @@ impl Generator<'_> {
         Ok(Encoded { rows, returns, steps: histories.steps.len() as u64 })
     }
 
-    /// This rank's chunks, a few at a time in parallel, each passed to `done` with its number among all.
+    /// This rank's chunks, a few at a time in parallel, in their order.
     fn encode_own(
         &self,
         ranks: &Ranks,

@@ -1,5 +1,6 @@
 //! AdamW on plain slices, and clipping.
 
+use super::fused::kernels::elementwise::scale;
 use super::TrainConfig;
 use crate::model::{layout, Dimensions};
 use algodistill_core::Interface;
@@ -86,8 +87,7 @@ fn step(
 pub fn clip(gradient: &mut [f32], largest: f32) -> f32 {
     let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt() as f32;
     if largest > 0.0 && norm > largest {
-        let scale = largest / norm;
-        gradient.iter_mut().for_each(|g| *g *= scale);
+        scale(gradient, largest / norm);
     }
     norm
 }

@@ -3,6 +3,7 @@
 //! With several ranks, each computes loss and gradient of its part of every batch; the sums go to all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
+use super::fused::kernels::elementwise::scale;
 use super::metrics::{Metrics, MetricsLine};
 use super::optimizer::clip;
 use super::parts::part;
@@ -294,8 +295,7 @@ impl<'a> Run<'a> {
         let sum = self.network.sum_and_gradient(values, &batch, &options, &mut self.gradient)?;
         self.ranks.sum(&mut self.gradient);
         let (loss, tokens) = mean(self.ranks, sum, &batch);
-        let scale = (1.0 / tokens) as f32;
-        self.gradient.iter_mut().for_each(|gradient| *gradient *= scale);
+        scale(&mut self.gradient, (1.0 / tokens) as f32);
         let gradient_norm = clip(&mut self.gradient, config.clip);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let problem =
