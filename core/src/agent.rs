@@ -4,7 +4,7 @@ use crate::context::{snapshot_len, Pending, PendingRows, Ring};
 use crate::model::forward::{self, Scratch, Step, Token};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
-use crate::{Channel, Error, Interface, Model, PortableRng};
+use crate::{Error, Model, PortableRng};
 
 /// How an action is chosen from the logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,7 +157,7 @@ impl<'a> Agent<'a> {
         if self.pending.awaits_feedback {
             return Err(Error::FeedbackMissing);
         }
-        check_observation(&self.model.interface, observation)?;
+        self.model.interface.check(observation)?;
         let Pending { action_row, feedback_row, .. } = self.pending;
         let token = Token { observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
@@ -192,18 +192,4 @@ impl<'a> Agent<'a> {
         }
         0
     }
-}
-
-fn check_observation(interface: &Interface, observation: &[i32]) -> Result<(), Error> {
-    let needed = interface.observation_len();
-    if observation.len() != needed {
-        return Err(Error::ObservationLength { needed, found: observation.len() });
-    }
-    for (index, (channel, value)) in interface.channels.iter().zip(observation).enumerate() {
-        let Channel::Discrete { size } = channel;
-        if *value < 0 || *value >= i32::from(*size) {
-            return Err(Error::Observation { channel: index, value: *value });
-        }
-    }
-    Ok(())
 }

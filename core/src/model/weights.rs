@@ -2,7 +2,7 @@
 
 use super::kernels::SLOTS_A_GROUP;
 use super::tensor::Tensor;
-use crate::{interface::MAX_CHANNELS, Channel, Error, Interface};
+use crate::{interface::MAX_CHANNELS, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -138,8 +138,7 @@ pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2],
     let mut shapes = Vec::new();
     // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
     for channel in &interface.channels {
-        let Channel::Discrete { size } = channel;
-        let _ = shapes.push([usize::from(*size), d]);
+        let _ = shapes.push(channel.table_shape(d));
     }
     let _ = shapes.push([interface.action_rows(), d]);
     let _ = shapes.push([interface.feedback_rows(), d]);

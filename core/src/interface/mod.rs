@@ -1,7 +1,12 @@
 //! What an agent sees and does: the contract between an environment, a learning history and a model.
 
+use crate::Error;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
+
+mod channel;
+
+pub use channel::Channel;
 
 /// Most observation channels of an [`Interface`].
 pub const MAX_CHANNELS: usize = 8;
@@ -11,32 +16,8 @@ pub const MAX_REWARD_LEVELS: usize = 16;
 pub const MAX_ACTIONS: usize = 256;
 /// Largest number of values of a discrete channel.
 pub const MAX_CHANNEL_SIZE: usize = 4096;
-
-/// One observation channel. An observation is a slice of `i32`, the words of its channels one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Channel {
-    /// One word: an index in `0..size`, embedded with a table of `size` rows.
-    Discrete {
-        /// Number of values.
-        size: u16,
-    },
-}
-
-impl Channel {
-    /// Words of an observation that belong to this channel.
-    pub const fn len(&self) -> usize {
-        match self {
-            Channel::Discrete { .. } => 1,
-        }
-    }
-
-    /// Never: every channel has at least one word.
-    pub const fn is_empty(&self) -> bool {
-        false
-    }
-}
+/// Most words of an observation: room for a buffer that holds any.
+pub const MAX_OBSERVATION_WORDS: usize = MAX_CHANNELS;
 
 /// The shape of one interaction step: observation channels, actions, and the rewards that are told apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,14 +44,13 @@ impl Interface {
 
     /// Whether every number is within the limits of this module.
     pub fn is_valid(&self) -> bool {
-        let channels = self.channels.iter().all(|channel| match channel {
-            Channel::Discrete { size } => (1..=MAX_CHANNEL_SIZE).contains(&usize::from(*size)),
-        });
+        let channels = self.channels.iter().all(Channel::is_valid);
         let finite = self.reward_levels.iter().all(|level| level.is_finite());
         let increasing =
             self.reward_levels.iter().zip(self.reward_levels.iter().skip(1)).all(|(low, high)| low < high);
         channels
             && (2..=MAX_ACTIONS).contains(&usize::from(self.actions))
+            && self.observation_len() <= MAX_OBSERVATION_WORDS
             && !self.reward_levels.is_empty()
             && finite
             && increasing
@@ -78,7 +58,33 @@ impl Interface {
 
     /// Words of an observation.
     pub fn observation_len(&self) -> usize {
-        self.channels.iter().map(Channel::len).sum()
+        self.channels.iter().map(Channel::words).sum()
+    }
+
+    /// Each channel with its words of `observation`; words that are missing give a shorter slice.
+    pub fn split<'o>(&self, observation: &'o [i32]) -> impl Iterator<Item = (&Channel, &'o [i32])> {
+        let mut rest = observation;
+        self.channels.iter().map(move |channel| {
+            let middle = channel.words().min(rest.len());
+            let (words, after) = rest.split_at_checked(middle).unwrap_or((&[], &[]));
+            rest = after;
+            (channel, words)
+        })
+    }
+
+    /// Whether `observation` has the right number of words, each within its channel's range.
+    ///
+    /// # Errors
+    /// [`Error::ObservationLength`], or [`Error::Observation`] with the first channel that is wrong.
+    pub fn check(&self, observation: &[i32]) -> Result<(), Error> {
+        let needed = self.observation_len();
+        if observation.len() != needed {
+            return Err(Error::ObservationLength { needed, found: observation.len() });
+        }
+        for (index, (channel, words)) in self.split(observation).enumerate() {
+            channel.check(words).map_err(|value| Error::Observation { channel: index, value })?;
+        }
+        Ok(())
     }
 
     /// Index of the level nearest to `reward`; the lower one at a tie, 0 for NaN.
@@ -90,7 +96,7 @@ impl Interface {
             .count()
     }
 
-    /// Rows of the embedding table of the previous action: one an action, then one for "no action yet".
+    /// Rows of the embedding table of the previous action: one per action, then one for "no action yet".
     pub fn action_rows(&self) -> usize {
         usize::from(self.actions) + 1
     }
