@@ -10,6 +10,7 @@ pub mod float_agent;
 pub mod history;
 pub mod memory;
 pub mod model;
+pub mod parameters;
 pub mod pipeline;
 pub mod progress;
 pub mod ranks;

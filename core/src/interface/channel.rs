@@ -65,11 +65,11 @@ impl Channel {
     }
 }
 
-/// For people: `discrete of 9 values`.
+/// What a word may be, for people: `0 to 8`.
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Channel::Discrete { size } => write!(f, "discrete of {size} values"),
+            Channel::Discrete { size } => write!(f, "0 to {}", size.saturating_sub(1)),
         }
     }
 }
