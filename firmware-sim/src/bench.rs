@@ -1,6 +1,7 @@
 //! `bench`: instructions of the matrix-vector kernel on each target.
 
-use crate::arguments::{shipped_model, BenchArguments};
+use crate::arguments::BenchArguments;
+use crate::environment::shipped_model;
 use crate::{device, image};
 use std::time::Duration;
 

@@ -1,16 +1,15 @@
 //! A session with the image: what it is asked, what it answers.
 
-use crate::host::{Apart, Run};
+use crate::host::Run;
 use crate::image::Image;
 use crate::qemu::Machine;
 use crate::target::Target;
 use crate::trace::Step;
-use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::PortableRng;
 use anyhow::{anyhow, bail, Context};
 use firmware_session::link::{END, FEEDBACK, OBSERVATION};
 use firmware_session::session::World;
-use firmware_session::task::Task;
 use std::path::Path;
 use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
@@ -133,7 +132,7 @@ fn hexadecimal(words: &mut SplitAsciiWhitespace) -> anyhow::Result<u32> {
 pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyhow::Result<Report> {
     let (episodes, seed) = (run.episodes.to_string(), run.seed.to_string());
     let request = match run.apart {
-        false => vec!["simulate", run.environment.name(), &episodes, &seed],
+        false => vec!["simulate", run.environment.preset, &episodes, &seed],
         true => vec!["feed", &seed],
     };
     let mut machine = Machine::start(target, &image.path, &request, timeout)?;
@@ -171,13 +170,11 @@ pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Resul
 
 /// Plays the environment for a device that has none: sends observations, waits for actions, sends what they bring.
 fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result<()> {
-    let mut rng = PortableRng::new(run.seed, 0);
-    let task = Task::draw(run.environment, run.episodes, &mut rng).context("the task does not exist")?;
-    let mut world = Apart { task, rng };
+    let mut world = run.world()?;
     let mut unused = PortableRng::new(0, 0);
-    let mut buffer = [0i32; MAX_CHANNELS];
-    let observation =
-        buffer.get_mut(..run.environment.observation_len()).context("the observation is too long")?;
+    let mut buffer = [0i32; MAX_OBSERVATION_WORDS];
+    let words = run.environment.family.interface().observation_len();
+    let observation = buffer.get_mut(..words).context("the observation is too long")?;
     while world.observe(observation, &mut unused) {
         let mut frame = vec![OBSERVATION];
         frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));

@@ -1,14 +1,14 @@
 //! What the image is asked to do: the command line that the runner gives QEMU, read by semihosting.
 
-use crate::task::EnvironmentName;
+use algodistill_core::env::AnyFamily;
 
 /// A run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// The environment runs in the image.
     Simulate {
         /// Which one.
-        environment: EnvironmentName,
+        environment: AnyFamily,
         /// How many episodes.
         episodes: u32,
         /// Decides the task and everything random.
@@ -24,14 +24,13 @@ pub enum Request {
 }
 
 impl Request {
-    /// From `simulate ENVIRONMENT EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
+    /// From `simulate PRESET EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = line.split(|byte| *byte == 0).next()?;
         let mut words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         let request = match words.next()? {
             b"simulate" => {
-                let name = words.next()?;
-                let environment = EnvironmentName::ALL.into_iter().find(|e| e.name().as_bytes() == name)?;
+                let environment = AnyFamily::preset(core::str::from_utf8(words.next()?).ok()?)?;
                 let episodes = number(words.next()?)?.try_into().ok()?;
                 Self::Simulate { environment, episodes, seed: number(words.next()?)? }
             }
@@ -56,7 +55,7 @@ mod tests {
 
     #[test]
     fn requests_are_parsed_and_anything_else_is_refused() {
-        let environment = EnvironmentName::DarkRoom;
+        let environment = AnyFamily::preset("dark-room").unwrap();
         let simulate = Request::Simulate { environment, episodes: 40, seed: u64::MAX };
         assert_eq!(Request::parse(b"simulate dark-room 40 18446744073709551615\0x"), Some(simulate));
         assert_eq!(Request::parse(b"feed 7"), Some(Request::Feed { seed: 7 }));
