@@ -49,7 +49,11 @@ pub struct RunArguments {
     /// Episodes; the context is kept from one to the next.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// Decides the task and everything random.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
+    /// absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// The environment runs on the host and sends observations to the device, as a sensor would.
@@ -134,7 +138,11 @@ pub struct FaultArguments {
     /// Probability that the sensor fails at a step and its last value is held.
     #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
     pub dropout: f32,
-    /// Decides the task and everything random.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
+    /// absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// Print one JSON object.

@@ -25,7 +25,7 @@ pub struct Bench {
 
 impl Bench {
     /// Instructions for each multiplication and addition.
-    pub fn instructions_a_multiplication(&self) -> f64 {
+    pub fn instructions_per_multiplication(&self) -> f64 {
         self.instructions as f64 / (self.rows * self.columns * self.repetitions) as f64
     }
 }
@@ -130,9 +130,9 @@ fn hexadecimal(words: &mut SplitAsciiWhitespace) -> anyhow::Result<u32> {
 
 /// Runs `run` on the target; the environment is in the image, or here where `run.apart`.
 pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyhow::Result<Report> {
-    let (episodes, seed) = (run.episodes.to_string(), run.seed.to_string());
+    let (task, episodes, seed) = (run.task.to_string(), run.episodes.to_string(), run.seed.to_string());
     let request = match run.apart {
-        false => vec!["simulate", run.environment.preset, &episodes, &seed],
+        false => vec!["simulate", run.environment.preset, &task, &episodes, &seed],
         true => vec!["feed", &seed],
     };
     let mut machine = Machine::start(target, &image.path, &request, timeout)?;
@@ -149,7 +149,7 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
 
 /// Whether the device accepts its weights at start-up.
 pub fn decodes(target: &Target, image: &Path, timeout: Duration) -> anyhow::Result<bool> {
-    let mut machine = Machine::start(target, image, &["simulate", "dark-room", "1", "0"], timeout)?;
+    let mut machine = Machine::start(target, image, &["simulate", "dark-room", "0", "1", "0"], timeout)?;
     while let Some(line) = machine.line()? {
         match line.as_str() {
             "error decode" => return Ok(false),

@@ -4,7 +4,7 @@ use crate::host::read_model;
 use crate::random_model;
 use algodistill_core::env::dark_room::DarkRoom;
 use algodistill_core::env::AnyFamily;
-use algodistill_core::{Family, Model};
+use algodistill_core::{Family, Model, PortableRng};
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fs;
@@ -54,6 +54,15 @@ impl Environment {
     fn all() -> impl Iterator<Item = Self> {
         let presets = AnyFamily::preset_names().filter_map(Self::find);
         presets.filter(|one| one.preset == one.family.name() || shipped_model(one.preset).is_file())
+    }
+
+    /// The task `given`; else one drawn with `seed`.
+    pub fn task(&self, given: Option<u32>, seed: u64) -> u32 {
+        /// Of the generator: beside those of the world, the agent and the sensor.
+        const STREAM: u64 = 3;
+        // Where there is no end of tasks, a number that can be typed.
+        let count = self.family.task_count().unwrap_or(1_000_000);
+        given.unwrap_or_else(|| PortableRng::new(seed, STREAM).below(count))
     }
 
     /// The file `given`; else the shipped model of the preset, or of an environment with the same

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const RUN_KEYS: [&str; 6] =
-    ["steps", "total_return", "actions_crc32", "logits_crc32", "kernels", "instructions_a_step_full_ring"];
+    ["steps", "total_return", "actions_crc32", "logits_crc32", "kernels", "instructions_per_step_full_ring"];
 const SIZE_KEYS: [&str; 5] = [
     "flash_code_bytes",
     "flash_weights_bytes",
@@ -23,10 +23,10 @@ const SIZE_KEYS: [&str; 5] = [
 ];
 /// What depends on the compiler.
 const COMPILED: [&str; 4] =
-    ["instructions_a_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
+    ["instructions_per_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
 
-/// Presets and episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit.
-const RUNS: [(&str, u32); 2] = [("dark-room", 40), ("bandit", 3)];
+/// Preset, task and episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit.
+const RUNS: [(&str, u32, u32); 2] = [("dark-room", 65, 40), ("bandit", 3, 3)];
 
 /// See [`crate::arguments::Command::Expected`].
 pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {
@@ -59,10 +59,10 @@ fn folder() -> PathBuf {
 fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::Result<(String, String)> {
     let (mut run_text, mut size_text) = (String::new(), String::new());
     let folder = Folder::new()?;
-    for (preset, episodes) in RUNS {
+    for (preset, task, episodes) in RUNS {
         let environment = Environment::find(preset).context(preset)?;
         let model = environment.model(None, &folder)?;
-        let run = Run { model: &model, environment: &environment, episodes, seed: 7, apart: false };
+        let run = Run { model: &model, environment: &environment, task, episodes, seed: 7, apart: false };
         let measured = measure(target, &run, &run.trace()?, arguments.build)?;
         if let Some(difference) = measured.difference {
             bail!("{}: {difference}", target.name);

@@ -15,7 +15,9 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
-        let run = |episodes| Run { model: &model, environment, episodes, seed: arguments.seed, apart: false };
+        let task = environment.task(arguments.task, arguments.seed);
+        let run =
+            |episodes| Run { model: &model, environment, task, episodes, seed: arguments.seed, apart: false };
         let file = read_model(&model)?;
         Model::decode(&file).with_context(|| model.display().to_string())?;
         let Dropouts { dropped, steps, total_return } =
@@ -25,6 +27,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
         if arguments.json {
             let json = serde_json::json!({
                 "environment": environment.preset,
+                "task": task,
                 "dropouts": dropped,
                 "steps": steps,
                 "return_with_dropouts": total_return,
@@ -33,7 +36,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
             });
             println!("{json}");
         } else {
-            println!("{} with {}:", environment.preset, model.display());
+            println!("{}, task {task}, with {}:", environment.preset, model.display());
             println!("  sensor dropouts: {dropped} of {steps} observations held at their last value, return {total_return}");
             println!(
                 "  brown-outs: {brown_outs}, each restored from its snapshot and continued with identical actions"

@@ -7,8 +7,7 @@ use crate::ALLOCATOR;
 use algodistill_core::env::AnyTask;
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
 use anyhow::{bail, Context};
-use firmware_session::session::{self, Simulated, World};
-use firmware_session::task::{self, AGENT_STREAM};
+use firmware_session::session::{self, Simulated, World, AGENT_STREAM};
 use std::path::Path;
 
 /// What is run.
@@ -16,6 +15,8 @@ use std::path::Path;
 pub struct Run<'a> {
     pub model: &'a Path,
     pub environment: &'a Environment,
+    /// Number of the task.
+    pub task: u32,
     pub episodes: u32,
     pub seed: u64,
     /// The environment has a generator of its own, as where it is at the other end of a link.
@@ -42,11 +43,14 @@ impl Run<'_> {
         Ok(recorder.finish())
     }
 
-    /// The task, and the generator that goes on behind it.
+    /// The task, and a generator.
     pub fn world(&self) -> anyhow::Result<Apart> {
-        let mut rng = PortableRng::new(self.seed, 0);
-        let task = task::draw(&self.environment.family, &mut rng).context("the task does not exist")?;
-        Ok(Apart { world: Simulated::new(task, self.episodes), rng })
+        let Environment { preset, family } = self.environment;
+        let task = family.task(self.task).with_context(|| match family.task_count() {
+            Some(count) => format!("task {} of {preset}: expected 0 to {}", self.task, count - 1),
+            None => format!("task {} of {preset} does not exist", self.task),
+        })?;
+        Ok(Apart { world: Simulated::new(task, self.episodes), rng: PortableRng::new(self.seed, 0) })
     }
 
     fn session(

@@ -18,12 +18,16 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let RunArguments { episodes, seed, feed, .. } = *arguments;
-        let run = Run { model: &model, environment, episodes, seed, apart: feed };
+        let task = environment.task(arguments.task, seed);
+        let run = Run { model: &model, environment, task, episodes, seed, apart: feed };
         let trace = run.trace()?;
+        if !arguments.json {
+            println!("{}, task {task}, with {}:", environment.preset, model.display());
+        }
         if arguments.target.host {
             objects.push(host_json(&run, &trace));
             if !arguments.json {
-                print_host(&run, &trace);
+                print_host(&trace);
             }
         }
         for target in &arguments.target.bare {
@@ -59,11 +63,17 @@ pub fn measure(
     let image = image::build(target, run.model, arguments)?;
     gates::symbols(&image)?;
     let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
-    Ok(Measured { target, difference: trace.difference(&report.steps), image, report })
+    Ok(Measured {
+        target,
+        preset: run.environment.preset,
+        task: run.task,
+        difference: trace.difference(&report.steps),
+        image,
+        report,
+    })
 }
 
-fn print_host(run: &Run, trace: &Trace) {
-    println!("{} with {}:", run.environment.preset, run.model.display());
+fn print_host(trace: &Trace) {
     let Trace { total_return, last_episode_return, actions_crc, logits_crc, .. } = trace;
     println!("steps {}, return {total_return}, of the last episode {last_episode_return}", trace.steps.len());
     println!("actions CRC-32 {actions_crc:08x}, logits CRC-32 {logits_crc:08x}");

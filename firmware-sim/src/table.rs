@@ -30,8 +30,14 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     }
     let models = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
     for model in &models {
-        let run =
-            Run { model, environment: &Environment::dark_room(), episodes: EPISODES, seed: 7, apart: false };
+        let run = Run {
+            model,
+            environment: &Environment::dark_room(),
+            task: 65,
+            episodes: EPISODES,
+            seed: 7,
+            apart: false,
+        };
         let trace = run.trace()?;
         for target in &TARGETS {
             match measure(target, &run, &trace, arguments.build) {

@@ -7,8 +7,7 @@ use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
 use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
 use firmware_session::request::Request;
-use firmware_session::session::{self, Monitor, Simulated, World};
-use firmware_session::task::{self, AGENT_STREAM};
+use firmware_session::session::{self, Monitor, Simulated, World, AGENT_STREAM};
 
 /// Tensors are read in words.
 #[repr(C, align(16))]
@@ -42,9 +41,9 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
     stack::paint();
     let mut report = Report::new(console);
     let outcome = match request {
-        Request::Simulate { environment, episodes, seed } => {
+        Request::Simulate { environment, task, episodes, seed } => {
             let mut rng = PortableRng::new(seed, 0);
-            let task = task::draw(&environment, &mut rng).ok_or("task")?;
+            let task = environment.task(task).ok_or("task")?;
             session::run(&mut agent, &mut Simulated::new(task, episodes), &mut rng, &mut report)
         }
         Request::Feed { seed } => {

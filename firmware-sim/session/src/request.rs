@@ -9,9 +9,11 @@ pub enum Request {
     Simulate {
         /// Which one.
         environment: AnyFamily,
+        /// Which of its tasks.
+        task: u32,
         /// How many episodes.
         episodes: u32,
-        /// Decides the task and everything random.
+        /// Decides everything random.
         seed: u64,
     },
     /// The kernels are measured; no agent runs.
@@ -24,15 +26,16 @@ pub enum Request {
 }
 
 impl Request {
-    /// From `simulate PRESET EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
+    /// From `simulate PRESET TASK EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = line.split(|byte| *byte == 0).next()?;
         let mut words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         let request = match words.next()? {
             b"simulate" => {
                 let environment = AnyFamily::preset(core::str::from_utf8(words.next()?).ok()?)?;
+                let task = number(words.next()?)?.try_into().ok()?;
                 let episodes = number(words.next()?)?.try_into().ok()?;
-                Self::Simulate { environment, episodes, seed: number(words.next()?)? }
+                Self::Simulate { environment, task, episodes, seed: number(words.next()?)? }
             }
             b"bench" => Self::Bench,
             b"feed" => Self::Feed { seed: number(words.next()?)? },
@@ -56,8 +59,8 @@ mod tests {
     #[test]
     fn requests_are_parsed_and_anything_else_is_refused() {
         let environment = AnyFamily::preset("dark-room").unwrap();
-        let simulate = Request::Simulate { environment, episodes: 40, seed: u64::MAX };
-        assert_eq!(Request::parse(b"simulate dark-room 40 18446744073709551615\0x"), Some(simulate));
+        let simulate = Request::Simulate { environment, task: 8, episodes: 40, seed: u64::MAX };
+        assert_eq!(Request::parse(b"simulate dark-room 8 40 18446744073709551615\0x"), Some(simulate));
         assert_eq!(Request::parse(b"feed 7"), Some(Request::Feed { seed: 7 }));
         assert_eq!(Request::parse(b"bench"), Some(Request::Bench));
         for wrong in [
@@ -66,8 +69,10 @@ mod tests {
             "feed 7 8",
             "feed -7",
             "feed 18446744073709551616",
-            "simulate mars 1 2",
-            "simulate bandit 4294967296 1",
+            "simulate mars 0 1 2",
+            "simulate bandit 0 4294967296 1",
+            "simulate bandit 4294967296 1 1",
+            "simulate bandit 1 1",
         ] {
             assert_eq!(Request::parse(wrong.as_bytes()), None, "{wrong}");
         }

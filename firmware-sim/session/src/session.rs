@@ -3,6 +3,10 @@
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::{Agent, Environment, Error, PortableRng, Transition};
 
+/// Stream of the seed that draws actions where the environment is elsewhere, and has a generator of
+/// its own (stream 0, as in a run in one place).
+pub const AGENT_STREAM: u64 = 1;
+
 /// What the agent lives in: an environment in the same memory, or one at the other end of a link.
 pub trait World {
     /// Writes the observation of the next step; `false` where there is none, because the run is over.
