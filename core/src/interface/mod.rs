@@ -101,9 +101,45 @@ impl Interface {
         usize::from(self.actions) + 1
     }
 
-    /// Rows of the joint embedding table of the previous reward and done flag: row `2 * level + done`, then one for
-    /// "no feedback yet".
+    /// Row of the table of the previous action for `action`; the last action's where there is no such
+    /// action.
+    pub fn action_row(&self, action: usize) -> usize {
+        action.min(usize::from(self.actions).saturating_sub(1))
+    }
+
+    /// Row of the table of the previous action before the first action.
+    pub fn no_action_row(&self) -> usize {
+        usize::from(self.actions)
+    }
+
+    /// Rows of the joint embedding table of the previous reward and the end of an episode: two per
+    /// reward level, then one for "no feedback yet".
     pub fn feedback_rows(&self) -> usize {
         2 * self.reward_levels.len() + 1
+    }
+
+    /// Row of the feedback table for `reward`, and for whether the episode ended with it.
+    pub fn feedback_row(&self, reward: f32, ended: bool) -> usize {
+        2 * self.reward_level(reward) + usize::from(ended)
+    }
+
+    /// Row of the feedback table before the first feedback.
+    pub fn no_feedback_row(&self) -> usize {
+        2 * self.reward_levels.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feedback_has_a_row_for_each_level_and_end_and_one_for_none() {
+        let interface = Interface::discrete(&[], 3, &[-1.0, 0.0, 2.0]).unwrap();
+        let rows = [(-9.0, false), (-1.0, true), (0.0, false), (0.5, true), (1.0, false), (1.1, true)]
+            .map(|(reward, ended)| interface.feedback_row(reward, ended));
+        assert_eq!(rows, [0, 1, 2, 3, 2, 5]);
+        assert_eq!((interface.no_feedback_row(), interface.feedback_rows()), (6, 7));
+        assert_eq!((interface.action_row(2), interface.no_action_row(), interface.action_rows()), (2, 3, 4));
     }
 }
