@@ -541,7 +541,7 @@ mod tests {
             ("\"size\"", "\"sise\"", "sise"),
             ("}", r#","extra":1}"#, "extra"),
             ("dark-room", "dark-rom", "bandit-one-good-arm"),
-            ("\"centre\"", "[1]", "start"),
+            ("\"centre\"", "[1]", "[row, column]"),
         ] {
             let problem = read(&text.replace(from, to)).unwrap_err().to_string();
             assert!(problem.contains(expected), "{problem}");

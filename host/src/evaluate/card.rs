@@ -98,7 +98,7 @@ mod tests {
         let generation = GenerateConfig::recommended(room, source).ok();
         let training = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
         for (generations, begins) in [
-            (vec![generation.clone()], r#"{"generation":{"environment":{"name":"dark-room""#),
+            (vec![generation.clone()], r#"{"generation":{"environment":{"horizon":20,"name":"dark-room""#),
             (vec![None], r#"{"generation":null,"#),
             (vec![generation.clone(), None, generation], r#"{"generation":[{"environment":"#),
         ] {
