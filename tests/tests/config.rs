@@ -2,6 +2,7 @@
 
 use algodistill::environment::EnvironmentConfig;
 use algodistill::history::{generate, GenerateConfig};
+use algodistill::model::Dimensions;
 use algodistill::progress::Progress;
 use algodistill::source::SourceConfig;
 use algodistill::train::{read_config, train, TrainConfig};
@@ -18,11 +19,7 @@ fn a_thousand_damaged_configurations() {
     };
     let histories = generate(&generation, &Progress::new("generate", 1)).unwrap().training;
     let config = TrainConfig {
-        layers: 1,
-        d_model: 16,
-        heads: 1,
-        d_ff: 16,
-        window: 8,
+        dimensions: Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 8 },
         sequence_length: 8,
         batch: 2,
         updates: 2,

@@ -751,6 +751,7 @@ mod tests {
                 actions: vec![0, 1, 2, 0, 1, 2, 0, 1],
                 rewards: vec![0.0, 0.5, -1.0, 0.0, 0.5, 0.0, 0.0, 0.5],
                 dones: vec![false, true, false, true, false, true, false, false],
+                optimal_actions: Vec::new(),
             },
         }
     }
