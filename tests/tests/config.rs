@@ -3,7 +3,7 @@
 use algodistill::environment::EnvironmentConfig;
 use algodistill::history::{generate, GenerateConfig};
 use algodistill::model::Dimensions;
-use algodistill::progress::Progress;
+use algodistill::progress::{Bar as Progress, NoProgress};
 use algodistill::source::SourceConfig;
 use algodistill::train::{read_config, train, TrainConfig};
 use algodistill_core::PortableRng;
@@ -28,7 +28,7 @@ fn a_thousand_damaged_configurations() {
     };
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    train(&histories, None, &config, &run, false).unwrap();
+    train(&histories, None, &config, &run, false, &NoProgress).unwrap();
     let original = std::fs::read(run.join("config.toml")).unwrap();
     let model = std::fs::read(run.join("model.safetensors")).unwrap();
 
@@ -54,7 +54,7 @@ fn a_thousand_damaged_configurations() {
             }
             Ok(changed) => changed,
         };
-        match train(&histories, None, &changed, &run, true) {
+        match train(&histories, None, &changed, &run, true, &NoProgress) {
             Err(error) => {
                 assert!(error.to_string().contains("checkpoint.safetensors"), "{error}");
                 refused_by_the_run += 1;

@@ -4,7 +4,7 @@ use super::generate::{EnvironmentArgs, SourceArgs};
 use super::Report;
 use crate::environment::EnvironmentConfig;
 use crate::history::{generate, generate_to_file, GenerateConfig};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::{Error, Result};
 use serde_json::json;
 use std::time::Instant;

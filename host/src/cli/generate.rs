@@ -4,7 +4,7 @@ use super::Report;
 use crate::environment::{replace, EnvironmentConfig, Parameters};
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_on, GenerateConfig};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
 use crate::source::{psrl, q_learning, ucb, SourceConfig};
 use crate::Result;

@@ -1,6 +1,7 @@
 //! `algodistill train`: the transformer on learning histories.
 
 use super::fields::Overrides;
+use super::progress::Terminal;
 use super::Report;
 use crate::history::Mixture;
 use crate::ranks::Ranks;
@@ -64,8 +65,16 @@ pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = config(args, ranks)?;
     let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
     let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
-    let outcome = train::train_on(ranks, &histories.training, held_out, &config, &args.out, args.resume)
-        .map_err(in_options)?;
+    let outcome = train::train_on(
+        ranks,
+        &histories.training,
+        held_out,
+        &config,
+        &args.out,
+        args.resume,
+        &Terminal::of_rank(ranks),
+    )
+    .map_err(in_options)?;
 
     let count = outcome.parameters.values.len();
     let number = |value: Option<f32>| value.map_or("-".into(), |value| format!("{value:.4}"));

@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::rollout::{each_context, one_context, Contexts};
 use crate::environment::EnvironmentConfig;
 use crate::model::FloatAgent;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::Result;
 use algodistill_core::PortableRng;
 

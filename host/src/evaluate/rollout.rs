@@ -3,7 +3,7 @@
 use super::policy::{Learner, Policy};
 use super::statistics::Cluster;
 use crate::environment::EnvironmentConfig;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::Result;
 use algodistill_core::interface::MAX_CHANNELS;

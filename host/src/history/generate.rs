@@ -2,7 +2,7 @@
 
 use super::{Histories, History, Steps, StepsMut};
 use crate::environment::{EnvironmentConfig, TaskSplit};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
 use crate::{Error, Result};
 use algodistill_core::{Environment, PortableRng};

@@ -23,7 +23,7 @@ use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{generate_to_file, read, HistoryFile};
 use crate::model::Parameters;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::train::{load_parameters, train, ObjectiveConfig, TrainConfig, TrainOutcome};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -179,7 +179,9 @@ impl Run<'_> {
         let (parameters, training) = match stages.training.contains_key(&name) && model.exists() {
             true => load_parameters(&model)?,
             false => {
-                let outcome = train(&histories.training, Some(&histories.held_out), config, &folder, true)?;
+                let progress = crate::cli::progress::Terminal::default();
+                let held_out = Some(&histories.held_out);
+                let outcome = train(&histories.training, held_out, config, &folder, true, &progress)?;
                 let TrainOutcome { seconds, tokens_per_second, .. } = outcome;
                 stages.training.insert(name.clone(), TrainingTime { seconds, tokens_per_second });
                 self.write_stages(stages)?;

@@ -55,8 +55,9 @@ pub fn train(
     config: &TrainConfig,
     run_dir: &Path,
     resume: bool,
+    progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
-    train_on(&Ranks::alone(), histories, validation, config, run_dir, resume)
+    train_on(&Ranks::alone(), histories, validation, config, run_dir, resume, progress)
 }
 
 /// [`train`] on several ranks, which must all call this with the same arguments; of the histories a rank needs its [`share`] only. The result is that of one process:
@@ -72,15 +73,25 @@ pub fn train_on(
     config: &TrainConfig,
     run_dir: &Path,
     resume: bool,
+    progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
     let mut run = Run::open(ranks, histories, validation, config, run_dir, resume)?;
-    let progress = Progress::of_rank(ranks, "train", config.updates);
+    progress.begin("train", config.updates);
     let done = run.updates_done();
-    progress.advance(done, || format!("resumed at update {done}"));
+    progress.advance(done, &|| format!("resumed at update {done}"));
     let nothing_left = done >= config.updates;
     while run.updates_done() < config.updates {
-        run.step()?;
-        progress.advance(1, || run.message());
+        run.step(progress.cancelled())?;
+        progress.advance(1, &|| run.message());
+        if run.stops && run.updates_done() < config.updates {
+            let state = format!(
+                "{} of {} updates are done and in the checkpoint; resume the run to go on",
+                run.updates_done(),
+                config.updates
+            );
+            progress.finish(&state);
+            return Err(Error::Cancelled { state });
+        }
     }
     let message = if nothing_left { format!("all {done} updates were done before") } else { run.message() };
     let outcome = run.finish()?;
@@ -107,6 +118,8 @@ pub(super) struct Run<'a> {
     /// Since the last line of metrics.
     recent: Sums,
     last: Option<MetricsLine>,
+    /// Whether a rank was told to stop: the last update wrote a checkpoint.
+    stops: bool,
 }
 
 impl<'a> Run<'a> {
@@ -173,6 +186,7 @@ impl<'a> Run<'a> {
             total: Sums::default(),
             recent: Sums::default(),
             last: None,
+            stops: false,
         })
     }
 
@@ -187,8 +201,9 @@ impl<'a> Run<'a> {
         format!("loss {loss:.4}, {:.0} tokens/s", self.total.tokens_per_second())
     }
 
-    /// One update, and what is due after it: validation, a line of metrics, a checkpoint.
-    pub(super) fn step(&mut self) -> Result<()> {
+    /// One update, and what is due after it: validation, a line of metrics, a checkpoint. The latter also where one of
+    /// the ranks wants to `stop`, of which all hear with the loss.
+    pub(super) fn step(&mut self, stop: bool) -> Result<()> {
         let config = self.config;
         let index = self.updates_done();
         let begun = Instant::now();
@@ -206,7 +221,8 @@ impl<'a> Run<'a> {
         let values = &mut self.state.parameters.values;
         let sum = self.network.sum_and_gradient(values, &batch, &options, &mut self.gradient)?;
         self.ranks.sum(&mut self.gradient);
-        let Mean { loss, targets, tokens } = mean(self.ranks, sum, &batch);
+        let Mean { loss, targets, tokens, stops } = mean(self.ranks, sum, &batch, stop);
+        self.stops = stops;
         scale(&mut self.gradient, (1.0 / targets) as f32);
         let gradient_norm = clip(&mut self.gradient, config.clip);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
@@ -228,10 +244,10 @@ impl<'a> Run<'a> {
         if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
             let values = &self.state.parameters.values;
             let sum = self.network.sum(values, held_out, &LossOptions::default())?;
-            validation_loss = Some(mean(self.ranks, sum, held_out).loss);
+            validation_loss = Some(mean(self.ranks, sum, held_out, false).loss);
         }
         // A checkpoint ends a line's mean, so that a resumed run writes the same lines.
-        let saves = due(config.checkpoint_every);
+        let saves = due(config.checkpoint_every) || self.stops;
         if due(config.log_every) || validation_loss.is_some() || saves {
             let recent = std::mem::take(&mut self.recent);
             let line = MetricsLine {
@@ -302,15 +318,17 @@ struct Mean {
     targets: f64,
     /// All tokens.
     tokens: usize,
+    /// Whether a rank wants to stop.
+    stops: bool,
 }
 
 /// From this rank's sum of the loss over its part of the batch. (A batch without any target has no loss.)
-fn mean(ranks: &Ranks, sum: f64, part: &Batch) -> Mean {
-    let mut sums = [sum, part.target_count() as f64, part.targets.len() as f64];
+fn mean(ranks: &Ranks, sum: f64, part: &Batch, stop: bool) -> Mean {
+    let mut sums = [sum, part.target_count() as f64, part.targets.len() as f64, f64::from(u8::from(stop))];
     ranks.sum_f64(&mut sums);
-    let [sum, targets, tokens] = sums;
+    let [sum, targets, tokens, stops] = sums;
     let targets = targets.max(1.0);
-    Mean { loss: (sum / targets) as f32, targets, tokens: tokens as usize }
+    Mean { loss: (sum / targets) as f32, targets, tokens: tokens as usize, stops: stops > 0.0 }
 }
 
 /// Sums over some updates.

@@ -11,6 +11,7 @@ use crate::nn::transformer::{
     forward_logits, initial_parameters, Batch, Composed, Engine, LossOptions, NO_ROW, NO_TARGET,
 };
 use crate::nn::Masks;
+use crate::progress::{NoProgress, Progress};
 use algodistill_core::{Interface, PortableRng};
 use std::path::Path;
 
@@ -473,7 +474,7 @@ fn resumed_run_ends_with_the_same_bytes() {
     let alone = crate::ranks::Ranks::alone();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    let outcome = train(&histories, Some(&histories), &config, &whole, false).unwrap();
+    let outcome = train(&histories, Some(&histories), &config, &whole, false, &NoProgress).unwrap();
     assert_eq!(outcome.training.update, 12);
     assert!(outcome.validation_loss.is_some());
     let (loaded, training) = load_parameters(&outcome.model).unwrap();
@@ -483,11 +484,11 @@ fn resumed_run_ends_with_the_same_bytes() {
     let killed = folder.path().join("killed");
     let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &parts, false).unwrap();
     for _ in 0..11 {
-        stopped.step().unwrap();
+        stopped.step(false).unwrap();
     }
     drop(stopped);
     let threads = TrainConfig { threads: Some(1), ..config.clone() };
-    train(&histories, Some(&histories), &threads, &parts, true).unwrap();
+    train(&histories, Some(&histories), &threads, &parts, true, &NoProgress).unwrap();
     assert_eq!(read(&whole, "model.safetensors"), read(&parts, "model.safetensors"));
     assert_eq!(read(&whole, "checkpoint.safetensors"), read(&parts, "checkpoint.safetensors"));
     let updates = |folder: &Path| -> Vec<u64> {
@@ -499,25 +500,57 @@ fn resumed_run_ends_with_the_same_bytes() {
     // Killed before the first checkpoint, then resumed, then resumed after the end.
     let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &killed, false).unwrap();
     for _ in 0..3 {
-        stopped.step().unwrap();
+        stopped.step(false).unwrap();
     }
     drop(stopped);
-    train(&histories, Some(&histories), &config, &killed, true).unwrap();
-    train(&histories, Some(&histories), &config, &killed, true).unwrap();
+    train(&histories, Some(&histories), &config, &killed, true, &NoProgress).unwrap();
+    train(&histories, Some(&histories), &config, &killed, true, &NoProgress).unwrap();
     assert_eq!(read(&whole, "model.safetensors"), read(&killed, "model.safetensors"));
     assert_eq!(updates(&killed), updates(&whole));
 
-    let again = train(&histories, None, &config, &whole, false).unwrap_err().to_string();
+    let again = train(&histories, None, &config, &whole, false, &NoProgress).unwrap_err().to_string();
     assert!(again.starts_with("run_dir: ") && again.contains("resume it"), "{again}");
     let other = TrainConfig { batch: 8, ..config.clone() };
-    let error = train(&histories, None, &other, &whole, true).unwrap_err().to_string();
+    let error = train(&histories, None, &other, &whole, true, &NoProgress).unwrap_err().to_string();
     assert!(
         error.starts_with("train.batch: is 8") && error.contains("checkpoint.safetensors was made with 7"),
         "{error}"
     );
-    let error = train(&self::histories(6, 11), None, &config, &whole, true).unwrap_err().to_string();
+    let error =
+        train(&self::histories(6, 11), None, &config, &whole, true, &NoProgress).unwrap_err().to_string();
     assert!(error.contains("other histories"), "{error}");
     assert_eq!(read_config(&whole.join("config.toml")).unwrap(), config);
+}
+
+/// Wants to stop after some updates.
+struct Impatient(std::sync::atomic::AtomicI64);
+
+impl Progress for Impatient {
+    fn begin(&self, _: &'static str, _: u64) {}
+
+    fn advance(&self, count: u64, _: &dyn Fn() -> String) {
+        self.0.fetch_sub(count as i64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn finish(&self, _: &str) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) <= 0
+    }
+}
+
+#[test]
+fn a_cancelled_run_goes_on_where_it_stopped() {
+    let histories = histories(6, 12);
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    train(&histories, None, &small(), &whole, false, &NoProgress).unwrap();
+    let impatient = Impatient(6.into());
+    let error = train(&histories, None, &small(), &stopped, false, &impatient).unwrap_err();
+    assert!(matches!(error, crate::Error::Cancelled { .. }), "{error}");
+    assert_eq!(Checkpoint::load(&stopped.join("checkpoint.safetensors")).unwrap().training.update, 7);
+    train(&histories, None, &small(), &stopped, true, &NoProgress).unwrap();
+    assert_eq!(read(&whole, "model.safetensors"), read(&stopped, "model.safetensors"));
 }
 
 #[test]
@@ -525,7 +558,7 @@ fn damaged_checkpoints_give_errors_that_name_the_file() {
     let histories = histories(2, 4);
     let config = TrainConfig { updates: 1, ..sized(|d| (d.layers, d.d_model, d.d_ff) = (1, 16, 16)) };
     let folder = tempfile::tempdir().unwrap();
-    train(&histories, None, &config, folder.path(), false).unwrap();
+    train(&histories, None, &config, folder.path(), false, &NoProgress).unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     let whole = read(folder.path(), "checkpoint.safetensors");
     let expected = Checkpoint::load(&path).unwrap();
@@ -547,7 +580,7 @@ fn damaged_checkpoints_give_errors_that_name_the_file() {
         }
     }
     std::fs::write(&path, b"").unwrap();
-    let error = train(&histories, None, &config, folder.path(), true).unwrap_err().to_string();
+    let error = train(&histories, None, &config, folder.path(), true, &NoProgress).unwrap_err().to_string();
     assert!(error.contains("is damaged"), "{error}");
 }
 
@@ -573,7 +606,7 @@ fn loss_that_overflows_is_an_error() {
     let histories = histories(2, 4);
     let config = TrainConfig { learning_rate: 1.0, warm_up: 0, clip: 0.0, updates: 500, ..small() };
     let folder = tempfile::tempdir().unwrap();
-    match train(&histories, None, &config, folder.path(), false) {
+    match train(&histories, None, &config, folder.path(), false, &NoProgress) {
         Ok(outcome) => assert!(outcome.parameters.values.iter().all(|value| value.is_finite())),
         Err(error) => assert!(error.to_string().starts_with("train.learning_rate: "), "{error}"),
     }

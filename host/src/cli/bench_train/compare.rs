@@ -4,9 +4,9 @@ use super::contestant::{Absent, Contestant, Process};
 use super::problem::{Problem, Shape};
 use super::race::{self, median, Rounds};
 use super::{peak, Peer};
+use crate::cli::progress::Bar;
 use crate::cli::Report;
 use crate::model::Dimensions;
-use crate::progress::Progress;
 use crate::{Error, Result};
 use serde_json::{json, Value};
 
@@ -125,7 +125,7 @@ fn compare(
 ) -> Result<Comparison> {
     let data = problem.write_data()?;
     let (mut processes, mut absent) = (Vec::new(), Vec::new());
-    let progress = Progress::new("warm-up", contestants.len() as u64);
+    let progress = Bar::new("warm-up", contestants.len() as u64);
     for &contestant in contestants {
         match Process::start(contestant, problem, threads, data.path())? {
             Ok(process) => processes.push(process),

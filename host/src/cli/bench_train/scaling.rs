@@ -3,9 +3,9 @@
 use super::contestant::{Absent, Contestant, Process};
 use super::problem::{Problem, Shape};
 use super::race::{self, median, Rounds};
+use crate::cli::progress::Bar;
 use crate::cli::Report;
 use crate::model::Dimensions;
-use crate::progress::Progress;
 use crate::{Error, Result};
 use serde_json::{json, Value};
 
@@ -65,7 +65,7 @@ pub fn run(rounds: Rounds, threads: usize) -> Result<Report> {
 /// Measures all configurations in alternation.
 fn series(name: &str, configurations: &[(Shape, usize)], rounds: Rounds) -> Result<Vec<Point>> {
     let (mut processes, mut points) = (Vec::new(), Vec::new());
-    let progress = Progress::new("warm-up", configurations.len() as u64);
+    let progress = Bar::new("warm-up", configurations.len() as u64);
     for &(shape, threads) in configurations {
         let problem = Problem::new(shape)?;
         // Our own contestant makes its batch itself.
