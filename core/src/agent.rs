@@ -1,10 +1,11 @@
 //! The agent: what firmware calls.
 
-use crate::context::{snapshot_len, Pending, PendingRows, Ring};
-use crate::model::forward::{self, Scratch, Step, Token};
+use crate::context::{snapshot_len, Pending, Ring};
+use crate::model::embedding::Token;
+use crate::model::forward::{self, Scratch, Step};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
-use crate::{Channel, Error, Interface, Model, PortableRng};
+use crate::{Error, Model, PortableRng};
 
 /// How an action is chosen from the logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,13 +43,12 @@ impl<'a> Agent<'a> {
         let mut agent = Self {
             ring: Ring::new(ring, dimensions),
             scratch,
-            pending: Pending { action_row: 0, feedback_row: 0, awaits_feedback: false },
+            pending: Pending::none(&model.interface),
             log2_factor: None,
             kernels: Kernels::detect(),
             model,
         };
         agent.set_sampling(Sampling::Temperature(1.0))?;
-        agent.reset();
         Ok(agent)
     }
 
@@ -82,12 +82,7 @@ impl<'a> Agent<'a> {
     /// Forgets the task: empties the context.
     pub fn reset(&mut self) {
         self.ring.clear();
-        let rows = self.rows();
-        self.pending = Pending {
-            action_row: rows.last_action,
-            feedback_row: rows.last_feedback,
-            awaits_feedback: false,
-        };
+        self.pending = Pending::none(&self.model.interface);
     }
 
     /// One step: runs the token of `observation` (and of the action and feedback before it) through the model and draws an action.
@@ -116,8 +111,7 @@ impl<'a> Agent<'a> {
         if reward.is_nan() {
             return Err(Error::Reward);
         }
-        let level = self.model.interface.reward_level(reward) as u16;
-        self.pending.feedback_row = 2 * level + u16::from(done);
+        self.pending.feedback_row = self.model.interface.feedback_row(reward, done);
         self.pending.awaits_feedback = false;
         Ok(())
     }
@@ -140,24 +134,15 @@ impl<'a> Agent<'a> {
 
     /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the context is as before.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), Error> {
-        let rows = self.rows();
-        self.pending = self.ring.read_snapshot(self.model.crc(), snapshot, rows)?;
+        self.pending = self.ring.read_snapshot(self.model.crc(), snapshot, &self.model.interface)?;
         Ok(())
-    }
-
-    /// The "nothing yet" rows are the last ones of their tables.
-    fn rows(&self) -> PendingRows {
-        PendingRows {
-            last_action: (self.model.interface.action_rows() - 1) as u16,
-            last_feedback: (self.model.interface.feedback_rows() - 1) as u16,
-        }
     }
 
     fn step(&mut self, observation: &[i32]) -> Result<(), Error> {
         if self.pending.awaits_feedback {
             return Err(Error::FeedbackMissing);
         }
-        check_observation(&self.model.interface, observation)?;
+        self.model.interface.check(observation)?;
         let Pending { action_row, feedback_row, .. } = self.pending;
         let token = Token { observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
@@ -166,7 +151,7 @@ impl<'a> Agent<'a> {
     }
 
     fn await_feedback(&mut self, action: usize) {
-        self.pending.action_row = action as u16;
+        self.pending.action_row = self.model.interface.action_row(action);
         self.pending.awaits_feedback = true;
     }
 
@@ -192,18 +177,4 @@ impl<'a> Agent<'a> {
         }
         0
     }
-}
-
-fn check_observation(interface: &Interface, observation: &[i32]) -> Result<(), Error> {
-    let needed = interface.observation_len();
-    if observation.len() != needed {
-        return Err(Error::ObservationLength { needed, found: observation.len() });
-    }
-    for (index, (channel, value)) in interface.channels.iter().zip(observation).enumerate() {
-        let Channel::Discrete { size } = channel;
-        if *value < 0 || *value >= i32::from(*size) {
-            return Err(Error::Observation { channel: index, value: *value });
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 //! and nothing in it grows with uptime.
 
 use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
-use crate::Error;
+use crate::{Error, Interface};
 
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
@@ -103,7 +103,7 @@ impl<'a> Ring<'a> {
             0,
             model_crc,
             self.next as u32 | (self.filled as u32) << 16,
-            u32::from(pending.action_row) | u32::from(pending.feedback_row) << 16,
+            pending.action_row as u32 | (pending.feedback_row as u32) << 16,
             u32::from(pending.awaits_feedback),
         ];
         for (bytes, field) in header.chunks_mut(4).zip(fields) {
@@ -120,7 +120,7 @@ impl<'a> Ring<'a> {
         &mut self,
         model_crc: u32,
         bytes: &[u8],
-        rows: PendingRows,
+        interface: &Interface,
     ) -> Result<Pending, Error> {
         let needed = snapshot_len(&self.dimensions);
         let wrong_length = Error::SnapshotLength { needed, found: bytes.len() };
@@ -153,11 +153,12 @@ impl<'a> Ring<'a> {
             return Err(wrong_length);
         }
         let (next, filled) = ((slots & 0xffff) as usize, (slots >> 16) as usize);
-        let (action_row, feedback_row) = ((pending & 0xffff) as u16, (pending >> 16) as u16);
+        let (action_row, feedback_row) = ((pending & 0xffff) as usize, (pending >> 16) as usize);
         let window = self.dimensions.window;
         // Until the ring is full the next slot is the number of filled ones.
         let counters = next < window && (filled == window || filled == next);
-        if !counters || action_row > rows.last_action || feedback_row > rows.last_feedback || awaits > 1 {
+        let rows = action_row < interface.action_rows() && feedback_row < interface.feedback_rows();
+        if !counters || !rows || awaits > 1 {
             return Err(Error::SnapshotState);
         }
         copy(bytemuck::try_cast_slice_mut(self.memory).unwrap_or(&mut []), body);
@@ -171,18 +172,22 @@ impl<'a> Ring<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
     /// Row of the action table.
-    pub action_row: u16,
+    pub action_row: usize,
     /// Row of the feedback table.
-    pub feedback_row: u16,
+    pub feedback_row: usize,
     /// Whether the last action still waits for its feedback.
     pub awaits_feedback: bool,
 }
 
-/// Last valid rows of the tables that [`Pending`] points into.
-#[derive(Clone, Copy)]
-pub(crate) struct PendingRows {
-    pub last_action: u16,
-    pub last_feedback: u16,
+impl Pending {
+    /// Before the first step.
+    pub fn none(interface: &Interface) -> Self {
+        Self {
+            action_row: interface.no_action_row(),
+            feedback_row: interface.no_feedback_row(),
+            awaits_feedback: false,
+        }
+    }
 }
 
 /// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was lent.

@@ -17,7 +17,7 @@ pub mod model;
 pub mod rng;
 
 pub use agent::{Agent, Sampling};
-pub use env::{Environment, Transition};
+pub use env::{Environment, Family, Transition};
 pub use error::Error;
 pub use interface::{Channel, Interface};
 pub use model::kernels::Kernels;

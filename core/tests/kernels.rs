@@ -1,6 +1,6 @@
 //! The kernels equal exact sums on any shape and value, -128 included, and give the same bits whichever set runs.
 
-use algodistill_core::model::kernels::{code, decode, value_index, Operand, SLOTS_A_GROUP};
+use algodistill_core::model::kernels::{code, decode, value_index, Operand, SLOTS_PER_GROUP};
 use algodistill_core::Kernels;
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn weighted_values((columns, head, heads, slots, ring, weights) in (1..MOST.min(12), 1usize..5, 0..MOST.min(12)).prop_flat_map(|(fours, heads, groups)| {
-        let (columns, slots) = (4 * fours, SLOTS_A_GROUP * groups);
+        let (columns, slots) = (4 * fours, SLOTS_PER_GROUP * groups);
         (Just(columns), 0..heads, Just(heads), Just(slots), elements(columns * heads * slots), prop::collection::vec(0i16..=i16::MAX, slots))
     })) {
         let width = columns * heads;
@@ -66,7 +66,7 @@ proptest! {
             .collect();
         for &kernels in SETS {
             let mut found = vec![1; columns];
-            kernels.weighted_values(&weights, values.get(first * SLOTS_A_GROUP..).unwrap_or(&[]), width, &mut found);
+            kernels.weighted_values(&weights, values.get(first * SLOTS_PER_GROUP..).unwrap_or(&[]), width, &mut found);
             prop_assert_eq!(&found, &expected, "{:?}", kernels);
         }
     }

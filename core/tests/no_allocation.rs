@@ -1,6 +1,6 @@
 //! Nothing an agent does allocates: the global allocator of this test counts.
 
-use algodistill_core::model::weights::{checksum, padded, shapes, Metadata, HEADER_LEN};
+use algodistill_core::model::weights::{shapes, write, TensorParts};
 use algodistill_core::{Agent, Dimensions, Interface, Model, PortableRng, Sampling};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,36 +22,21 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// A weights file written by hand, with pseudo-random tensors.
+/// A weights file with pseudo-random tensors.
 fn weights() -> Vec<u8> {
     let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).unwrap();
     let dimensions = Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 64, window: 24, actions: 5 };
-    let shapes = shapes(&dimensions, &interface);
-    let exponents = shapes.iter().map(|_| 20).collect();
-    let mut buffer = [0u8; 256];
-    let metadata = postcard::to_slice(&Metadata { interface, exponents, card: "{}" }, &mut buffer).unwrap();
-    let mut file = vec![0u8; HEADER_LEN];
-    let append = |file: &mut Vec<u8>, bytes: &[u8]| {
-        file.extend_from_slice(bytes);
-        file.resize(padded(file.len()), 0);
-    };
-    append(&mut file, metadata);
     let mut rng = PortableRng::new(0, 0);
-    for [rows, columns] in shapes {
-        append(&mut file, &(0..rows).flat_map(|_| 2000u16.to_le_bytes()).collect::<Vec<u8>>());
-        append(&mut file, &(0..rows * columns).map(|_| rng.next_u32() as u8).collect::<Vec<u8>>());
-    }
-    file[..4].copy_from_slice(b"ADW\0");
-    file[4] = algodistill_core::model::FORMAT_VERSION as u8;
-    let length = file.len() as u32;
-    file[8..12].copy_from_slice(&length.to_le_bytes());
-    for (bytes, field) in file[16..28].chunks_mut(2).zip([2u16, 32, 2, 64, 24, 5]) {
-        bytes.copy_from_slice(&field.to_le_bytes());
-    }
-    file[28..32].copy_from_slice(&(metadata.len() as u32).to_le_bytes());
-    let crc = checksum(&file);
-    file[12..16].copy_from_slice(&crc.to_le_bytes());
-    file
+    let tensors: Vec<_> = shapes(&dimensions, &interface)
+        .iter()
+        .map(|[rows, columns]| {
+            let data: Vec<i8> = (0..rows * columns).map(|_| rng.next_u32() as i8).collect();
+            (vec![2000u16; *rows], data)
+        })
+        .collect();
+    let parts: Vec<_> =
+        tensors.iter().map(|(scales, data)| TensorParts { scales, data, exponent: 20 }).collect();
+    write(&dimensions, &interface, &parts, "{}").unwrap()
 }
 
 #[test]

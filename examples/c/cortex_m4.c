@@ -32,7 +32,7 @@ int main(void) {
     char text[TRACE_TEXT];
     ad_status status = ad_agent_init(&agent, sizeof agent, (const uint8_t *)model, sizeof model, workspace, MODEL_WORKSPACE_WORDS);
     if (status == AD_STATUS_OK) {
-        status = trace_run(&agent, TRACE_SEED, TRACE_EPISODES, &result);
+        status = trace_run(&agent, TRACE_TASK, TRACE_SEED, TRACE_EPISODES, &result);
     }
     if (status != AD_STATUS_OK) {
         print(ad_status_text(status));

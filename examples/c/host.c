@@ -41,7 +41,7 @@ int main(int count, char **arguments) {
         status = ad_agent_init(&agent, sizeof agent, weights, length, workspace, workspace == NULL ? 0 : words);
     }
     if (status == AD_STATUS_OK) {
-        status = trace_run(&agent, TRACE_SEED, TRACE_EPISODES, &result);
+        status = trace_run(&agent, TRACE_TASK, TRACE_SEED, TRACE_EPISODES, &result);
         ad_agent_destroy(&agent);
     }
     free(workspace);

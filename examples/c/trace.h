@@ -1,4 +1,5 @@
-/* The loop that firmware has, and a fingerprint of all it did: the same as that of `algodistill-firmware-sim --environment dark-room`. */
+/* The loop that firmware has, and a fingerprint of all it did: the same as that of
+ * `algodistill-firmware-sim --environment dark-room --task 65`. */
 #ifndef TRACE_H
 #define TRACE_H
 
@@ -22,17 +23,13 @@ typedef struct {
     uint32_t logits_crc32;  /* four bytes a logit, little-endian */
 } trace;
 
-/* Lives `episodes` episodes of the Dark Room that `seed` draws; the agent keeps its context from one to the next. */
-static inline ad_status trace_run(ad_agent *agent, uint64_t seed, unsigned episodes, trace *out) {
+/* Lives `episodes` episodes of a task; the agent keeps its context from one to the next. `seed` decides how actions are
+ * drawn. */
+static inline ad_status trace_run(ad_agent *agent, uint32_t task, uint64_t seed, unsigned episodes, trace *out) {
     ad_rng rng;
     dark_room room;
-    uint32_t goal[2];
     ad_status status = ad_rng_init(&rng, seed, 0);
-    /* The order of the draws, row before column, is part of the trace. */
-    for (int axis = 0; axis < 2 && status == AD_STATUS_OK; axis++) {
-        status = ad_rng_below(&rng, DARK_ROOM_SIZE, &goal[axis]);
-        room.goal[axis] = (int32_t)goal[axis];
-    }
+    dark_room_task(&room, task);
     out->actions_crc32 = 0;
     out->logits_crc32 = 0;
     for (; episodes > 0 && status == AD_STATUS_OK; episodes--) {
@@ -64,7 +61,7 @@ static inline ad_status trace_run(ad_agent *agent, uint64_t seed, unsigned episo
     return status;
 }
 
-enum { TRACE_EPISODES = 40, TRACE_SEED = 7, TRACE_TEXT = 49 };
+enum { TRACE_TASK = 65, TRACE_EPISODES = 40, TRACE_SEED = 7, TRACE_TEXT = 49 };
 
 /* One line for the log, without printf, which firmware may not have. */
 static inline void trace_text(const trace *trace, char text[TRACE_TEXT]) {

@@ -1,9 +1,9 @@
 //! The command line.
 
+use crate::environment::{Environment, Environments};
 use crate::target::{Target, TARGETS};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use firmware_session::task::EnvironmentName;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Run the int8 agent as firmware would, on the host or in QEMU, and compare every action and logit. Without a command: `run`.
 #[derive(Parser, Debug)]
@@ -43,13 +43,17 @@ pub struct RunArguments {
     /// Weights file; the shipped one of the environment if absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// What the device lives in.
-    #[arg(long, value_enum, default_value = "dark-room")]
-    pub environment: Environment,
+    /// What the device lives in: the name of a preset, or all of these.
+    #[arg(long, default_value = "dark-room", value_parser = Environments::parser())]
+    pub environment: Environments,
     /// Episodes; the context is kept from one to the next.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// Decides the task and everything random.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
+    /// absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// The environment runs on the host and sends observations to the device, as a sensor would.
@@ -122,9 +126,9 @@ pub struct FaultArguments {
     /// Weights file; the shipped one of the environment if absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// What the device lives in.
-    #[arg(long, value_enum, default_value = "dark-room")]
-    pub environment: Environment,
+    /// What the device lives in: the name of a preset, or all of these.
+    #[arg(long, default_value = "dark-room", value_parser = Environments::parser())]
+    pub environment: Environments,
     /// Episodes with a brown-out at every step.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub brown_out_episodes: u32,
@@ -134,7 +138,11 @@ pub struct FaultArguments {
     /// Probability that the sensor fails at a step and its last value is held.
     #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
     pub dropout: f32,
-    /// Decides the task and everything random.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
+    /// absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
     /// Print one JSON object.
@@ -163,10 +171,13 @@ pub struct RandomModelArguments {
     pub d_ff: u16,
     #[arg(long, default_value_t = 160)]
     pub window: u16,
+    /// Preset whose interface the model has.
+    #[arg(long, default_value = "dark-room", value_parser = Environment::parser())]
+    pub environment: Environment,
     /// Decides the weights.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// File to write; its interface is that of Dark Room.
+    /// File to write.
     #[arg(long)]
     pub out: PathBuf,
 }
@@ -180,32 +191,6 @@ pub enum Compiler {
     Rustup,
     /// /usr/bin/rustc, which compiles the standard library's core as well.
     Debian,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Environment {
-    DarkRoom,
-    Bandit,
-}
-
-impl Environment {
-    pub fn name(self) -> EnvironmentName {
-        match self {
-            Self::DarkRoom => EnvironmentName::DarkRoom,
-            Self::Bandit => EnvironmentName::Bandit,
-        }
-    }
-
-    /// The file given, or the shipped one.
-    pub fn model(self, given: &Option<PathBuf>) -> PathBuf {
-        let shipped = || shipped_model(self.name().name());
-        given.clone().unwrap_or_else(shipped)
-    }
-}
-
-/// `models/NAME.adw` of this source tree.
-pub fn shipped_model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name).with_extension("adw")
 }
 
 /// What `--target` names.

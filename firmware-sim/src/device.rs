@@ -1,16 +1,15 @@
 //! A session with the image: what it is asked, what it answers.
 
-use crate::host::{Apart, Run};
+use crate::host::Run;
 use crate::image::Image;
 use crate::qemu::Machine;
 use crate::target::Target;
 use crate::trace::Step;
-use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::PortableRng;
 use anyhow::{anyhow, bail, Context};
 use firmware_session::link::{END, FEEDBACK, OBSERVATION};
 use firmware_session::session::World;
-use firmware_session::task::Task;
 use std::path::Path;
 use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
@@ -26,7 +25,7 @@ pub struct Bench {
 
 impl Bench {
     /// Instructions for each multiplication and addition.
-    pub fn instructions_a_multiplication(&self) -> f64 {
+    pub fn instructions_per_multiplication(&self) -> f64 {
         self.instructions as f64 / (self.rows * self.columns * self.repetitions) as f64
     }
 }
@@ -131,9 +130,9 @@ fn hexadecimal(words: &mut SplitAsciiWhitespace) -> anyhow::Result<u32> {
 
 /// Runs `run` on the target; the environment is in the image, or here where `run.apart`.
 pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyhow::Result<Report> {
-    let (episodes, seed) = (run.episodes.to_string(), run.seed.to_string());
+    let (task, episodes, seed) = (run.task.to_string(), run.episodes.to_string(), run.seed.to_string());
     let request = match run.apart {
-        false => vec!["simulate", run.environment.name(), &episodes, &seed],
+        false => vec!["simulate", run.environment.preset, &task, &episodes, &seed],
         true => vec!["feed", &seed],
     };
     let mut machine = Machine::start(target, &image.path, &request, timeout)?;
@@ -150,7 +149,7 @@ pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyh
 
 /// Whether the device accepts its weights at start-up.
 pub fn decodes(target: &Target, image: &Path, timeout: Duration) -> anyhow::Result<bool> {
-    let mut machine = Machine::start(target, image, &["simulate", "dark-room", "1", "0"], timeout)?;
+    let mut machine = Machine::start(target, image, &["simulate", "dark-room", "0", "1", "0"], timeout)?;
     while let Some(line) = machine.line()? {
         match line.as_str() {
             "error decode" => return Ok(false),
@@ -171,13 +170,11 @@ pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Resul
 
 /// Plays the environment for a device that has none: sends observations, waits for actions, sends what they bring.
 fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result<()> {
-    let mut rng = PortableRng::new(run.seed, 0);
-    let task = Task::draw(run.environment, run.episodes, &mut rng).context("the task does not exist")?;
-    let mut world = Apart { task, rng };
+    let mut world = run.world()?;
     let mut unused = PortableRng::new(0, 0);
-    let mut buffer = [0i32; MAX_CHANNELS];
-    let observation =
-        buffer.get_mut(..run.environment.observation_len()).context("the observation is too long")?;
+    let mut buffer = [0i32; MAX_OBSERVATION_WORDS];
+    let words = run.environment.family.interface().observation_len();
+    let observation = buffer.get_mut(..words).context("the observation is too long")?;
     while world.observe(observation, &mut unused) {
         let mut frame = vec![OBSERVATION];
         frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));

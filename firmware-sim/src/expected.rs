@@ -3,17 +3,17 @@
 //! `expected/TARGET.run` has traces and instruction counts, `expected/TARGET.size` has sizes, both of the shipped models. With the compiler that wrote
 //! them they must be equal; another compiler may make other code, so its sizes and counts may differ by a tenth, and nothing else may.
 
-use crate::arguments::{shipped_model, ExpectedArguments};
+use crate::arguments::ExpectedArguments;
+use crate::environment::{Environment, Folder};
 use crate::host::Run;
 use crate::run::measure;
 use crate::target::Target;
 use anyhow::{bail, Context};
-use firmware_session::task::EnvironmentName;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const RUN_KEYS: [&str; 6] =
-    ["steps", "total_return", "actions_crc32", "logits_crc32", "kernels", "instructions_a_step_full_ring"];
+    ["steps", "total_return", "actions_crc32", "logits_crc32", "kernels", "instructions_per_step_full_ring"];
 const SIZE_KEYS: [&str; 5] = [
     "flash_code_bytes",
     "flash_weights_bytes",
@@ -23,10 +23,10 @@ const SIZE_KEYS: [&str; 5] = [
 ];
 /// What depends on the compiler.
 const COMPILED: [&str; 4] =
-    ["instructions_a_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
+    ["instructions_per_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
 
-/// Episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit.
-const RUNS: [(EnvironmentName, u32); 2] = [(EnvironmentName::DarkRoom, 40), (EnvironmentName::Bandit, 3)];
+/// Preset, task and episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit.
+const RUNS: [(&str, u32, u32); 2] = [("dark-room", 65, 40), ("bandit", 3, 3)];
 
 /// See [`crate::arguments::Command::Expected`].
 pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {
@@ -58,10 +58,12 @@ fn folder() -> PathBuf {
 /// The texts of both files.
 fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::Result<(String, String)> {
     let (mut run_text, mut size_text) = (String::new(), String::new());
-    for (environment, episodes) in RUNS {
-        let run = Run { model: None, environment, episodes, seed: 7, apart: false };
-        let model = shipped_model(environment.name());
-        let measured = measure(target, &model, &run, &run.trace()?, arguments.build)?;
+    let folder = Folder::new()?;
+    for (preset, task, episodes) in RUNS {
+        let environment = Environment::find(preset).context(preset)?;
+        let model = environment.model(None, &folder)?;
+        let run = Run { model: &model, environment: &environment, task, episodes, seed: 7, apart: false };
+        let measured = measure(target, &run, &run.trace()?, arguments.build)?;
         if let Some(difference) = measured.difference {
             bail!("{}: {difference}", target.name);
         }
@@ -71,7 +73,7 @@ fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::R
                 line(text, "compiler", &json["compiler"]);
             }
             for key in keys {
-                line(text, &format!("{}.{key}", environment.name()), &json[key]);
+                line(text, &format!("{preset}.{key}"), &json[key]);
             }
         }
     }

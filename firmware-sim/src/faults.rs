@@ -1,39 +1,50 @@
 //! `faults`: what a device in the field sees, on the host.
 
 use crate::arguments::FaultArguments;
-use crate::host::read_model;
-use algodistill_core::interface::MAX_CHANNELS;
+use crate::environment::Folder;
+use crate::host::{read_model, Apart, Run};
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::model::weights::{checksum, CRC_OFFSET, HEADER_LEN};
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
 use anyhow::{bail, Context};
 use firmware_session::session::{self, Monitor, World};
-use firmware_session::task::Task;
 use std::path::Path;
 
 /// See [`crate::arguments::Command::Faults`].
 pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
-    let path = arguments.environment.model(&arguments.model);
-    let file = read_model(&path)?;
-    Model::decode(&file).with_context(|| path.display().to_string())?;
-    let dropouts = dropouts(arguments, &file)?;
-    let brown_outs = brown_outs(arguments, &file)?;
-    let bits = flipped_bits(&file, &path)?;
-    if arguments.json {
-        let json = serde_json::json!({
-            "dropouts": dropouts.dropped,
-            "steps": dropouts.steps,
-            "return_with_dropouts": dropouts.total_return,
-            "brown_outs_survived": brown_outs,
-            "flipped_bits_detected": bits,
-        });
-        println!("{json}");
-    } else {
-        let Dropouts { dropped, steps, total_return } = dropouts;
-        println!("sensor dropouts: {dropped} of {steps} observations held at their last value, return {total_return}");
-        println!(
-            "brown-outs: {brown_outs}, each restored from its snapshot and continued with identical actions"
-        );
-        println!("flash: a flip of any of the {bits} bits changes the CRC-32, which the decoder checks");
+    let folder = Folder::new()?;
+    for environment in &arguments.environment.0 {
+        let model = environment.model(arguments.model.as_deref(), &folder)?;
+        let task = environment.task(arguments.task, arguments.seed);
+        let run =
+            |episodes| Run { model: &model, environment, task, episodes, seed: arguments.seed, apart: false };
+        let file = read_model(&model)?;
+        Model::decode(&file).with_context(|| model.display().to_string())?;
+        let Dropouts { dropped, steps, total_return } =
+            dropouts(&run(arguments.episodes), arguments.dropout, &file)?;
+        let brown_outs = brown_outs(&run(arguments.brown_out_episodes), &file)?;
+        let bits = flipped_bits(&file, &model)?;
+        if arguments.json {
+            let json = serde_json::json!({
+                "environment": environment.preset,
+                "task": task,
+                "dropouts": dropped,
+                "steps": steps,
+                "return_with_dropouts": total_return,
+                "brown_outs_survived": brown_outs,
+                "flipped_bits_detected": bits,
+            });
+            println!("{json}");
+        } else {
+            println!("{}, task {task}, with {}:", environment.preset, model.display());
+            println!("  sensor dropouts: {dropped} of {steps} observations held at their last value, return {total_return}");
+            println!(
+                "  brown-outs: {brown_outs}, each restored from its snapshot and continued with identical actions"
+            );
+            println!(
+                "  flash: a flip of any of the {bits} bits changes the CRC-32, which the decoder checks"
+            );
+        }
     }
     Ok(())
 }
@@ -57,18 +68,18 @@ impl Monitor for Dropouts {
 }
 
 /// A world seen through a sensor that fails now and then.
-struct BadSensor {
-    task: Task,
+struct BadSensor<W> {
+    world: W,
     rng: PortableRng,
     probability: f32,
-    last: [i32; MAX_CHANNELS],
+    last: [i32; MAX_OBSERVATION_WORDS],
     seen: bool,
     dropped: u32,
 }
 
-impl World for BadSensor {
+impl<W: World> World for BadSensor<W> {
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool {
-        if !self.task.observe(observation, rng) {
+        if !self.world.observe(observation, rng) {
             return false;
         }
         if self.seen && !observation.is_empty() && self.rng.uniform() < self.probability {
@@ -82,42 +93,41 @@ impl World for BadSensor {
     }
 
     fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
-        self.task.apply(action, rng)
+        self.world.apply(action, rng)
     }
 }
 
-fn dropouts(arguments: &FaultArguments, file: &[u8]) -> anyhow::Result<Dropouts> {
+fn dropouts(run: &Run, probability: f32, file: &[u8]) -> anyhow::Result<Dropouts> {
     let mut workspace = workspace(file)?;
     let mut agent = Agent::new(Model::decode(file)?, &mut workspace)?;
-    let mut rng = PortableRng::new(arguments.seed, 0);
-    let task = draw(arguments, arguments.episodes, &mut rng)?;
+    let Apart { world, mut rng } = run.world()?;
     // A stream of its own: the sensor's failures do not change what else is random.
-    let sensor = PortableRng::new(arguments.seed, 2);
-    let (probability, last) = (arguments.dropout, [0; MAX_CHANNELS]);
-    let mut world = BadSensor { task, rng: sensor, probability, last, seen: false, dropped: 0 };
+    let sensor = PortableRng::new(run.seed, 2);
+    let last = [0; MAX_OBSERVATION_WORDS];
+    let mut world = BadSensor { world, rng: sensor, probability, last, seen: false, dropped: 0 };
     let mut result = Dropouts::default();
     session::run(&mut agent, &mut world, &mut rng, &mut result)?;
     Ok(Dropouts { dropped: world.dropped, ..result })
 }
 
 /// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator), the world goes on by itself.
-struct Device {
-    task: Task,
+struct Device<W> {
+    world: W,
     rng: PortableRng,
-    observation: [i32; MAX_CHANNELS],
+    observation: [i32; MAX_OBSERVATION_WORDS],
 }
 
-impl Device {
+impl<W: World> Device<W> {
     /// One step; the action and the CRC of its logits, or `None` at the end.
     fn step(&mut self, agent: &mut Agent) -> Result<Option<(usize, Vec<i32>)>, Error> {
         let len = agent.model().interface().observation_len();
         let observation = self.observation.get_mut(..len).unwrap_or(&mut []);
-        if !self.task.observe(observation, &mut self.rng) {
+        if !self.world.observe(observation, &mut self.rng) {
             return Ok(None);
         }
         let action = agent.act(observation, &mut self.rng)?;
         let logits = agent.logits().to_vec();
-        let transition = self.task.apply(action, &mut self.rng);
+        let transition = self.world.apply(action, &mut self.rng);
         agent.feedback(transition.reward, transition.done)?;
         Ok(Some((action, logits)))
     }
@@ -125,30 +135,29 @@ impl Device {
 
 /// Cuts the power before every step of the first episodes, restores the snapshot into memory full of garbage, and compares all that follows.
 /// The number of brown-outs.
-fn brown_outs(arguments: &FaultArguments, file: &[u8]) -> anyhow::Result<usize> {
+fn brown_outs(run: &Run, file: &[u8]) -> anyhow::Result<usize> {
     let model = Model::decode(file)?;
     let mut memory = workspace(file)?;
     let mut agent = Agent::new(model.clone(), &mut memory)?;
-    let mut rng = PortableRng::new(arguments.seed, 0);
-    let task = draw(arguments, arguments.brown_out_episodes, &mut rng)?;
-    let mut device = Device { task, rng, observation: [0; MAX_CHANNELS] };
+    let Apart { world, rng } = run.world()?;
+    let mut device = Device { world, rng, observation: [0; MAX_OBSERVATION_WORDS] };
     let mut saved = Vec::new();
     let mut reference = Vec::new();
     loop {
         let mut snapshot = vec![0; agent.snapshot_len()];
         agent.snapshot(&mut snapshot)?;
-        saved.push((snapshot, device.rng.state(), device.task.clone()));
+        saved.push((snapshot, device.rng.state(), device.world.clone()));
         match device.step(&mut agent)? {
             Some(step) => reference.push(step),
             None => break,
         }
     }
-    for (brown_out, (snapshot, state, task)) in saved.iter().enumerate() {
+    for (brown_out, (snapshot, state, world)) in saved.iter().enumerate() {
         let mut memory = vec![0xDEAD_BEEF; memory_words(file)?];
         let mut agent = Agent::new(model.clone(), &mut memory)?;
         agent.restore(snapshot)?;
         let rng = PortableRng::from_state(*state);
-        let mut device = Device { task: task.clone(), rng, observation: [0; MAX_CHANNELS] };
+        let mut device = Device { world: world.clone(), rng, observation: [0; MAX_OBSERVATION_WORDS] };
         for (step, expected) in reference.iter().enumerate().skip(brown_out) {
             if device.step(&mut agent)?.as_ref() != Some(expected) {
                 bail!("after a brown-out before step {brown_out}, step {step} differs");
@@ -193,10 +202,6 @@ fn flipped_bits(file: &[u8], path: &Path) -> anyhow::Result<usize> {
 /// The CRC-32 register, without its initial value, after eight more zero bits.
 fn after_a_byte(register: u32) -> u32 {
     (0..8).fold(register, |r, _| r >> 1 ^ if r & 1 == 1 { 0xEDB8_8320 } else { 0 })
-}
-
-fn draw(arguments: &FaultArguments, episodes: u32, rng: &mut PortableRng) -> anyhow::Result<Task> {
-    Task::draw(arguments.environment.name(), episodes, rng).context("the task does not exist")
 }
 
 fn memory_words(file: &[u8]) -> anyhow::Result<usize> {

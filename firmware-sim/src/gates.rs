@@ -1,7 +1,8 @@
 //! What must not be in an image.
 
-use crate::arguments::{shipped_model, CheckArguments};
+use crate::arguments::CheckArguments;
 use crate::device;
+use crate::environment::shipped_model;
 use crate::host::read_model;
 use crate::image::{self, Image};
 use crate::target::Target;

@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod device;
 mod elf;
+mod environment;
 mod expected;
 mod faults;
 mod gates;

@@ -11,6 +11,9 @@ use std::fmt::{self, Display};
 /// A run on a target, with its image.
 pub struct Measured {
     pub target: &'static Target,
+    pub preset: &'static str,
+    /// Number of the task.
+    pub task: u32,
     /// The first difference to the host, in words.
     pub difference: Option<String>,
     pub image: Image,
@@ -29,8 +32,10 @@ impl Measured {
     }
 
     pub fn json(&self) -> Value {
-        let Self { target, difference, image, report } = self;
+        let Self { target, preset, task, difference, image, report } = self;
         json!({
+            "environment": preset,
+            "task": task,
             "target": target.name,
             "machine": target.machine,
             "compiler": image.compiler,
@@ -43,7 +48,7 @@ impl Measured {
             "logits_crc32": format!("{:08x}", report.logits_crc),
             "kernels": report.kernels,
             "instructions_first_step": report.instructions.first(),
-            "instructions_a_step_full_ring": self.instructions(),
+            "instructions_per_step_full_ring": self.instructions(),
             "instructions_largest_step": report.instructions.iter().max(),
             "flash_bytes": image.elf.flash,
             "flash_weights_bytes": image.weights,
@@ -58,7 +63,7 @@ impl Measured {
 
 impl Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, difference, image, report } = self;
+        let Self { target, difference, image, report, .. } = self;
         let verdict = difference.as_deref().unwrap_or("identical to the host");
         writeln!(f, "{} ({}): {} steps, {verdict}", target.name, target.machine, report.steps.len())?;
         writeln!(f, "  actions CRC-32 {:08x}, logits CRC-32 {:08x}", report.actions_crc, report.logits_crc)?;
@@ -82,6 +87,8 @@ impl Display for Measured {
 pub fn host_json(run: &Run, trace: &Trace) -> Value {
     json!({
         "target": "host",
+        "environment": run.environment.preset,
+        "task": run.task,
         "episodes": run.episodes,
         "seed": run.seed,
         "steps": trace.steps.len(),

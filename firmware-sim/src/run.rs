@@ -1,43 +1,45 @@
 //! `run`: the agent on the host and on targets, and the comparison.
 
 use crate::arguments::{BuildArguments, RunArguments};
+use crate::environment::Folder;
 use crate::host::Run;
 use crate::report::{host_json, Measured};
 use crate::target::Target;
 use crate::trace::Trace;
 use crate::{device, gates, image};
 use anyhow::bail;
-use std::path::Path;
 use std::time::Duration;
 
 /// See [`crate::arguments::Command::Run`].
 pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
-    let run = Run {
-        model: arguments.model.as_deref(),
-        environment: arguments.environment.name(),
-        episodes: arguments.episodes,
-        seed: arguments.seed,
-        apart: arguments.feed,
-    };
-    let trace = run.trace()?;
+    let folder = Folder::new()?;
     let mut objects = Vec::new();
-    if arguments.target.host {
-        objects.push(host_json(&run, &trace));
-        if !arguments.json {
-            print_host(&trace);
-        }
-    }
-    let model = arguments.environment.model(&arguments.model);
     let mut different = Vec::new();
-    for target in &arguments.target.bare {
-        let measured = measure(target, &model, &run, &trace, arguments.build)?;
+    for environment in &arguments.environment.0 {
+        let model = environment.model(arguments.model.as_deref(), &folder)?;
+        let RunArguments { episodes, seed, feed, .. } = *arguments;
+        let task = environment.task(arguments.task, seed);
+        let run = Run { model: &model, environment, task, episodes, seed, apart: feed };
+        let trace = run.trace()?;
         if !arguments.json {
-            print!("{measured}");
+            println!("{}, task {task}, with {}:", environment.preset, model.display());
         }
-        if measured.difference.is_some() {
-            different.push(target.name);
+        if arguments.target.host {
+            objects.push(host_json(&run, &trace));
+            if !arguments.json {
+                print_host(&trace);
+            }
         }
-        objects.push(measured.json());
+        for target in &arguments.target.bare {
+            let measured = measure(target, &run, &trace, arguments.build)?;
+            if !arguments.json {
+                print!("{measured}");
+            }
+            if measured.difference.is_some() {
+                different.push(format!("{} on {}", environment.preset, target.name));
+            }
+            objects.push(measured.json());
+        }
     }
     if arguments.json {
         match objects.as_slice() {
@@ -54,15 +56,21 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
 /// Builds the image, looks into it, runs it, and compares it with the host's `trace`.
 pub fn measure(
     target: &'static Target,
-    model: &Path,
     run: &Run,
     trace: &Trace,
     arguments: BuildArguments,
 ) -> anyhow::Result<Measured> {
-    let image = image::build(target, model, arguments)?;
+    let image = image::build(target, run.model, arguments)?;
     gates::symbols(&image)?;
     let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
-    Ok(Measured { target, difference: trace.difference(&report.steps), image, report })
+    Ok(Measured {
+        target,
+        preset: run.environment.preset,
+        task: run.task,
+        difference: trace.difference(&report.steps),
+        image,
+        report,
+    })
 }
 
 fn print_host(trace: &Trace) {

@@ -1,14 +1,12 @@
 //! `table`: the table of the documentation, measured.
 
-use crate::arguments::{shipped_model, RandomModelArguments, TableArguments};
+use crate::arguments::{RandomModelArguments, TableArguments};
+use crate::environment::{shipped_model, Environment, Folder};
 use crate::host::{read_model, Run};
 use crate::run::measure;
 use crate::target::{Target, TARGETS};
 use crate::{random_model, report::Measured};
 use algodistill_core::Model;
-use anyhow::Context;
-use firmware_session::task::EnvironmentName;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Enough to fill a ring of 160 steps and then count 40 more.
@@ -21,19 +19,8 @@ const WINDOW: u16 = 160;
 
 /// See [`crate::arguments::Command::Table`].
 pub fn run(arguments: &TableArguments) -> anyhow::Result<()> {
-    let folder = std::env::temp_dir().join(format!("algodistill-table-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let folder = Temporary(folder);
+    let folder = Folder::new()?;
     rows(arguments, &folder.0)
-}
-
-/// A folder that is removed however the program ends.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
@@ -44,15 +31,16 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     let models = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
     for model in &models {
         let run = Run {
-            model: Some(model),
-            environment: EnvironmentName::DarkRoom,
+            model,
+            environment: &Environment::dark_room(),
+            task: 65,
             episodes: EPISODES,
             seed: 7,
             apart: false,
         };
         let trace = run.trace()?;
         for target in &TARGETS {
-            match measure(target, model, &run, &trace, arguments.build) {
+            match measure(target, &run, &trace, arguments.build) {
                 Ok(measured) => print(arguments, &measured),
                 // A model too big for the chip does not link; that is an entry of the table.
                 Err(error) if format!("{error:#}").contains("will not fit") => {
@@ -78,8 +66,17 @@ fn too_big(arguments: &TableArguments, target: &Target, model: &Path) -> anyhow:
 
 fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Result<PathBuf> {
     let out = folder.join(format!("{layers}-{d_model}-{d_ff}.adw"));
-    let model =
-        RandomModelArguments { layers, d_model, heads, d_ff, window: WINDOW, seed: 0, out: out.clone() };
+    let environment = Environment::dark_room();
+    let model = RandomModelArguments {
+        layers,
+        d_model,
+        heads,
+        d_ff,
+        window: WINDOW,
+        environment,
+        seed: 0,
+        out: out.clone(),
+    };
     random_model::run(&model)?;
     Ok(out)
 }

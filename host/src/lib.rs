@@ -10,6 +10,7 @@ pub mod history;
 pub mod memory;
 pub mod model;
 pub mod nn;
+pub mod parameters;
 pub mod pipeline;
 pub mod progress;
 pub mod ranks;

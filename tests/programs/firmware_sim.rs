@@ -13,10 +13,10 @@ fn simulator() -> Command {
     Command::new(assert_cmd::cargo::cargo_bin!("algodistill-firmware-sim"))
 }
 
-fn assert_golden(environment: &str, episodes: &str) {
+fn assert_golden(environment: &str, task: &str, episodes: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("expected/host.{environment}.json"));
     let output = simulator()
-        .args(["--environment", environment, "--episodes", episodes, "--json"])
+        .args(["--environment", environment, "--task", task, "--episodes", episodes, "--json"])
         .assert()
         .success()
         .get_output()
@@ -51,27 +51,56 @@ fn random_model(name: &str, window: &str) -> PathBuf {
 
 #[test]
 fn dark_room_trace() {
-    assert_golden("dark-room", "40");
+    assert_golden("dark-room", "65", "40");
 }
 
 #[test]
 fn bandit_trace() {
-    assert_golden("bandit", "3");
+    assert_golden("bandit", "3", "3");
 }
 
 #[test]
-fn a_model_from_a_file_runs_as_the_one_compiled_in() {
-    let run = |arguments: &[&str]| simulator().arg("--json").args(arguments).output().unwrap().stdout;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/dark-room.adw");
-    assert_eq!(run(&[]), run(&["--model", path.to_str().unwrap()]));
+fn the_task_is_the_one_asked_for_or_one_that_the_seed_draws() {
+    let run = |arguments: &[&str]| {
+        let output = simulator().args(["--episodes", "2", "--json"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let drawn = run(&["--seed", "3"]);
+    assert_eq!(run(&["--seed", "3", "--task", &drawn["task"].to_string()]), drawn);
+    assert_ne!(run(&["--seed", "4"])["task"], drawn["task"]);
+    let output = simulator().args(["--task", "81"]).assert().code(1);
+    let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(message.contains("task 81 of dark-room: expected 0 to 80"), "{message}");
+}
+
+/// Those without a shipped model run with random weights.
+#[test]
+fn every_environment_runs() {
+    let arguments = ["--environment", "all", "--episodes", "2", "--json"];
+    let output = simulator().args(arguments).assert().success().get_output().stdout.clone();
+    let runs: Vec<serde_json::Value> = serde_json::from_slice(&output).unwrap();
+    let presets: Vec<_> = runs.iter().filter_map(|run| run["environment"].as_str()).collect();
+    assert!(presets.contains(&"dark-room") && presets.contains(&"bandit"), "{presets:?}");
+    assert!(runs.iter().all(|run| run["steps"].as_u64() > Some(0)), "{runs:?}");
+}
+
+/// Actions and logits are those of the host, in every environment. `.ci/firmware` does the same on every
+/// target.
+#[test]
+fn a_device_acts_like_the_host_in_every_environment() {
+    if tools() {
+        let run = ["run", "--target", "cortex-m3", "--environment", "all", "--episodes", "2"];
+        simulator().args(run).assert().success();
+    }
 }
 
 #[test]
-fn faults_are_survived_or_detected() {
-    for environment in ["dark-room", "bandit"] {
-        let output = simulator().args(["faults", "--json", "--environment", environment]).assert().success();
-        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-        assert!(text.contains("\"flipped_bits_detected\""), "{text}");
+fn faults_are_survived_or_detected_in_every_environment() {
+    let arguments = ["faults", "--json", "--environment", "all", "--brown-out-episodes", "1"];
+    let output = simulator().args(arguments).assert().success().get_output().stdout.clone();
+    for line in String::from_utf8(output).unwrap().lines() {
+        assert!(line.contains("\"flipped_bits_detected\""), "{line}");
     }
 }
 

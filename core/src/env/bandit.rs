@@ -1,24 +1,73 @@
 //! Bernoulli bandits: K arms that pay 1 with a probability of their own, a horizon, nothing to observe.
 
-use super::{Environment, Transition};
+use super::{check_horizon, Environment, Family, ParameterError, Transition};
 use crate::{Interface, PortableRng};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// Most arms of a [`Bandit`].
+/// Most arms of a bandit.
 pub const MAX_ARMS: usize = 64;
+/// Seed of the tasks: task `i` is drawn from stream `i`.
+const TASK_SEED: u64 = 0xBA4D_1775;
 
-/// A Bernoulli bandit task. An episode is `horizon` pulls.
-#[derive(Clone, Debug, PartialEq)]
+/// Bernoulli bandits whose arms are drawn from one distribution. The task is the number of a draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bandit {
+    /// Arms.
+    pub arms: u16,
+    /// Pulls of an episode.
+    pub horizon: u32,
+    /// How the arms of a task are drawn.
+    pub distribution: TaskDistribution,
+}
+
+impl Family for Bandit {
+    const NAME: &'static str = "bandit";
+    const PRESETS: &'static [(&'static str, Self)] = &[
+        ("bandit", Self { arms: 10, horizon: 100, distribution: TaskDistribution::Adversarial }),
+        ("bandit-odd", Self { arms: 10, horizon: 100, distribution: TaskDistribution::Odd }),
+        ("bandit-even", Self { arms: 10, horizon: 100, distribution: TaskDistribution::Even }),
+        ("bandit-uniform", Self { arms: 10, horizon: 100, distribution: TaskDistribution::Uniform }),
+        ("bandit-one-good-arm", Self { arms: 10, horizon: 300, distribution: TaskDistribution::OneGoodArm }),
+    ];
+    type Task = BanditTask;
+
+    fn check(&self) -> Result<(), ParameterError> {
+        ParameterError::unless((2..=MAX_ARMS).contains(&usize::from(self.arms)), "arms", "2 to 64")?;
+        check_horizon(self.horizon)
+    }
+
+    fn interface(&self) -> Interface {
+        Interface { channels: Vec::new(), actions: self.arms, reward_levels: Vec::from_array([0.0, 1.0]) }
+    }
+
+    fn horizon(&self) -> u32 {
+        self.horizon
+    }
+
+    fn task_count(&self) -> Option<u32> {
+        None
+    }
+
+    fn task(&self, number: u32) -> Option<BanditTask> {
+        self.check().ok()?;
+        let mut rng = PortableRng::new(TASK_SEED, u64::from(number));
+        BanditTask::new(&self.distribution.draw(self.arms, &mut rng), self.horizon)
+    }
+}
+
+/// A bandit with its arms. An episode is `horizon` pulls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BanditTask {
     probabilities: Vec<f32, MAX_ARMS>,
     horizon: u32,
     time: u32,
 }
 
-impl Bandit {
-    /// A bandit whose arm `a` pays 1 with probability `probabilities[a]`. `None` where there are fewer than 2 or more than
-    /// [`MAX_ARMS`] arms, a probability is not in [0, 1], or the horizon is 0.
+impl BanditTask {
+    /// A bandit whose arm `a` pays 1 with probability `probabilities[a]`. `None` where there are fewer
+    /// than 2 or more than [`MAX_ARMS`] arms, a probability is not in [0, 1], or the horizon is 0.
     pub fn new(probabilities: &[f32], horizon: u32) -> Option<Self> {
         let valid =
             probabilities.len() >= 2 && horizon > 0 && probabilities.iter().all(|p| (0.0..=1.0).contains(p));
@@ -30,21 +79,14 @@ impl Bandit {
     pub fn probabilities(&self) -> &[f32] {
         &self.probabilities
     }
-}
 
-impl Environment for Bandit {
-    fn interface(&self) -> Interface {
-        Interface {
-            channels: Vec::new(),
-            actions: self.probabilities.len() as u16,
-            reward_levels: Vec::from_array([0.0, 1.0]),
-        }
-    }
-
-    fn horizon(&self) -> u32 {
+    /// Pulls of an episode.
+    pub fn horizon(&self) -> u32 {
         self.horizon
     }
+}
 
+impl Environment for BanditTask {
     fn reset(&mut self, _rng: &mut PortableRng) {
         self.time = 0;
     }
@@ -81,8 +123,8 @@ pub enum TaskDistribution {
 }
 
 impl TaskDistribution {
-    /// Draws a bandit. `None` for fewer than 2 or more than [`MAX_ARMS`] arms, or horizon 0.
-    pub fn draw(self, arms: u16, horizon: u32, rng: &mut PortableRng) -> Option<Bandit> {
+    /// Draws what each arm pays; at most [`MAX_ARMS`] arms.
+    fn draw(self, arms: u16, rng: &mut PortableRng) -> Vec<f32, MAX_ARMS> {
         let good_index_parity = match self {
             Self::Odd => 0,
             Self::Even => 1,
@@ -91,7 +133,7 @@ impl TaskDistribution {
         };
         let good_arm = rng.below(u32::from(arms));
         let mut probabilities = Vec::<f32, MAX_ARMS>::new();
-        for arm in 0..arms {
+        for arm in 0..arms.min(MAX_ARMS as u16) {
             let uniform = rng.uniform();
             let probability = match self {
                 Self::Uniform => uniform,
@@ -100,9 +142,10 @@ impl TaskDistribution {
                 _ if arm % 2 == good_index_parity => 0.5 + 0.5 * uniform,
                 _ => 0.5 * uniform,
             };
-            probabilities.push(probability).ok()?;
+            // There is room for all.
+            let _ = probabilities.push(probability);
         }
-        Bandit::new(&probabilities, horizon)
+        probabilities
     }
 }
 
@@ -114,7 +157,7 @@ mod tests {
     fn optimal_and_random(distribution: TaskDistribution, arms: u16, horizon: u32, tasks: u32) -> (f64, f64) {
         let (mut best, mut mean) = (0.0, 0.0);
         for task in 0..tasks {
-            let bandit = distribution.draw(arms, horizon, &mut PortableRng::new(1, u64::from(task))).unwrap();
+            let bandit = Bandit { arms, horizon, distribution }.task(task).unwrap();
             best += f64::from(bandit.probabilities().iter().fold(0.0_f32, |a, &b| a.max(b)));
             mean += f64::from(bandit.probabilities().iter().sum::<f32>() / f32::from(arms));
         }
@@ -143,8 +186,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn an_arm_pays_as_often_as_it_should_and_the_episode_ends_at_the_horizon() {
         let mut rng = PortableRng::new(3, 0);
-        let mut bandit = Bandit::new(&[0.0, 1.0, 0.3], 10_000).unwrap();
-        assert_eq!(bandit.interface(), Interface::discrete(&[], 3, &[0.0, 1.0]).unwrap());
+        let mut bandit = BanditTask::new(&[0.0, 1.0, 0.3], 10_000).unwrap();
         for (arm, expected) in [(0, 0.0), (1, 1.0), (2, 0.3), (99, 0.0)] {
             bandit.reset(&mut rng);
             let mut sum = 0.0;
@@ -159,11 +201,19 @@ mod tests {
 
     #[test]
     fn impossible_bandits_are_refused() {
-        assert!(Bandit::new(&[0.5], 1).is_none());
-        assert!(Bandit::new(&[0.5; MAX_ARMS + 1], 1).is_none());
-        assert!(Bandit::new(&[0.5, 1.5], 1).is_none());
-        assert!(Bandit::new(&[0.5, f32::NAN], 1).is_none());
-        assert!(Bandit::new(&[0.5, 0.5], 0).is_none());
-        assert!(TaskDistribution::Uniform.draw(65, 1, &mut PortableRng::new(0, 0)).is_none());
+        assert!(BanditTask::new(&[0.5], 1).is_none());
+        assert!(BanditTask::new(&[0.5; MAX_ARMS + 1], 1).is_none());
+        assert!(BanditTask::new(&[0.5, 1.5], 1).is_none());
+        assert!(BanditTask::new(&[0.5, f32::NAN], 1).is_none());
+        assert!(BanditTask::new(&[0.5, 0.5], 0).is_none());
+        let good = Bandit { arms: 10, horizon: 1, distribution: TaskDistribution::Uniform };
+        for (bad, field) in [
+            (Bandit { arms: 1, ..good }, "arms"),
+            (Bandit { arms: 65, ..good }, "arms"),
+            (Bandit { horizon: 0, ..good }, "horizon"),
+        ] {
+            assert_eq!(bad.check().map_err(|error| error.field), Err(field));
+            assert!(bad.task(0).is_none());
+        }
     }
 }

@@ -1,18 +1,12 @@
 //! The forward pass of one token.
 
 use super::attention::{attend, quantize_for_ring, HeadRing, HeadScratch};
-use super::kernels::{code, value_index, Kernels, Operand, Work, SLOTS_A_GROUP};
+use super::embedding::{self, Token};
+use super::kernels::{code, value_index, Kernels, Operand, Work, SLOTS_PER_GROUP};
 use super::numerics::{add, dot_bits, maximum, quantize, rescale, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{LayerRing, Ring};
-
-/// One token: rows of the embedding tables, validated by the agent.
-pub(crate) struct Token<'t> {
-    pub observation: &'t [i32],
-    pub action_row: u16,
-    pub feedback_row: u16,
-}
 
 /// Working memory of the forward pass, lent by the caller. Sizes in elements.
 pub(crate) struct Scratch<'a> {
@@ -56,7 +50,7 @@ pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
 
 /// Words of the attention weights: two a word, in whole groups of slots.
 const fn weight_words(window: usize) -> usize {
-    window.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP / 2
+    window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP / 2
 }
 
 /// Cuts the ring's words and the scratch out of a workspace. `None` where it is too small.
@@ -101,7 +95,7 @@ impl Work for Step<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Step { model, kernels, ring, scratch, token } = self;
-        embed(model, &token, scratch);
+        embedding::embed(model, &token, scratch.narrow, scratch.residual);
         for (index, layer) in model.layers.iter().enumerate() {
             attention_block(model, kernels, layer, index, ring, scratch);
             feed_forward_block(model, kernels, layer, scratch);
@@ -111,24 +105,6 @@ impl Work for Step<'_, '_> {
         linear(kernels, &model.head, &Operand::new(input, scratch.operand), scale, scratch.logits);
         ring.advance();
     }
-}
-
-/// Sum of the rows of the embedding tables.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-fn embed(model: &Model, token: &Token, scratch: &mut Scratch) {
-    let Scratch { residual, narrow, .. } = scratch;
-    residual.fill(0);
-    let mut add_row = |table: &Tensor, index: usize| {
-        let (row, scale) = table.row(index);
-        narrow.iter_mut().zip(row).for_each(|(x, weight)| *x = i32::from(weight));
-        rescale(narrow, 8, core::iter::repeat(scale), table.exponent - FRACTION_BITS);
-        residual.iter_mut().zip(narrow.iter()).for_each(|(x, y)| *x = add(*x, *y));
-    };
-    for (table, word) in model.observation.iter().zip(token.observation) {
-        add_row(table, *word as usize);
-    }
-    add_row(&model.action, usize::from(token.action_row));
-    add_row(&model.feedback, usize::from(token.feedback_row));
 }
 
 /// `x += attention_output . attention(norm(x))`.
@@ -163,13 +139,13 @@ fn attention_block(
 
     let LayerRing { keys, values, key_scales, value_scales } = ring;
     let keys_end = attended * d_model;
-    let values_end = attended.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP * d_model;
+    let values_end = attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * d_model;
     let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
     let vectors = query.chunks_exact(d_head).zip(scratch.narrow.chunks_exact_mut(d_head));
     for (head, ((query, output), (key_scales, value_scales))) in vectors.zip(scales).enumerate() {
         let ring = HeadRing {
             keys: keys.get(head * d_head..keys_end).unwrap_or(&[]),
-            values: values.get(head * d_head * SLOTS_A_GROUP..values_end).unwrap_or(&[]),
+            values: values.get(head * d_head * SLOTS_PER_GROUP..values_end).unwrap_or(&[]),
             key_scales: key_scales.get(..attended).unwrap_or(&[]),
             value_scales: value_scales.get(..attended).unwrap_or(&[]),
             d_model,
@@ -178,7 +154,7 @@ fn attention_block(
             quantized: front(scratch.quantized, d_head),
             operand: scratch.operand,
             scores: front(scratch.scores, attended),
-            weights: front(scratch.weights, attended.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP),
+            weights: front(scratch.weights, attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP),
         };
         attend(kernels, model.score_scale, query, &ring, head_scratch, output);
     }
@@ -224,7 +200,7 @@ fn store_key(key: &[i8], slot: usize, ring: &mut [u8]) {
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 fn store_value(value: &[i8], slot: usize, ring: &mut [i8]) {
     let first = value_index(slot, 0, value.len());
-    let places = ring.get_mut(first..).unwrap_or(&mut []).iter_mut().step_by(SLOTS_A_GROUP);
+    let places = ring.get_mut(first..).unwrap_or(&mut []).iter_mut().step_by(SLOTS_PER_GROUP);
     for (stored, element) in places.zip(value) {
         *stored = *element;
     }

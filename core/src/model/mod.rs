@@ -1,6 +1,7 @@
 //! The int8 transformer: weights file, kernels, forward pass of one token.
 
 pub(crate) mod attention;
+pub(crate) mod embedding;
 pub(crate) mod forward;
 pub mod kernels;
 pub mod numerics;

@@ -7,8 +7,7 @@ use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
 use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
 use firmware_session::request::Request;
-use firmware_session::session::{self, Monitor, World};
-use firmware_session::task::{Task, AGENT_STREAM};
+use firmware_session::session::{self, Monitor, Simulated, World, AGENT_STREAM};
 
 /// Tensors are read in words.
 #[repr(C, align(16))]
@@ -42,10 +41,10 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
     stack::paint();
     let mut report = Report::new(console);
     let outcome = match request {
-        Request::Simulate { environment, episodes, seed } => {
+        Request::Simulate { environment, task, episodes, seed } => {
             let mut rng = PortableRng::new(seed, 0);
-            let mut task = Task::draw(environment, episodes, &mut rng).ok_or("task")?;
-            session::run(&mut agent, &mut task, &mut rng, &mut report)
+            let task = environment.task(task).ok_or("task")?;
+            session::run(&mut agent, &mut Simulated::new(task, episodes), &mut rng, &mut report)
         }
         Request::Feed { seed } => {
             let mut rng = PortableRng::new(seed, AGENT_STREAM);

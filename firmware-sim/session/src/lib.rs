@@ -7,4 +7,3 @@
 pub mod link;
 pub mod request;
 pub mod session;
-pub mod task;

@@ -1,17 +1,19 @@
 //! What the image is asked to do: the command line that the runner gives QEMU, read by semihosting.
 
-use crate::task::EnvironmentName;
+use algodistill_core::env::AnyFamily;
 
 /// A run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// The environment runs in the image.
     Simulate {
         /// Which one.
-        environment: EnvironmentName,
+        environment: AnyFamily,
+        /// Which of its tasks.
+        task: u32,
         /// How many episodes.
         episodes: u32,
-        /// Decides the task and everything random.
+        /// Decides everything random.
         seed: u64,
     },
     /// The kernels are measured; no agent runs.
@@ -24,16 +26,16 @@ pub enum Request {
 }
 
 impl Request {
-    /// From `simulate ENVIRONMENT EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
+    /// From `simulate PRESET TASK EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = line.split(|byte| *byte == 0).next()?;
         let mut words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
         let request = match words.next()? {
             b"simulate" => {
-                let name = words.next()?;
-                let environment = EnvironmentName::ALL.into_iter().find(|e| e.name().as_bytes() == name)?;
+                let environment = AnyFamily::preset(core::str::from_utf8(words.next()?).ok()?)?;
+                let task = number(words.next()?)?.try_into().ok()?;
                 let episodes = number(words.next()?)?.try_into().ok()?;
-                Self::Simulate { environment, episodes, seed: number(words.next()?)? }
+                Self::Simulate { environment, task, episodes, seed: number(words.next()?)? }
             }
             b"bench" => Self::Bench,
             b"feed" => Self::Feed { seed: number(words.next()?)? },
@@ -56,9 +58,9 @@ mod tests {
 
     #[test]
     fn requests_are_parsed_and_anything_else_is_refused() {
-        let environment = EnvironmentName::DarkRoom;
-        let simulate = Request::Simulate { environment, episodes: 40, seed: u64::MAX };
-        assert_eq!(Request::parse(b"simulate dark-room 40 18446744073709551615\0x"), Some(simulate));
+        let environment = AnyFamily::preset("dark-room").unwrap();
+        let simulate = Request::Simulate { environment, task: 8, episodes: 40, seed: u64::MAX };
+        assert_eq!(Request::parse(b"simulate dark-room 8 40 18446744073709551615\0x"), Some(simulate));
         assert_eq!(Request::parse(b"feed 7"), Some(Request::Feed { seed: 7 }));
         assert_eq!(Request::parse(b"bench"), Some(Request::Bench));
         for wrong in [
@@ -67,8 +69,10 @@ mod tests {
             "feed 7 8",
             "feed -7",
             "feed 18446744073709551616",
-            "simulate mars 1 2",
-            "simulate bandit 4294967296 1",
+            "simulate mars 0 1 2",
+            "simulate bandit 0 4294967296 1",
+            "simulate bandit 4294967296 1 1",
+            "simulate bandit 1 1",
         ] {
             assert_eq!(Request::parse(wrong.as_bytes()), None, "{wrong}");
         }

@@ -1,7 +1,11 @@
 //! The loop that firmware has.
 
-use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::{Agent, Environment, Error, PortableRng, Transition};
+
+/// Stream of the seed that draws actions where the environment is elsewhere, and has a generator of
+/// its own (stream 0, as in a run in one place).
+pub const AGENT_STREAM: u64 = 1;
 
 /// What the agent lives in: an environment in the same memory, or one at the other end of a link.
 pub trait World {
@@ -31,10 +35,10 @@ pub fn run(
     rng: &mut PortableRng,
     monitor: &mut impl Monitor,
 ) -> Result<(), Error> {
-    let mut buffer = [0i32; MAX_CHANNELS];
+    let mut buffer = [0i32; MAX_OBSERVATION_WORDS];
     let needed = agent.model().interface().observation_len();
     let observation =
-        buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found: MAX_CHANNELS })?;
+        buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found: MAX_OBSERVATION_WORDS })?;
     while world.observe(observation, rng) {
         monitor.acting();
         let action = act(agent, observation, rng)?;

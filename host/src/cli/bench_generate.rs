@@ -2,10 +2,10 @@
 
 use super::generate::{EnvironmentArgs, SourceArgs};
 use super::Report;
-use crate::environment::EnvironmentConfig;
 use crate::history::{generate, generate_to_file, GenerateConfig};
 use crate::progress::Bar as Progress;
 use crate::{Error, Result};
+use algodistill_core::env::dark_room::DarkRoom;
 use serde_json::json;
 use std::time::Instant;
 
@@ -28,12 +28,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Report> {
     let environment = args.environment.config()?;
     let mut source = args.source.clone();
-    if matches!(environment, EnvironmentConfig::DarkRoom { .. }) {
+    if environment.family::<DarkRoom>().is_some() {
         // The source whose speed is promised.
         source.source.get_or_insert_with(|| "q-learning".into());
     }
     let source = source.config(&environment)?;
-    let mut config = GenerateConfig { keep_every: 1, ..GenerateConfig::recommended(environment, source) };
+    let mut config = GenerateConfig { keep_every: 1, ..GenerateConfig::recommended(environment, source)? };
     let steps_of_one = config.source_steps()? / u64::from(config.histories_per_task);
     config.histories_per_task = (u64::from(args.millions) * 1_000_000 / steps_of_one).max(1) as u32;
     let steps = config.source_steps()? as f64;

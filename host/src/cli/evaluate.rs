@@ -1,7 +1,6 @@
 //! `evaluate`: models in context on held-out tasks, against their baselines.
 
-use super::{terminal_width, Report};
-use crate::environment::Parameters;
+use super::{terminal_width, EnvironmentParameters, Report};
 use crate::evaluate::{evaluate, report, Contestants, EvaluateConfig};
 use crate::Result;
 use clap::value_parser;
@@ -18,7 +17,7 @@ pub struct Args {
     environment: Option<String>,
     /// Parameters that differ from the preset's.
     #[command(flatten)]
-    parameters: Parameters,
+    parameters: EnvironmentParameters,
     /// Held-out tasks to use [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     tasks: Option<u32>,
@@ -61,7 +60,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Report> {
     let config = EvaluateConfig {
         environment: args.environment.clone(),
-        parameters: args.parameters.clone(),
+        parameters: args.parameters.collect(),
         tasks: args.tasks,
         runs: args.runs,
         episodes: args.episodes,

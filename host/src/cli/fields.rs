@@ -2,6 +2,7 @@
 //! defaults are those of the configuration itself.
 
 use crate::model::Dimensions;
+use crate::parameters::{fields, Assignment};
 use crate::train::{objective, TrainConfig};
 use crate::{Error, Result};
 use clap::builder::PossibleValuesParser;
@@ -91,9 +92,9 @@ fn add<'a>(
     fields.into_iter().fold(command, |command, field| {
         let default = match &defaults[field.name] {
             Value::Null => String::new(),
-            // The shortest decimal of the f32 that it is.
+            // 1 rather than 1.0.
             Value::Number(number) if number.is_f64() => {
-                format!(" [default: {}]", number.as_f64().unwrap_or_default() as f32)
+                format!(" [default: {}]", number.as_f64().unwrap_or_default())
             }
             Value::String(word) => format!(" [default: {word}]"),
             other => format!(" [default: {other}]"),
@@ -143,7 +144,7 @@ pub struct DimensionArgs(pub Dimensions);
 
 impl clap::Args for DimensionArgs {
     fn augment_args(command: Command) -> Command {
-        add(command, &DIMENSIONS, &TrainConfig::default().fields())
+        add(command, &DIMENSIONS, &fields(&TrainConfig::default()))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -183,9 +184,10 @@ impl Overrides {
 
 impl clap::Args for Overrides {
     fn augment_args(command: Command) -> Command {
-        let config = TrainConfig::default().fields();
+        let config = fields(&TrainConfig::default());
         let expert = Arg::new("expert").long("expert").action(ArgAction::SetTrue);
         let set = Arg::new("set").long("set").value_name("FIELD=VALUE").action(ArgAction::Append);
+        let set = set.value_parser(|text: &str| text.parse::<Assignment>());
         add(command, options(), &config)
             .mut_arg("validation_sequences", |arg| arg.alias("validation-windows"))
             .arg(expert.conflicts_with("objective").help("The same as --objective expert"))
@@ -204,8 +206,8 @@ impl FromArgMatches for Overrides {
         if matches.get_flag("expert") || (has("expert_fraction") && !has("objective")) {
             all.insert(0, ("objective".into(), "expert".into()));
         }
-        for text in matches.get_many::<String>("set").into_iter().flatten() {
-            all.push(assignment(text).map_err(wrong_usage)?);
+        for Assignment { field, value } in matches.get_many::<Assignment>("set").into_iter().flatten() {
+            all.push((field.clone(), value.clone()));
         }
         Ok(Self(all))
     }
@@ -218,21 +220,6 @@ impl FromArgMatches for Overrides {
 
 fn wrong_usage(error: Error) -> clap::Error {
     clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}\n"))
-}
-
-/// `FIELD=VALUE`: a number, `true` or `false`, or a word.
-fn assignment(text: &str) -> Result<(String, Value)> {
-    let Some((name, value)) = text.split_once('=') else {
-        return Err(Error::argument("--set", format!("is {text:?}, must be FIELD=VALUE")));
-    };
-    let (name, value) = (name.trim(), value.trim());
-    let value = match (value.parse::<u64>(), value.parse::<f64>(), value.parse::<bool>()) {
-        (Ok(count), _, _) => count.into(),
-        (_, Ok(number), _) => finite(name, number)?,
-        (_, _, Ok(flag)) => flag.into(),
-        _ => value.into(),
-    };
-    Ok((name.to_owned(), value))
 }
 
 #[cfg(test)]
@@ -252,7 +239,7 @@ mod tests {
     #[test]
     fn the_options_are_the_fields_of_the_configuration() {
         let mut options: Vec<&str> = options().map(|field| field.name).collect();
-        let fields = TrainConfig::default().fields();
+        let fields = fields(&TrainConfig::default());
         let mut fields: Vec<&str> =
             fields.keys().map(String::as_str).filter(|name| *name != "threads").collect();
         options.sort_unstable();
@@ -269,7 +256,8 @@ mod tests {
         assert_eq!((one.dimensions.window, one.dropout), (32, 0.1));
         assert_eq!(one.objective.inner().name(), "expert");
         assert_eq!(apply(&["--expert"]).unwrap().objective, one.objective);
-        let quarter = apply(&["--expert-fraction", "0.25"]).unwrap().fields();
+        let quarter = apply(&["--expert-fraction", "0.25"]).unwrap();
+        let quarter = fields(&quarter);
         assert_eq!((&quarter["objective"], &quarter["expert_fraction"]), (&"expert".into(), &0.25.into()));
         assert_eq!(apply(&["--validation-windows", "3"]).unwrap().validation_sequences, 3);
     }
@@ -279,10 +267,10 @@ mod tests {
         for (arguments, problem) in [
             (
                 ["--set", "widow=3"],
-                "train.widow: is no field of the training configuration, which has batch,",
+                "train.widow: is not a parameter of the training configuration; it has batch,",
             ),
             (["--set", "window=many"], "train.window: invalid type: string \"many\", expected usize"),
-            (["--set", "window"], "--set: is \"window\", must be FIELD=VALUE"),
+            (["--set", "window"], "expected FIELD=VALUE"),
             (["--learning-rate", "nan"], "train.learning_rate: is NaN"),
             (
                 ["--objective", "clone"],

@@ -1,13 +1,14 @@
 //! `algodistill generate`: learning histories of a source algorithm, as Parquet with a card.
 
-use super::Report;
-use crate::environment::{replace, EnvironmentConfig, Parameters};
+use super::{EnvironmentParameters, Report};
+use crate::environment::EnvironmentConfig;
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_on, GenerateConfig};
+use crate::parameters::Assignment;
 use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
-use crate::source::{psrl, q_learning, ucb, SourceConfig};
-use crate::Result;
+use crate::source::{possible_sources, SourceConfig};
+use crate::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -51,90 +52,41 @@ pub struct Args {
 /// Choice of an environment: a preset, and parameters that differ from it.
 #[derive(clap::Args, Clone, Debug)]
 pub struct EnvironmentArgs {
-    /// dark-room, dark-room-hard, bandit (95 % odd arms good), bandit-odd, bandit-even, bandit-uniform or bandit-one-good-arm.
-    #[arg(long, default_value = "dark-room")]
+    /// Name of a preset: `algodistill list`.
+    #[arg(long, default_value = "dark-room", value_name = "NAME")]
     pub environment: String,
     /// Parameters that differ from the preset's.
     #[command(flatten)]
-    pub parameters: Parameters,
+    pub parameters: EnvironmentParameters,
 }
 
 /// Choice of a source algorithm: its defaults, and parameters that differ from them.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// psrl, q-learning or noise in dark-room; ucb, thompson, epsilon-greedy or noise in bandit [default: psrl, ucb].
-    #[arg(long)]
+    /// Name of a source algorithm: `algodistill list` [default: the first that can learn there].
+    #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Width of the confidence bound of ucb.
-    #[arg(long)]
-    pub alpha: Option<f64>,
-    /// Which of several arms with the largest bound ucb pulls.
-    #[arg(long)]
-    pub ties: Option<ucb::Ties>,
-    /// Probability of a random arm of epsilon-greedy.
-    #[arg(long)]
-    pub epsilon: Option<f32>,
-    /// Step size of q-learning.
-    #[arg(long)]
-    pub learning_rate: Option<f32>,
-    /// Discount of q-learning.
-    #[arg(long)]
-    pub discount: Option<f32>,
-    /// Fraction of the episodes over which the epsilon of q-learning falls from 1 to 0.
-    #[arg(long)]
-    pub exploration: Option<f32>,
-    /// Initial value of q-learning: above 0 it is optimistic.
-    #[arg(long)]
-    pub initial_value: Option<f32>,
-    /// Which possible goal psrl goes to.
-    #[arg(long)]
-    pub psrl_target: Option<psrl::Target>,
-    /// Fraction of the history over which noise falls from 1 to 0.
-    #[arg(long)]
-    pub decay: Option<f32>,
+    /// Parameter of the source that differs from its default, for example target=nearest; may be repeated.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub source_set: Vec<Assignment>,
 }
 
 impl EnvironmentArgs {
     /// The environment chosen, validated.
     pub fn config(&self) -> Result<EnvironmentConfig> {
-        self.parameters.apply(&self.environment)
+        EnvironmentConfig::preset(&self.environment)?.with(&self.parameters.collect())
     }
 }
 
 impl SourceArgs {
     /// The source chosen for `environment`, validated.
     pub fn config(&self, environment: &EnvironmentConfig) -> Result<SourceConfig> {
-        let default = crate::source::possible_sources(environment).first();
-        let name = self.source.as_deref().or(default.copied()).unwrap_or("psrl");
-        let mut config = SourceConfig::preset(name)?;
-        let mut q = None;
-        let (mut bound, mut epsilon, mut target, mut decay) = (None, None, None, None);
-        match &mut config {
-            SourceConfig::Ucb { alpha, ties } => bound = Some((alpha, ties)),
-            SourceConfig::EpsilonGreedy { epsilon: parameter } => epsilon = Some(parameter),
-            SourceConfig::QLearning(parameters) => q = Some(parameters),
-            SourceConfig::Psrl { target: parameter } => target = Some(parameter),
-            SourceConfig::Noise { decay: parameter } => decay = Some(parameter),
-            SourceConfig::Thompson {} => {}
-        }
-        let (rate, discount, exploration, initial) = match q {
-            Some(q_learning::Parameters { learning_rate, discount, exploration, initial_value }) => {
-                (Some(learning_rate), Some(discount), Some(exploration), Some(initial_value))
-            }
-            None => (None, None, None, None),
-        };
-        let (alpha, ties) = bound.unzip();
-        replace("--alpha", self.alpha, alpha, name)?;
-        replace("--ties", self.ties, ties, name)?;
-        replace("--epsilon", self.epsilon, epsilon, name)?;
-        replace("--learning-rate", self.learning_rate, rate, name)?;
-        replace("--discount", self.discount, discount, name)?;
-        replace("--exploration", self.exploration, exploration, name)?;
-        replace("--initial-value", self.initial_value, initial, name)?;
-        replace("--psrl-target", self.psrl_target, target, name)?;
-        replace("--decay", self.decay, decay, name)?;
-        config.validate(environment)?;
-        Ok(config)
+        let possible = possible_sources(environment);
+        let name = self.source.as_deref().or(possible.first().copied()).ok_or_else(|| {
+            let problem = format!("no source algorithm can learn in {}", environment.name());
+            Error::argument("source", problem)
+        })?;
+        SourceConfig::preset(name)?.with(&self.source_set.iter().cloned().collect(), environment)
     }
 }
 
@@ -143,7 +95,7 @@ impl Args {
     pub fn config(&self) -> Result<GenerateConfig> {
         let environment = self.environment.config()?;
         let source = self.source.config(&environment)?;
-        let defaults = GenerateConfig::recommended(environment, source);
+        let defaults = GenerateConfig::recommended(environment, source)?;
         let config = GenerateConfig {
             seed: self.seed,
             split_seed: self.split_seed,
@@ -216,7 +168,9 @@ pub(super) fn returns_table(returns: &[ReturnWindow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::GoalReward;
+    use crate::source::psrl::{Psrl, Target};
+    use crate::source::ucb::{Ties, Ucb};
+    use algodistill_core::env::dark_room::{DarkRoom, GoalReward};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -235,19 +189,17 @@ mod tests {
     fn arguments_replace_the_defaults_they_belong_to() {
         let default = config("").unwrap();
         assert_eq!((default.source.name(), default.episodes, default.histories_per_task), ("psrl", 14, 50));
-        let bandit = config("--environment bandit --alpha 2 --ties first --horizon 50 --arms 5").unwrap();
-        assert_eq!(bandit.source, SourceConfig::Ucb { alpha: 2.0, ties: ucb::Ties::First });
+        let words = "--environment bandit --source-set alpha=2 --source-set ties=first --set horizon=50";
+        let bandit = config(&format!("{words} --set arms=5")).unwrap();
+        assert_eq!(bandit.source, SourceConfig::from(Ucb { alpha: 2.0, ties: Ties::First }));
         assert_eq!((bandit.environment.horizon(), bandit.tasks), (Some(50), Some(20_000)));
-        let room =
-            config("--size 5 --reward once --source q-learning --discount 0.5 --keep-every 2").unwrap();
-        assert!(matches!(
-            room.environment,
-            EnvironmentConfig::DarkRoom { start: (2, 2), reward: GoalReward::Once, .. }
-        ));
+        let words = "--set size=5 --set reward=once --source q-learning --source-set discount=0.5";
+        let room = config(&format!("{words} --keep-every 2")).unwrap();
+        let family = room.environment.family::<DarkRoom>().unwrap();
+        assert_eq!((family.size, family.reward), (5, GoalReward::Once));
         assert_eq!(room.keep_every, 2);
-        let nearest = config("--psrl-target nearest --start 0,0").unwrap();
-        assert_eq!(nearest.source, SourceConfig::Psrl { target: psrl::Target::Nearest });
-        assert!(matches!(nearest.environment, EnvironmentConfig::DarkRoom { start: (0, 0), .. }));
+        let nearest = config("--source-set target=nearest --set start=0,0").unwrap();
+        assert_eq!(nearest.source, SourceConfig::from(Psrl { target: Target::Nearest }));
     }
 
     #[test]
@@ -256,12 +208,12 @@ mod tests {
             ("--environment moon", "known are dark-room"),
             ("--source thompson", "possible there: psrl, q-learning, noise"),
             ("--source sarsa", "known are ucb"),
-            ("--arms 3", "--arms: is not a parameter of dark-room"),
-            ("--alpha 3", "--alpha: is not a parameter of psrl"),
-            ("--source q-learning --learning-rate 0", "source.learning_rate"),
-            ("--episodes 0", "--episodes: is 0"),
-            ("--start 9", "expected ROW,COLUMN"),
-            ("--start 9,9", "outside the 9x9 room"),
+            ("--set arms=3", "environment.arms: is not a parameter of dark-room"),
+            ("--source-set alpha=3", "source.alpha: is not a parameter of psrl"),
+            ("--source q-learning --source-set learning_rate=0", "source.learning_rate"),
+            ("--episodes 0", "episodes: is 0"),
+            ("--set start=9", "expected \"centre\", \"random\" or [row, column]"),
+            ("--set start=9,9", "expected a cell of the room"),
         ] {
             let problem = config(arguments).unwrap_err();
             assert!(problem.contains(expected), "{arguments}: {problem}");

@@ -98,14 +98,7 @@ fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: Optio
 
 fn summary(path: &Path, card: &Card) -> String {
     let interface = &card.interface;
-    let channels: Vec<String> = interface
-        .channels
-        .iter()
-        .map(|channel| match channel {
-            algodistill_core::Channel::Discrete { size } => size.to_string(),
-            other => format!("{other:?}"),
-        })
-        .collect();
+    let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let source = match &card.generation {
         Some(config) => format!(
             "{}, seed {}, {} episodes, every {} kept",
@@ -139,14 +132,7 @@ fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) 
     let mut time = 0;
     let mut lines = Vec::new();
     for step in history.take(count) {
-        let action = match environment {
-            EnvironmentConfig::DarkRoom { .. } => {
-                let names = ["stay", "up", "right", "down", "left"];
-                names.get(usize::from(steps.actions[step])).map_or("?".into(), |name| name.to_string())
-            }
-            EnvironmentConfig::Bandit { .. } => format!("arm {}", steps.actions[step]),
-            EnvironmentConfig::Custom { .. } => format!("action {}", steps.actions[step]),
-        };
+        let action = environment.action_name(steps.actions[step].into());
         let words: Vec<String> = steps.observations.iter().map(|column| column[step].to_string()).collect();
         let observation = if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) };
         let done = if steps.dones[step] { " done" } else { "" };
@@ -171,7 +157,7 @@ mod tests {
         let config = GenerateConfig {
             tasks: Some(3),
             histories_per_task: 2,
-            ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap())
+            ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap()).unwrap()
         };
         generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
         let shown = show(&path, 21).unwrap();

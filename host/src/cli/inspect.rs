@@ -4,7 +4,7 @@ use super::Report;
 use crate::evaluate::models::MAX_WEIGHTS_BYTES;
 use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
-use algodistill_core::{Channel, Model};
+use algodistill_core::Model;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -24,14 +24,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let plan = MemoryPlan::new(&model, bytes.len());
     let dimensions = model.dimensions();
     let interface = model.interface();
-    let channels: Vec<u16> = interface
-        .channels
-        .iter()
-        .map(|channel| match channel {
-            Channel::Discrete { size } => *size,
-            _ => 0,
-        })
-        .collect();
+    let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads, d_ff {ff}, window {window}\n\

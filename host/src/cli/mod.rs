@@ -1,6 +1,7 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
 use crate::evaluate::report;
+use crate::parameters::{Assignment, Parameters};
 use crate::ranks::{self, Ranks};
 use crate::{pipeline, Error, Result};
 use clap::error::ContextKind;
@@ -85,6 +86,21 @@ enum Bench {
     Train(bench_train::Args),
     /// Steps a second of a source algorithm.
     Generate(bench_generate::Args),
+}
+
+/// Parameters of an environment that differ from those of its preset.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct EnvironmentParameters {
+    /// Parameter of the environment that differs from the preset's, for example size=5; may be repeated.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<Assignment>,
+}
+
+impl EnvironmentParameters {
+    /// By name; the last one counts where one is given twice.
+    pub fn collect(&self) -> Parameters {
+        self.set.iter().cloned().collect()
+    }
 }
 
 /// Exit status of wrong usage, the same as clap's.

@@ -1,14 +1,15 @@
 //! `play`: watch a model learn one task, step by step.
 
+use super::EnvironmentParameters;
 use super::Report;
-use crate::environment::{AnyEnvironment, Parameters};
+use crate::environment::{AnyTask, Drawing, Episode, Tint};
 use crate::evaluate::models::{Int8Model, Int8Policy};
 use crate::evaluate::policy::Policy;
-use crate::evaluate::scene::{draw, Episode};
 use crate::evaluate::{untrained_tasks, EvaluateConfig, TrainingCard};
 use crate::{Error, Result};
-use algodistill_core::{Environment, PortableRng, Sampling};
+use algodistill_core::{PortableRng, Sampling};
 use clap::value_parser;
+use console::style;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub struct Args {
     environment: Option<String>,
     /// Parameters that differ from the preset's.
     #[command(flatten)]
-    parameters: Parameters,
+    parameters: EnvironmentParameters,
     /// Task [default: a held-out one, by the seed].
     #[arg(long, value_name = "N")]
     task: Option<u32>,
@@ -48,7 +49,7 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
     let sampling = if args.greedy { Sampling::Greedy } else { Sampling::Temperature(1.0) };
     let model = Int8Model::read(&args.model, sampling)?;
     let card = TrainingCard::parse(&args.model, model.decode()?.card())?;
-    let (environment, parameters) = (args.environment.clone(), args.parameters.clone());
+    let (environment, parameters) = (args.environment.clone(), args.parameters.collect());
     let config = EvaluateConfig { environment, parameters, ..EvaluateConfig::default() };
     let (name, environment) = config.environment(&card)?;
     model.check_interface(&name, &environment)?;
@@ -59,11 +60,13 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
             held_out[PortableRng::new(args.seed, 1).below(held_out.len() as u32) as usize]
         }
     };
-    let bandit = environment.task_count().is_none();
+    let usual = environment.defaults()?.context_episodes.min(10);
     let game = Game {
-        environment: environment.make(task)?,
+        task: environment.task(task)?,
+        words: environment.interface()?.observation_len(),
+        horizon: environment.horizon().unwrap_or(0),
         title: format!("{name}, task {task}"),
-        episodes: args.episodes.unwrap_or(if bandit { 1 } else { 10 }),
+        episodes: args.episodes.unwrap_or(usual),
         rng: PortableRng::new(args.seed, 0),
         returns: Vec::new(),
     };
@@ -76,14 +79,17 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
     let returns = model.with_agent(|policy| game.play(policy, &mut screen))?;
     let optimal = environment.optimal_return(task)?;
     let listed: Vec<String> = returns.iter().map(|total| format!("{total}")).collect();
-    let text = format!("returns by episode: {} (optimum {optimal:.1})", listed.join(" "));
+    let optimum = optimal.map_or(String::new(), |optimal| format!(" (optimum {optimal:.1})"));
+    let text = format!("returns by episode: {}{optimum}", listed.join(" "));
     let json = json!({"environment": name, "task": task, "returns": returns, "optimal": optimal});
     Ok(Report { text, json })
 }
 
 /// Episodes of one task, in one context.
 struct Game {
-    environment: AnyEnvironment,
+    task: Box<dyn AnyTask>,
+    words: usize,
+    horizon: u32,
     title: String,
     episodes: u32,
     rng: PortableRng,
@@ -93,16 +99,19 @@ struct Game {
 
 impl Game {
     fn play(mut self, mut policy: Int8Policy, screen: &mut Screen) -> Result<Vec<f32>> {
-        let mut observation = vec![0; self.environment.interface().observation_len()];
+        let mut observation = vec![0; self.words];
         for _ in 0..self.episodes {
             let mut episode = Episode::default();
-            self.environment.reset(&mut self.rng);
+            self.task.reset(&mut self.rng);
+            self.task.observe(&mut observation);
+            episode.observations.push(observation.clone());
             let mut done = false;
             while !done {
-                self.environment.observe(&mut observation);
                 let action = policy.act(&observation, &mut self.rng)?;
-                let transition = self.environment.step(action, &mut self.rng);
+                let transition = self.task.step(action, &mut self.rng);
+                self.task.observe(&mut observation);
                 policy.feedback(transition.reward, transition.done)?;
+                episode.observations.push(observation.clone());
                 episode.actions.push(action);
                 episode.rewards.push(transition.reward);
                 done = transition.done;
@@ -126,11 +135,24 @@ impl Game {
             self.returns.len() + 1,
             self.episodes,
             episode.actions.len(),
-            self.environment.horizon(),
+            self.horizon,
             episode.total(),
-            draw(&self.environment, episode),
+            self.task.draw(episode).map_or(String::new(), |drawing| tinted(&drawing)),
         )
     }
+}
+
+/// A drawing in the colours of a terminal, where there is one.
+fn tinted(drawing: &Drawing) -> String {
+    let piece = |(tint, text): &(Tint, String)| match tint {
+        Tint::Plain => text.clone(),
+        Tint::Dim => style(text).dim().to_string(),
+        Tint::Agent => style(text).cyan().bold().to_string(),
+        Tint::Success => style(text).green().bold().to_string(),
+        Tint::Goal => style(text).yellow().bold().to_string(),
+        Tint::Trail => style(text).cyan().to_string(),
+    };
+    drawing.pieces.iter().map(piece).collect()
 }
 
 /// Where the frames go.

@@ -95,7 +95,7 @@ mod tests {
     fn one_file_is_written_as_itself_and_several_as_a_list() {
         let room = EnvironmentConfig::preset("dark-room").expect("a preset");
         let source = SourceConfig::preset("psrl").expect("a source");
-        let generation = Some(GenerateConfig::recommended(room, source));
+        let generation = GenerateConfig::recommended(room, source).ok();
         let training = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
         for (generations, begins) in [
             (vec![generation.clone()], r#"{"generation":{"environment":{"name":"dark-room""#),

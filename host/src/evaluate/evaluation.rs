@@ -40,8 +40,8 @@ pub struct Evaluation {
     pub sampling: String,
     /// What was measured, the int8 model among it.
     pub measured: Vec<Measured>,
-    /// Mean over the tasks of the largest expected return of an episode.
-    pub optimal: f64,
+    /// Mean over the tasks of the largest expected return of an episode, where it is known.
+    pub optimal: Option<f64>,
     /// Return of the ideal in-context learner by episode, mean over all tasks of the environment; empty where none is known.
     pub ideal: Vec<f64>,
     /// How near the first int8 model is to its float model, where that was asked for.
@@ -73,19 +73,22 @@ impl Evaluation {
         contexts: Contexts,
         summary: Range<usize>,
     ) -> Result<Self> {
-        let optimal: f64 =
-            contexts.tasks.iter().map(|task| environment.optimal_return(*task)).sum::<Result<f64>>()?;
-        let ideal = match (contexts.axis(), environment.ideal_sweep()) {
-            (Axis::Episode, Some(sweep)) => {
+        let optimal: Option<f64> = contexts
+            .tasks
+            .iter()
+            .map(|task| environment.optimal_return(*task))
+            .sum::<Result<Option<f64>>>()?;
+        let ideal = match (contexts.axis(), environment.ideal()) {
+            (Axis::Episode, Some(curve)) => {
                 // Once everything is swept it stays as it is.
-                let settled = std::iter::repeat(sweep[sweep.len() - 1]);
-                sweep.iter().copied().chain(settled).take(contexts.episodes as usize).collect()
+                let settled = std::iter::repeat(curve.last().copied().unwrap_or(0.0));
+                curve.iter().copied().chain(settled).take(contexts.episodes as usize).collect()
             }
             _ => Vec::new(),
         };
         Ok(Self {
             name: name.into(),
-            optimal: optimal / contexts.tasks.len() as f64,
+            optimal: optimal.map(|sum| sum / contexts.tasks.len() as f64),
             environment,
             contexts,
             held_out: true,

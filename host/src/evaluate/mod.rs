@@ -18,7 +18,6 @@ pub mod report;
 mod report_tests;
 pub mod rollout;
 mod run;
-pub mod scene;
 pub mod statistics;
 pub mod svg;
 mod tasks;

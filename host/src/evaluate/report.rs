@@ -6,7 +6,6 @@ use super::fidelity::Fidelity;
 use super::rollout::Axis;
 use super::statistics::Estimate;
 use super::{svg, terminal};
-use crate::environment::EnvironmentConfig;
 use crate::files::write_bytes;
 use crate::Result;
 use serde_json::{json, Map, Value};
@@ -129,9 +128,13 @@ pub fn chart(evaluation: &Evaluation) -> Chart {
     };
     let optimal = match axis {
         Axis::Episode => evaluation.optimal,
-        Axis::Step => evaluation.optimal / f64::from(evaluation.environment.horizon().unwrap_or(1)),
+        Axis::Step => {
+            let steps = f64::from(evaluation.environment.horizon().unwrap_or(1));
+            evaluation.optimal.map(|optimal| optimal / steps)
+        }
     };
-    let mut lines = vec![reference(Series::Optimal, vec![optimal; points])];
+    let mut lines: Vec<Line> =
+        optimal.map(|optimal| reference(Series::Optimal, vec![optimal; points])).into_iter().collect();
     if !evaluation.ideal.is_empty() {
         lines.push(reference(Series::Ideal, evaluation.ideal.clone()));
     }
@@ -143,26 +146,8 @@ pub fn chart(evaluation: &Evaluation) -> Chart {
         Axis::Episode => ("episode", "return of the episode"),
         Axis::Step => ("step", "mean reward of the step"),
     };
-    let title = format!("{}: learning in context, weights fixed", describe(&evaluation.environment));
+    let title = format!("{}: learning in context, weights fixed", evaluation.environment.describe());
     Chart { title, subtitle: subtitle(evaluation), x, y, lines }
-}
-
-/// The environment for people.
-pub fn describe(environment: &EnvironmentConfig) -> String {
-    match environment {
-        EnvironmentConfig::DarkRoom { size, horizon, .. } => {
-            format!("Dark Room {size}x{size}, {horizon} steps")
-        }
-        EnvironmentConfig::Bandit { arms, horizon, distribution } => {
-            // The name in configurations, which is also the one in the name of the preset.
-            let distribution = json!(distribution);
-            format!(
-                "Bandit, {arms} arms, {} tasks, {horizon} pulls",
-                distribution.as_str().unwrap_or_default()
-            )
-        }
-        EnvironmentConfig::Custom { .. } => "Custom environment".into(),
-    }
 }
 
 fn subtitle(evaluation: &Evaluation) -> String {
@@ -238,7 +223,9 @@ fn table(evaluation: &Evaluation) -> String {
         let _ = writeln!(table, "{}", row(Series::Ideal.label(), curve));
     }
     let blank = shown.iter().map(|_| String::new());
-    let _ = write!(table, "{}   {:.2}", row(Series::Optimal.label(), blank), evaluation.optimal);
+    if let Some(optimal) = evaluation.optimal {
+        let _ = write!(table, "{}   {optimal:.2}", row(Series::Optimal.label(), blank));
+    }
     table
 }
 

@@ -6,13 +6,13 @@ use super::golden::assert_golden;
 use super::policy::{Policy, UniformRandom};
 use super::report;
 use super::rollout::Contexts;
-use crate::environment::{EnvironmentConfig, OptimalPolicy};
+use crate::environment::{EnvironmentConfig, Expert};
 use crate::Result;
 use algodistill_core::PortableRng;
 
 /// Stays for one episode, then does what is optimal.
 struct Revelation {
-    optimum: OptimalPolicy,
+    optimum: Box<dyn Expert>,
     revealed: bool,
 }
 
@@ -35,7 +35,10 @@ fn evaluation(name: &str, episodes: u32) -> Evaluation {
         Evaluation::new(name, environment.clone(), contexts, summary).expect("an evaluation");
     evaluation.models = vec![ModelSummary { file: "model.adw".into(), parameters: 103_000, bytes: 110_000 }];
     evaluation.sampling = "temperature 1".into();
-    let learner = |task| Ok(Revelation { optimum: environment.optimal_policy(task)?, revealed: false });
+    let learner = |task| {
+        let optimum = environment.expert(task)?.expect("an expert");
+        Ok(Revelation { optimum, revealed: false })
+    };
     evaluation.measure(Series::Int8, &[&learner, &learner]).expect("measured");
     let actions = environment.interface().expect("an interface").actions;
     evaluation.measure(Series::Random, &[&move |_| Ok(UniformRandom { actions })]).expect("measured");

@@ -2,12 +2,12 @@
 
 use super::policy::{Learner, Policy};
 use super::statistics::Cluster;
-use crate::environment::EnvironmentConfig;
+use crate::environment::{AnyTask, EnvironmentConfig};
+use crate::history::Steps;
 use crate::progress::Bar as Progress;
-use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
-use crate::Result;
-use algodistill_core::interface::MAX_CHANNELS;
-use algodistill_core::{Environment, Interface, PortableRng, Transition};
+use crate::source::{Outcome, Run, SourceConfig};
+use crate::{Error, Result};
+use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
 
 /// Which contexts to run.
@@ -102,10 +102,24 @@ pub fn rollout_source(
     planned_episodes: u32,
     progress: &Progress,
 ) -> Result<Vec<Cluster>> {
+    let words = environment.interface()?.observation_len();
+    let room = contexts.episodes as usize * environment.horizon().unwrap_or(0) as usize;
     let values = each_context(contexts, progress, |task, run| {
-        let [luck, rng] =
+        let [mut luck, mut rng] =
             [Role::Environment, Role::Policy].map(|role| stream(contexts.seed, task, run, role));
-        with_source(environment, source, task, planned_episodes, SourceContext { contexts, luck, rng })
+        let mut learner = source.learner(environment, task, planned_episodes)?;
+        let mut steps = Steps::zeroed(words, room);
+        let run = Run { episodes: contexts.episodes, keep_every: 1 };
+        let recorded = learner.history(run, &mut rng, Some(&mut luck), &mut steps.as_mut(), 0);
+        let mut values = Vec::new();
+        let (rewards, dones) = (&steps.rewards[..recorded.written], &steps.dones[..recorded.written]);
+        let mut rest = rewards;
+        for episode in dones.split_inclusive(|done| *done) {
+            let (rewards, after) = rest.split_at(episode.len());
+            rest = after;
+            contexts.axis().add_episode(rewards, &mut values);
+        }
+        Ok(values)
     })?;
     Ok(clusters(contexts, 0, values))
 }
@@ -133,64 +147,6 @@ fn clusters(contexts: &Contexts, model: usize, values: Vec<Vec<f32>>) -> Vec<Clu
     contexts.tasks.iter().map(cluster).collect()
 }
 
-/// One context of a source algorithm.
-struct SourceContext<'a> {
-    contexts: &'a Contexts,
-    luck: PortableRng,
-    rng: PortableRng,
-}
-
-impl Visitor for SourceContext<'_> {
-    type Output = Vec<f32>;
-
-    fn visit(mut self, environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-        let mut environment = WithLuck { environment, luck: self.luck };
-        let mut values = Vec::new();
-        source.begin_history();
-        for episode in 0..self.contexts.episodes {
-            let mut rewards = Vec::new();
-            run_episode::<MAX_CHANNELS>(
-                &mut environment,
-                &mut source,
-                episode,
-                &mut self.rng,
-                |_, outcome| rewards.push(outcome.reward),
-            );
-            self.contexts.axis().add_episode(&rewards, &mut values);
-        }
-        values
-    }
-}
-
-/// An environment that draws from a stream of its own: the source meets the luck that the learners meet in the same context, and
-/// what sets them apart is what they do.
-struct WithLuck<E> {
-    environment: E,
-    luck: PortableRng,
-}
-
-impl<E: Environment> Environment for WithLuck<E> {
-    fn interface(&self) -> Interface {
-        self.environment.interface()
-    }
-
-    fn horizon(&self) -> u32 {
-        self.environment.horizon()
-    }
-
-    fn reset(&mut self, _rng: &mut PortableRng) {
-        self.environment.reset(&mut self.luck);
-    }
-
-    fn observe(&self, observation: &mut [i32]) {
-        self.environment.observe(observation);
-    }
-
-    fn step(&mut self, action: usize, _rng: &mut PortableRng) -> Transition {
-        self.environment.step(action, &mut self.luck)
-    }
-}
-
 /// One context: the values of its points, see [`Axis`].
 pub(super) fn one_context(
     environment: &EnvironmentConfig,
@@ -199,50 +155,85 @@ pub(super) fn one_context(
     run: u32,
     policy: &mut dyn Policy,
 ) -> Result<Vec<f32>> {
-    let optimum = environment.optimal_policy(task)?;
-    let mut environment = environment.make(task)?;
-    let mut luck = stream(contexts.seed, task, run, Role::Environment);
+    let interface = environment.interface()?;
+    let mut running = Running {
+        task: environment.task(task)?,
+        luck: stream(contexts.seed, task, run, Role::Environment),
+        observation: vec![0; interface.observation_len()],
+    };
     if let Some(optimal_share) = contexts.demonstration {
-        let actions = u32::from(environment.interface().actions);
+        let actions = u32::from(interface.actions);
+        let mut expert = environment.expert(task)?.ok_or_else(|| {
+            let problem = format!("no demonstration: no expert is known in {}", environment.name());
+            Error::argument("prompt", problem)
+        })?;
         let mut rng = stream(contexts.seed, task, run, Role::Demonstration);
-        episode(&mut environment, &mut luck, policy, |policy, observation| {
-            let action = match rng.uniform() < optimal_share {
-                true => optimum.act(observation, &mut rng),
-                false => rng.below(actions) as usize,
-            };
-            policy.demonstrate(observation, action)?;
-            Ok(action)
+        running.episode(|observation| match observation {
+            Seen::Now(observation) => {
+                let action = match rng.uniform() < optimal_share {
+                    true => expert.act(observation, &mut rng),
+                    false => rng.below(actions) as usize,
+                };
+                policy.demonstrate(observation, action)?;
+                Ok(action)
+            }
+            Seen::After(outcome) => {
+                expert.learn(&outcome);
+                policy.feedback(outcome.reward, outcome.done)?;
+                Ok(outcome.action)
+            }
         })?;
     }
     let mut rng = stream(contexts.seed, task, run, Role::Policy);
     let mut values = Vec::new();
     for _ in 0..contexts.episodes {
-        let rewards = episode(&mut environment, &mut luck, policy, |policy, observation| {
-            policy.act(observation, &mut rng)
+        let rewards = running.episode(|seen| match seen {
+            Seen::Now(observation) => policy.act(observation, &mut rng),
+            Seen::After(outcome) => {
+                policy.feedback(outcome.reward, outcome.done)?;
+                Ok(outcome.action)
+            }
         })?;
         contexts.axis().add_episode(&rewards, &mut values);
     }
     Ok(values)
 }
 
-/// One episode whose actions `choose` makes and `policy` sees the outcomes of: the reward of every step.
-fn episode(
-    environment: &mut dyn Environment,
-    luck: &mut PortableRng,
-    policy: &mut dyn Policy,
-    mut choose: impl FnMut(&mut dyn Policy, &[i32]) -> Result<usize>,
-) -> Result<Vec<f32>> {
-    let mut observation = vec![0; environment.interface().observation_len()];
-    let mut rewards = Vec::with_capacity(environment.horizon() as usize);
-    environment.reset(luck);
-    loop {
-        environment.observe(&mut observation);
-        let action = choose(policy, &observation)?;
-        let transition = environment.step(action, luck);
-        policy.feedback(transition.reward, transition.done)?;
-        rewards.push(transition.reward);
-        if transition.done {
-            return Ok(rewards);
+/// A task at work.
+struct Running {
+    task: Box<dyn AnyTask>,
+    luck: PortableRng,
+    observation: Vec<i32>,
+}
+
+/// What whoever acts is told.
+enum Seen<'a> {
+    /// The observation to act on; the answer is the action.
+    Now(&'a [i32]),
+    /// What the action brought; the answer is not looked at.
+    After(Outcome<'a>),
+}
+
+impl Running {
+    /// One episode of `actor`: the reward of every step.
+    fn episode(&mut self, mut actor: impl FnMut(Seen) -> Result<usize>) -> Result<Vec<f32>> {
+        let mut rewards = Vec::new();
+        self.task.reset(&mut self.luck);
+        self.task.observe(&mut self.observation);
+        loop {
+            let action = actor(Seen::Now(&self.observation))?;
+            let transition = self.task.step(action, &mut self.luck);
+            self.task.observe(&mut self.observation);
+            actor(Seen::After(Outcome {
+                action,
+                reward: transition.reward,
+                next_observation: &self.observation,
+                done: transition.done,
+            }))?;
+            rewards.push(transition.reward);
+            if transition.done {
+                return Ok(rewards);
+            }
         }
     }
 }
@@ -251,7 +242,9 @@ fn episode(
 mod tests {
     use super::super::policy::UniformRandom;
     use super::*;
-    use crate::environment::OptimalPolicy;
+    use crate::source::noise::Noise;
+    use algodistill_core::env::bandit::Bandit;
+    use algodistill_core::Family;
 
     /// Tries the arms in turn, and stays at one that paid.
     #[derive(Default)]
@@ -328,12 +321,14 @@ mod tests {
     fn the_source_meets_the_luck_that_the_learners_meet() {
         let contexts = Contexts { tasks: (0..5).collect(), ..contexts(2) };
         let bandit = EnvironmentConfig::preset("bandit-uniform").expect("a preset");
-        let best = |task| match bandit.optimal_policy(task)? {
-            OptimalPolicy::Bandit { best } => Ok(Fixed(best)),
-            other => panic!("{other:?} in a bandit"),
+        let family = *bandit.family::<Bandit>().expect("a bandit");
+        let best = |task| {
+            let task = family.task(task).expect("a task");
+            let arms = task.probabilities().iter().map(|&p| f64::from(p));
+            Ok(Fixed(crate::source::argmax(arms)))
         };
         // Without any noise it pulls the best arm as well, but draws other numbers in doing so.
-        let source = SourceConfig::Noise { decay: 0.0 };
+        let source = SourceConfig::from(Noise { decay: 0.0 });
         let progress = Progress::new("test", 1);
         let of_source = rollout_source(&bandit, &contexts, &source, 2, &progress).expect("runs");
         assert_eq!(of_source, run("bandit-uniform", &contexts, &best));

@@ -8,8 +8,9 @@ use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
 use super::rollout::{Axis, Contexts};
 use super::tasks::untrained_tasks;
-use crate::environment::{EnvironmentConfig, Parameters, PRESETS};
+use crate::environment::EnvironmentConfig;
 use crate::history::GenerateConfig;
+use crate::parameters::Parameters;
 use crate::train::load_parameters;
 use crate::{Error, Result};
 use algodistill_core::Sampling;
@@ -69,7 +70,8 @@ impl EvaluateConfig {
     /// The environment and its name.
     pub(crate) fn environment(&self, card: &TrainingCard) -> Result<(String, EnvironmentConfig)> {
         if let Some(name) = &self.environment {
-            return Ok((name.clone(), self.parameters.apply(name)?));
+            let environment = EnvironmentConfig::preset(name)?.with(&self.parameters)?;
+            return Ok((name.clone(), environment));
         }
         if !self.parameters.is_empty() {
             return Err(Error::argument("--environment", "is needed: its parameters were given"));
@@ -81,18 +83,15 @@ impl EvaluateConfig {
             )
         })?;
         let trained_in = &generation.environment;
-        let is_it = |name: &&&str| EnvironmentConfig::preset(name).is_ok_and(|preset| preset == *trained_in);
-        let name = PRESETS.iter().find(is_it).copied().unwrap_or(trained_in.name());
-        Ok((name.into(), trained_in.clone()))
+        Ok((trained_in.preset_name().into(), trained_in.clone()))
     }
 
     fn contexts(&self, environment: &EnvironmentConfig, cards: &[TrainingCard]) -> Result<Contexts> {
-        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
-        let default = |many| if bandit { 1 } else { many };
+        let defaults = environment.defaults()?;
         let contexts = Contexts {
             tasks: untrained_tasks(environment, cards, self.tasks, self.seed)?,
-            runs: self.runs.unwrap_or(default(4)),
-            episodes: self.episodes.unwrap_or(default(40)),
+            runs: self.runs.unwrap_or(defaults.runs),
+            episodes: self.episodes.unwrap_or(defaults.context_episodes),
             seed: self.seed,
             demonstration: self.prompt.map(|percent| f32::from(percent) / 100.0),
         };

@@ -84,7 +84,7 @@ mod tests {
             let environment = EnvironmentConfig::preset(name).expect("a preset");
             let source = possible_sources(&environment)[0];
             let source = SourceConfig::preset(source).expect("a source");
-            let defaults = GenerateConfig::recommended(environment, source);
+            let defaults = GenerateConfig::recommended(environment, source).expect("defaults");
             Some(GenerateConfig { tasks, split_seed, held_out: 10, ..defaults })
         };
         TrainingCard {

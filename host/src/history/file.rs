@@ -9,7 +9,7 @@ use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
 use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
-use algodistill_core::{Channel, Interface, PortableRng};
+use algodistill_core::{Interface, PortableRng};
 use bytes::Bytes;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -344,7 +344,7 @@ pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(
     }
     let card = Card {
         format_version: FORMAT_VERSION,
-        environment: EnvironmentConfig::Custom { interface: all.interface.clone() },
+        environment: EnvironmentConfig::custom(all.interface.clone()),
         interface: all.interface.clone(),
         generation: None,
         split,
@@ -420,15 +420,9 @@ impl<'a> Checker<'a> {
     fn check(&mut self, rows: &Rows) -> std::result::Result<(), String> {
         let steps = &rows.steps;
         for (channel, (kind, column)) in self.interface.channels.iter().zip(&steps.observations).enumerate() {
-            let Channel::Discrete { size } = kind else {
-                return Err(format!("observation_{channel} is of a kind that histories cannot hold"));
-            };
-            if let Some(row) = column.iter().position(|word| !(0..i32::from(*size)).contains(word)) {
+            if let Some(row) = column.iter().position(|&word| kind.check(&[word]).is_err()) {
                 let (word, row) = (column[row], self.row + row);
-                return Err(format!(
-                    "observation_{channel} is {word} in row {row}, expected 0 to {}",
-                    size - 1
-                ));
+                return Err(format!("observation_{channel} is {word} in row {row}, expected {kind}"));
             }
         }
         if let Some(row) = steps.actions.iter().position(|&action| action >= self.interface.actions) {
@@ -584,7 +578,7 @@ mod tests {
             tasks: Some(tasks),
             held_out: 5,
             histories_per_task: 3,
-            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap())
+            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap()).unwrap()
         }
     }
 

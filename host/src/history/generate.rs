@@ -1,11 +1,11 @@
 //! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number of threads.
 
-use super::{Histories, History, Steps, StepsMut};
+use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Bar as Progress;
-use crate::source::{run_episode, with_source, Source, SourceConfig, Visitor};
+use crate::source::{Columns, Run, Schedule, SourceConfig};
 use crate::{Error, Result};
-use algodistill_core::{Environment, PortableRng};
+use algodistill_core::PortableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -50,27 +50,30 @@ pub struct GenerateConfig {
 }
 
 impl GenerateConfig {
-    /// Seed 0, 16 held-out tasks (500 of a bandit's), and a length and number of histories that distill well.
-    pub fn recommended(environment: EnvironmentConfig, source: SourceConfig) -> Self {
-        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
-        let (histories_per_task, episodes, keep_every) = match source {
-            _ if bandit => (1, 1, 1),
-            SourceConfig::QLearning(_) => (40, 200, 5),
-            SourceConfig::Noise { .. } => (20, 30, 1),
-            _ => (50, 14, 1),
+    /// Seed 0, and the usual numbers of tasks, histories and episodes of the environment and the source.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the environment has no simulator.
+    pub fn recommended(environment: EnvironmentConfig, source: SourceConfig) -> Result<Self> {
+        let defaults = environment.defaults()?;
+        let usual = Schedule {
+            histories_per_task: defaults.histories_per_task,
+            episodes: defaults.episodes,
+            keep_every: 1,
         };
-        Self {
+        let schedule = source.schedule(usual);
+        Ok(Self {
             environment,
             source,
             seed: 0,
             split_seed: 0,
-            tasks: bandit.then_some(20_000),
-            held_out: if bandit { 500 } else { 16 },
-            histories_per_task,
-            held_out_histories_per_task: if bandit { 1 } else { 4 },
-            episodes,
-            keep_every,
-        }
+            tasks: defaults.tasks,
+            held_out: defaults.held_out,
+            histories_per_task: schedule.histories_per_task,
+            held_out_histories_per_task: defaults.held_out_histories_per_task,
+            episodes: schedule.episodes,
+            keep_every: schedule.keep_every,
+        })
     }
 
     /// Refuses what cannot be generated.
@@ -78,9 +81,9 @@ impl GenerateConfig {
         self.environment.validate()?;
         self.source.validate(&self.environment)?;
         let positive = [
-            ("--histories", self.histories_per_task),
-            ("--episodes", self.episodes),
-            ("--keep-every", self.keep_every),
+            ("histories_per_task", self.histories_per_task),
+            ("episodes", self.episodes),
+            ("keep_every", self.keep_every),
         ];
         for (argument, value) in positive {
             if value == 0 {
@@ -92,17 +95,17 @@ impl GenerateConfig {
                 "is {}, expected 1 to {}, the episodes of a history: only its first would be written",
                 self.keep_every, self.episodes
             );
-            return Err(Error::argument("--keep-every", problem));
+            return Err(Error::argument("keep_every", problem));
         }
         if self.kept_steps() > MAX_HISTORY_STEPS {
             let problem =
                 format!("a history would have {} steps, at most {MAX_HISTORY_STEPS}", self.kept_steps());
-            return Err(Error::argument("--episodes", problem));
+            return Err(Error::argument("episodes", problem));
         }
         let histories = self.histories(&self.split()?);
         if histories > MAX_HISTORIES {
             let problem = format!("{histories} histories are too many for a file, at most {MAX_HISTORIES}");
-            return Err(Error::argument("--histories", problem));
+            return Err(Error::argument("histories_per_task", problem));
         }
         Ok(())
     }
@@ -209,7 +212,7 @@ impl<'a> Plan<'a> {
         let mut first = 0;
         for piece in pieces(histories, (PIECE_STEPS / room.max(1)).max(1)) {
             let len = piece.len() * room;
-            let (part, others) = rest.split_at(len);
+            let (part, others) = split_columns(rest, len);
             rest = others;
             parts.push((piece, first, part));
             first += len;
@@ -235,16 +238,24 @@ impl<'a> Plan<'a> {
         &self,
         piece: Range<usize>,
         first: usize,
-        mut steps: StepsMut,
+        mut steps: Columns,
         progress: &Progress,
     ) -> Result<Vec<History>> {
         let jobs = &self.jobs[piece];
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
-            let written = index.last().map_or(0, |history| history.steps.end);
-            let recorder = Recorder { config: self.config, jobs, steps: &mut steps, written, progress };
-            let GenerateConfig { environment, source, episodes, .. } = self.config;
-            index.extend(with_source(environment, source, jobs[0].task, *episodes, recorder)?);
+            let GenerateConfig { environment, source, seed, episodes, keep_every, .. } = self.config;
+            let run = Run { episodes: *episodes, keep_every: *keep_every };
+            let mut learner = source.learner(environment, jobs[0].task, *episodes)?;
+            for job in jobs {
+                let written = index.last().map_or(0, |history| history.steps.end);
+                let stream = u64::from(job.task) << 32 | u64::from(job.number);
+                let mut rng = PortableRng::new(*seed, stream);
+                let recorded = learner.history(run, &mut rng, None, &mut steps, written);
+                let steps = written..written + recorded.written;
+                index.push(History { task: job.task, id: job.id, steps });
+                progress.advance(recorded.taken, || format!("steps of {}", source.name()));
+            }
         }
         for history in &mut index {
             history.steps = first + history.steps.start..first + history.steps.end;
@@ -257,81 +268,6 @@ impl<'a> Plan<'a> {
 fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(len).map(move |start| start..(start + len).min(end))
-}
-
-/// Generates histories of one task.
-struct Recorder<'a, 'b> {
-    config: &'a GenerateConfig,
-    jobs: &'a [Job],
-    steps: &'a mut StepsMut<'b>,
-    /// Steps that others wrote before.
-    written: usize,
-    progress: &'a Progress,
-}
-
-impl Visitor for Recorder<'_, '_> {
-    /// The histories, with steps counted from the first of `steps`.
-    type Output = Vec<History>;
-
-    fn visit(self, environment: impl Environment, source: impl Source) -> Vec<History> {
-        // The number of words is a constant where the loop over the steps is compiled.
-        match self.steps.observations.len() {
-            0 => self.record::<0>(environment, source),
-            2 => self.record::<2>(environment, source),
-            words => unreachable!("no environment has observations of {words} words"),
-        }
-    }
-}
-
-impl Recorder<'_, '_> {
-    fn record<const WORDS: usize>(
-        self,
-        mut environment: impl Environment,
-        mut source: impl Source,
-    ) -> Vec<History> {
-        let StepsMut { episodes, observations, actions, rewards, dones } = self.steps;
-        // Columns that are known to be of one length are checked once a step, not once a column.
-        let room = episodes.len();
-        let (actions, rewards) = (&mut actions[..room], &mut rewards[..room]);
-        let mut observations: [&mut [i32]; WORDS] = {
-            let mut columns = observations.iter_mut();
-            std::array::from_fn(|_| match columns.next() {
-                Some(column) => &mut column[..room],
-                None => unreachable!("fewer than {WORDS} columns"),
-            })
-        };
-        let mut at = self.written;
-        let mut index = Vec::with_capacity(self.jobs.len());
-        for job in self.jobs {
-            let first = at;
-            let mut taken = 0;
-            let mut rng =
-                PortableRng::new(self.config.seed, u64::from(job.task) << 32 | u64::from(job.number));
-            source.begin_history();
-            for episode in 0..self.config.episodes {
-                if episode % self.config.keep_every != 0 {
-                    run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |_, _| taken += 1);
-                    continue;
-                }
-                let begin = at;
-                run_episode::<WORDS>(&mut environment, &mut source, episode, &mut rng, |seen, outcome| {
-                    for (column, &word) in observations.iter_mut().zip(seen) {
-                        column[at] = word;
-                    }
-                    actions[at] = outcome.action as u16;
-                    rewards[at] = outcome.reward;
-                    at += 1;
-                });
-                taken += (at - begin) as u64;
-                episodes[begin..at].fill(episode);
-                // The steps before are false from the beginning.
-                dones[at - 1] = true;
-            }
-            index.push(History { task: job.task, id: job.id, steps: first..at });
-            self.progress.advance(taken, || format!("steps of {}", self.config.source.name()));
-        }
-        index
-    }
 }
 
 /// Generated histories, in memory.
@@ -359,16 +295,15 @@ pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generate
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::ucb::Ties;
+    use crate::source::epsilon_greedy::EpsilonGreedy;
+    use crate::source::thompson::Thompson;
+    use crate::source::ucb::{Ties, Ucb};
 
     fn small(environment: &str, source: &str) -> GenerateConfig {
         let environment = EnvironmentConfig::preset(environment).unwrap();
-        let bandit = matches!(environment, EnvironmentConfig::Bandit { .. });
-        GenerateConfig {
-            tasks: bandit.then_some(2_000),
-            held_out: 3,
-            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap())
-        }
+        let source = SourceConfig::preset(source).unwrap();
+        let defaults = GenerateConfig::recommended(environment, source).unwrap();
+        GenerateConfig { tasks: defaults.tasks.map(|_| 2_000), held_out: 3, ..defaults }
     }
 
     fn run(config: &GenerateConfig) -> Generated {
@@ -407,17 +342,17 @@ mod tests {
 
     #[test]
     fn bandit_sources_earn_the_reference_rewards() {
-        let greedy = SourceConfig::EpsilonGreedy { epsilon: 0.0 };
-        let ucb = |alpha, ties| SourceConfig::Ucb { alpha, ties };
+        let greedy = SourceConfig::from(EpsilonGreedy { epsilon: 0.0 });
+        let ucb = |alpha, ties| SourceConfig::from(Ucb { alpha, ties });
         for (environment, source, expected) in [
-            ("bandit", SourceConfig::Thompson {}, 78.1),
+            ("bandit", SourceConfig::from(Thompson {}), 78.1),
             ("bandit", ucb(0.3, Ties::Random), 76.2),
             ("bandit", ucb(0.3, Ties::First), 76.2),
             ("bandit", ucb(2.0, Ties::Random), 64.2),
             ("bandit", greedy, 82.2),
         ] {
             let mut config = small(environment, "ucb");
-            config.source = source;
+            config.source = source.clone();
             let (mean, _) = first_and_last(&run(&config));
             println!("{source:?} {mean}");
             assert!((mean - expected).abs() < 0.8, "{source:?}: {mean} is not {expected}");
@@ -458,11 +393,11 @@ mod tests {
     #[test]
     fn impossible_requests_say_what_is_possible() {
         let room = EnvironmentConfig::preset("dark-room").unwrap();
-        let config = GenerateConfig::recommended(room, SourceConfig::Thompson {});
+        let config = GenerateConfig::recommended(room, SourceConfig::from(Thompson {})).unwrap();
         let problem = config.validate().unwrap_err().to_string();
         assert!(problem.contains("psrl, q-learning, noise"), "{problem}");
         let config = GenerateConfig { episodes: 0, ..small("dark-room", "psrl") };
-        assert!(config.validate().unwrap_err().to_string().contains("--episodes"));
+        assert!(config.validate().unwrap_err().to_string().contains("episodes"));
         let config = GenerateConfig { held_out: 81, ..small("dark-room", "psrl") };
         assert!(config.split().is_err());
     }

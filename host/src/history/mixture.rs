@@ -4,7 +4,7 @@ use super::file::Opened;
 use super::{read, Card, Histories, HistoryFile, Share};
 use crate::ranks::Ranks;
 use crate::{Error, Result};
-use algodistill_core::{Channel, Interface};
+use algodistill_core::Interface;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -136,11 +136,7 @@ fn append(all: &mut Histories, more: &Histories) -> Range<usize> {
 /// The first field in which two interfaces differ, and its two values.
 fn difference(a: &Interface, b: &Interface) -> Option<(&'static str, String, String)> {
     let sizes = |interface: &Interface| -> Vec<String> {
-        let size = |channel: &Channel| match channel {
-            Channel::Discrete { size } => size.to_string(),
-            other => format!("{other:?}"),
-        };
-        interface.channels.iter().map(size).collect()
+        interface.channels.iter().map(ToString::to_string).collect()
     };
     let fields = |interface: &Interface| {
         [
@@ -170,7 +166,7 @@ mod tests {
             held_out: 2,
             histories_per_task: 2,
             episodes: 2,
-            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap())
+            ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap()).unwrap()
         };
         let path = folder.join(name);
         generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
@@ -228,8 +224,14 @@ mod tests {
         std::fs::copy(&a, &copy).unwrap();
         std::fs::copy(a.with_extension("card.json"), copy.with_extension("card.json")).unwrap();
         for (files, expected) in [
-            ([&a, &larger], ["larger.parquet: interface.channels is [5, 5], but [3, 3] in", "a.parquet"]),
-            ([&a, &two], ["two.parquet: interface.channels is [], but [3, 3] in", "a.parquet"]),
+            (
+                [&a, &larger],
+                [
+                    "larger.parquet: interface.channels is [0 to 4, 0 to 4], but [0 to 2, 0 to 2] in",
+                    "a.parquet",
+                ],
+            ),
+            ([&a, &two], ["two.parquet: interface.channels is [], but [0 to 2, 0 to 2] in", "a.parquet"]),
             ([&two, &three], ["three.parquet: interface.actions is 3, but 2 in", "two.parquet"]),
             ([&a, &a], ["a.parquet: holds the same histories as", "a.parquet"]),
             ([&a, &copy], ["copy.parquet: holds the same histories as", "a.parquet"]),

@@ -1,5 +1,6 @@
 //! Learning histories: in memory, and on disk as Parquet with a JSON card beside it.
 
+use crate::source::Columns;
 use algodistill_core::Interface;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -63,7 +64,7 @@ impl Steps {
     }
 
     /// `len` steps that are yet to be written.
-    fn zeroed(words: usize, len: usize) -> Self {
+    pub(crate) fn zeroed(words: usize, len: usize) -> Self {
         Self {
             episodes: zeros(len),
             observations: (0..words).map(|_| zeros(len)).collect(),
@@ -75,8 +76,8 @@ impl Steps {
     }
 
     /// All columns, to be written.
-    fn as_mut(&mut self) -> StepsMut<'_> {
-        StepsMut {
+    pub(crate) fn as_mut(&mut self) -> Columns<'_> {
+        Columns {
             episodes: &mut self.episodes,
             observations: self.observations.iter_mut().map(Vec::as_mut_slice).collect(),
             actions: &mut self.actions,
@@ -149,36 +150,25 @@ impl Steps {
     }
 }
 
-/// Columns of [`Steps`] that are being written.
-struct StepsMut<'a> {
-    episodes: &'a mut [u32],
-    observations: Vec<&'a mut [i32]>,
-    actions: &'a mut [u16],
-    rewards: &'a mut [f32],
-    dones: &'a mut [bool],
-}
-
-impl<'a> StepsMut<'a> {
-    /// The first `len` steps, and the others.
-    fn split_at(self, len: usize) -> (Self, Self) {
-        let episodes = self.episodes.split_at_mut(len);
-        let observations: (Vec<_>, Vec<_>) =
-            self.observations.into_iter().map(|column| column.split_at_mut(len)).unzip();
-        let actions = self.actions.split_at_mut(len);
-        let rewards = self.rewards.split_at_mut(len);
-        let dones = self.dones.split_at_mut(len);
-        let part = |episodes, observations, actions, rewards, dones| Self {
-            episodes,
-            observations,
-            actions,
-            rewards,
-            dones,
-        };
-        (
-            part(episodes.0, observations.0, actions.0, rewards.0, dones.0),
-            part(episodes.1, observations.1, actions.1, rewards.1, dones.1),
-        )
-    }
+/// The first `len` steps of `columns`, and the others.
+fn split_columns(columns: Columns, len: usize) -> (Columns, Columns) {
+    let episodes = columns.episodes.split_at_mut(len);
+    let observations: (Vec<_>, Vec<_>) =
+        columns.observations.into_iter().map(|column| column.split_at_mut(len)).unzip();
+    let actions = columns.actions.split_at_mut(len);
+    let rewards = columns.rewards.split_at_mut(len);
+    let dones = columns.dones.split_at_mut(len);
+    let part = |episodes, observations, actions, rewards, dones| Columns {
+        episodes,
+        observations,
+        actions,
+        rewards,
+        dones,
+    };
+    (
+        part(episodes.0, observations.0, actions.0, rewards.0, dones.0),
+        part(episodes.1, observations.1, actions.1, rewards.1, dones.1),
+    )
 }
 
 /// One learning history: a contiguous run of steps.

@@ -1,7 +1,7 @@
 //! The float model at work, one token at a time: the peer that the int8 agent is compared with.
 
 use super::{Parameters, NORM_EPSILON};
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::{Channel, Interface, PortableRng};
 
 /// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics as `algodistill_core::Agent`.
 pub struct FloatAgent<'a> {
@@ -63,8 +63,8 @@ impl<'a> FloatAgent<'a> {
     /// Forgets the task.
     pub fn reset(&mut self) {
         (self.next, self.filled) = (0, 0);
-        self.action_row = self.parameters.interface.action_rows() - 1;
-        self.feedback_row = self.parameters.interface.feedback_rows() - 1;
+        self.action_row = self.parameters.interface.no_action_row();
+        self.feedback_row = self.parameters.interface.no_feedback_row();
     }
 
     /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is greedy.
@@ -82,7 +82,7 @@ impl<'a> FloatAgent<'a> {
 
     /// What the last action brought.
     pub fn feedback(&mut self, reward: f32, done: bool) {
-        self.feedback_row = 2 * self.parameters.interface.reward_level(reward) + usize::from(done);
+        self.feedback_row = self.parameters.interface.feedback_row(reward, done);
     }
 
     /// Logits of the last step.
@@ -111,8 +111,11 @@ impl<'a> FloatAgent<'a> {
         let d = dimensions.d_model;
         let mut x = vec![0.0f32; d];
         let mut add_row = |table: &[f32], row: usize| add(&mut x, &table[row * d..(row + 1) * d]);
-        for (table, word) in self.weights.observation.iter().zip(observation) {
-            add_row(table, *word as usize);
+        let channels = self.parameters.interface.split(observation);
+        for ((channel, words), table) in channels.zip(&self.weights.observation) {
+            match channel {
+                Channel::Discrete { .. } => words.iter().for_each(|word| add_row(table, *word as usize)),
+            }
         }
         add_row(self.weights.action, self.action_row);
         add_row(self.weights.feedback, self.feedback_row);

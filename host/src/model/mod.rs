@@ -20,7 +20,7 @@ pub(crate) use dimensions::{check, within};
 pub use float_agent::FloatAgent;
 pub use tokens::Tokens;
 
-use algodistill_core::{Channel, Interface};
+use algodistill_core::Interface;
 
 /// `rms_norm(x) = x / sqrt(mean(x^2) + NORM_EPSILON)` (Zhang and Sennrich 2019).
 pub const NORM_EPSILON: f32 = 1e-5;
@@ -88,12 +88,7 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
         tensors.push(TensorLayout { name, role, shape, offset });
     };
     for (index, channel) in interface.channels.iter().enumerate() {
-        match channel {
-            Channel::Discrete { size } => {
-                add(format!("embed.observation.{index}"), Role::Embedding, [usize::from(*size), d])
-            }
-            other => unreachable!("the interface was built with an unknown channel {other:?}"),
-        }
+        add(format!("embed.observation.{index}"), Role::Embedding, channel.table_shape(d));
     }
     add("embed.action".into(), Role::Embedding, [interface.action_rows(), d]);
     add("embed.feedback".into(), Role::Embedding, [interface.feedback_rows(), d]);

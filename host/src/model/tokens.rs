@@ -23,18 +23,16 @@ impl Tokens {
     /// one. Values outside the interface's ranges are brought to the nearest one inside.
     pub fn push(&mut self, interface: &Interface, observation: &[i32], previous: Option<(u16, f32, bool)>) {
         let tables = &self.tables;
-        for (index, &first) in tables.observations.iter().enumerate() {
-            let Channel::Discrete { size } = interface.channels[index] else { continue };
-            let word = observation.get(index).copied().unwrap_or(0);
-            self.rows.push(first + word.clamp(0, i32::from(size) - 1) as u32);
+        for ((channel, words), first) in interface.split(observation).zip(&tables.observations) {
+            self.rows.push(first + row(channel, words));
         }
         let (action, feedback) = match previous {
-            None => (interface.actions, interface.feedback_rows() - 1),
+            None => (interface.no_action_row(), interface.no_feedback_row()),
             Some((action, reward, done)) => {
-                (action.min(interface.actions - 1), 2 * interface.reward_level(reward) + usize::from(done))
+                (interface.action_row(action.into()), interface.feedback_row(reward, done))
             }
         };
-        self.rows.push(tables.action + u32::from(action));
+        self.rows.push(tables.action + action as u32);
         self.rows.push(tables.feedback + feedback as u32);
     }
 
@@ -76,20 +74,23 @@ impl Tables {
             next += rows as u32;
             first
         };
-        let observations = interface
-            .channels
-            .iter()
-            .map(|channel| match channel {
-                Channel::Discrete { size } => take(usize::from(*size)),
-                other => unreachable!("the interface was built with an unknown channel {other:?}"),
-            })
-            .collect();
+        // The width does not matter for the rows.
+        let observations = interface.channels.iter().map(|channel| take(channel.table_shape(1)[0])).collect();
         let action = take(interface.action_rows());
         Self {
             observations,
             action,
             feedback: take(interface.feedback_rows()),
             count: table_count(interface),
+        }
+    }
+}
+
+/// Row of the channel's table for its words; those that are missing are 0.
+fn row(channel: &Channel, words: &[i32]) -> u32 {
+    match channel {
+        Channel::Discrete { size } => {
+            words.first().map_or(0, |&word| word.clamp(0, i32::from(*size) - 1) as u32)
         }
     }
 }

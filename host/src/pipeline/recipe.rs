@@ -4,8 +4,8 @@ use crate::environment::EnvironmentConfig;
 use crate::evaluate::EvaluateConfig;
 use crate::history::GenerateConfig;
 use crate::model::Dimensions;
-use crate::source::psrl::Target;
-use crate::source::ucb::Ties;
+use crate::source::psrl::{Psrl, Target};
+use crate::source::ucb::{Ties, Ucb};
 use crate::source::SourceConfig;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -55,8 +55,8 @@ impl Recipe {
 /// Dark Room from posterior sampling that goes to the nearest cell that may be the goal: the quickest to distil, because the source explores without
 /// detours and with little chance.
 fn dark_room() -> Result<Recipe> {
-    let source = SourceConfig::Psrl { target: Target::Nearest };
-    let generate = GenerateConfig::recommended(EnvironmentConfig::preset("dark-room")?, source);
+    let source = SourceConfig::from(Psrl { target: Target::Nearest });
+    let generate = GenerateConfig::recommended(EnvironmentConfig::preset("dark-room")?, source)?;
     Ok(Recipe {
         name: "dark-room".into(),
         seeds: 3,
@@ -92,8 +92,8 @@ fn bandit() -> Result<Recipe> {
         tasks: Some(4_000),
         ..EvaluateConfig::default()
     };
-    let source = SourceConfig::Ucb { alpha: 0.3, ties: Ties::First };
-    let generate = GenerateConfig::recommended(EnvironmentConfig::preset("bandit")?, source);
+    let source = SourceConfig::from(Ucb { alpha: 0.3, ties: Ties::First });
+    let generate = GenerateConfig::recommended(EnvironmentConfig::preset("bandit")?, source)?;
     let train = TrainConfig {
         dimensions: Dimensions { window: 100, ..Dimensions::default() },
         sequence_length: 100,
@@ -113,7 +113,7 @@ fn bandit() -> Result<Recipe> {
 }
 
 fn generate(environment: &str, source: &str) -> Result<GenerateConfig> {
-    Ok(GenerateConfig::recommended(EnvironmentConfig::preset(environment)?, SourceConfig::preset(source)?))
+    GenerateConfig::recommended(EnvironmentConfig::preset(environment)?, SourceConfig::preset(source)?)
 }
 
 #[cfg(test)]

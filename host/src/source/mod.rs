@@ -1,22 +1,94 @@
 //! Source algorithms: the reinforcement learning whose learning histories are distilled.
+//!
+//! One file per algorithm has the struct of its parameters, an [`Algorithm`], and the learner itself, a
+//! [`Source`]; the list is [`sources!`] below. A program adds an algorithm of its own with [`register`].
 
-use crate::environment::{AnyEnvironment, EnvironmentConfig};
+use crate::environment::{EnvironmentConfig, Simulation};
+use crate::parameters::{fields, replace, Parameters};
 use crate::{Error, Result};
-use algodistill_core::interface::MAX_CHANNELS;
-use algodistill_core::{Environment, PortableRng, Transition};
-use serde::{Deserialize, Serialize};
+use algodistill_core::env::ParameterError;
+use algodistill_core::{Environment, PortableRng};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
-pub mod epsilon_greedy;
-pub mod noise;
-pub mod psrl;
-pub mod q_learning;
-pub mod thompson;
-pub mod ucb;
+mod arms;
+mod pair;
 
-/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate()`] and by evaluation.
+pub use pair::{Columns, Learning, Pair, Recorded, Run};
+
+macro_rules! sources {
+    ($($module:ident::$algorithm:ident),+ $(,)?) => {
+        $(pub mod $module;)+
+
+        /// The algorithms of the list.
+        const BUILT_IN: &[Entry] = &[$(Entry::of::<$module::$algorithm>()),+];
+    };
+}
+
+// The one list of source algorithms: the module and the struct of the parameters. Of those that can learn
+// in an environment the first is the default there.
+sources! {
+    ucb::Ucb,
+    thompson::Thompson,
+    epsilon_greedy::EpsilonGreedy,
+    psrl::Psrl,
+    q_learning::QLearning,
+    noise::Noise,
+}
+
+/// A source algorithm and its parameters: implemented by the struct of the parameters, which are written
+/// with serde under the names of its fields. The defaults are those of [`Default`].
+pub trait Algorithm:
+    Clone + PartialEq + fmt::Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Name of the algorithm, in kebab case.
+    const NAME: &'static str;
+
+    /// Whether every parameter is within its limits.
+    ///
+    /// # Errors
+    /// The first parameter that is not.
+    fn check(&self) -> std::result::Result<(), ParameterError> {
+        Ok(())
+    }
+
+    /// Whether it can learn in an environment that has a simulator and valid parameters.
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool;
+
+    /// The usual length of histories, where the usual one of the environment is `usual`.
+    fn schedule(&self, usual: Schedule) -> Schedule {
+        usual
+    }
+
+    /// A learner and its task, number `task` of an environment that it can learn in. What follows a
+    /// schedule (of exploration, of noise) follows it over `episodes` episodes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is no such task.
+    fn learner(&self, environment: &EnvironmentConfig, task: u32, episodes: u32)
+        -> Result<Box<dyn Learning>>;
+}
+
+/// How long histories are, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Histories of each training task.
+    pub histories_per_task: u32,
+    /// Episodes of a history.
+    pub episodes: u32,
+    /// Of these, every `keep_every`-th is kept.
+    pub keep_every: u32,
+}
+
+/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate()`] and
+/// by evaluation.
 ///
-/// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in turn until `done`.
-/// A source may be used for another history of the same task: `begin_history` forgets everything learned.
+/// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in turn
+/// until `done`. A source may be used for another history of the same task: `begin_history` forgets
+/// everything learned.
 pub trait Source {
     /// Starts from no experience.
     fn begin_history(&mut self);
@@ -44,293 +116,290 @@ pub struct Outcome<'a> {
     pub done: bool,
 }
 
-/// A source algorithm and its parameters, as written in configurations and cards.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SourceConfig {
-    /// [`ucb::Ucb`], for bandits.
-    Ucb {
-        /// Width of the confidence bound. Textbook UCB1 is 2, a weak teacher over 100 pulls.
-        #[serde(default = "defaults::alpha")]
-        alpha: f64,
-        /// Which of several arms with the largest bound it pulls.
-        #[serde(default)]
-        ties: ucb::Ties,
-    },
-    /// [`thompson::Thompson`], for bandits.
-    Thompson {},
-    /// [`epsilon_greedy::EpsilonGreedy`], for bandits.
-    EpsilonGreedy {
-        /// Probability of a random arm.
-        #[serde(default = "defaults::epsilon")]
-        epsilon: f32,
-    },
-    /// [`q_learning::QLearning`], for Dark Room.
-    QLearning(q_learning::Parameters),
-    /// [`psrl::Psrl`], for Dark Room.
-    Psrl {
-        /// Which possible goal it goes to.
-        #[serde(default)]
-        target: psrl::Target,
-    },
-    /// [`noise::Noise`], for every environment with a simulator.
-    Noise {
-        /// Fraction of the steps over which the noise falls linearly from 1 to 0.
-        #[serde(default = "defaults::decay")]
-        decay: f32,
-    },
+/// [`Algorithm`] without its type; implemented for all of them.
+trait AnyAlgorithm: fmt::Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+    fn fields(&self) -> Map<String, Value>;
+    fn check(&self) -> Result<()>;
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool;
+    fn schedule(&self, usual: Schedule) -> Schedule;
+    fn learner(&self, environment: &EnvironmentConfig, task: u32, episodes: u32)
+        -> Result<Box<dyn Learning>>;
 }
 
-mod defaults {
-    pub fn alpha() -> f64 {
-        0.3
+impl<A: Algorithm> AnyAlgorithm for A {
+    fn name(&self) -> &'static str {
+        A::NAME
     }
-    pub fn epsilon() -> f32 {
-        0.1
+
+    fn fields(&self) -> Map<String, Value> {
+        fields(self)
     }
-    pub fn decay() -> f32 {
-        0.8
+
+    fn check(&self) -> Result<()> {
+        Algorithm::check(self).map_err(|error| {
+            let found = fields(self).remove(error.field).unwrap_or_default();
+            Error::argument(
+                format!("source.{}", error.field),
+                format!("is {found}, expected {}", error.expected),
+            )
+        })
+    }
+
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        Algorithm::learns_in(self, environment)
+    }
+
+    fn schedule(&self, usual: Schedule) -> Schedule {
+        Algorithm::schedule(self, usual)
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        Algorithm::learner(self, environment, task, episodes)
     }
 }
 
-/// Names of the sources that can learn in `environment`.
-pub fn possible_sources(environment: &EnvironmentConfig) -> &'static [&'static str] {
-    match environment {
-        EnvironmentConfig::DarkRoom { .. } => &["psrl", "q-learning", "noise"],
-        EnvironmentConfig::Bandit { .. } => &["ucb", "thompson", "epsilon-greedy", "noise"],
-        EnvironmentConfig::Custom { .. } => &[],
+/// How an algorithm is found by its name.
+struct Entry {
+    name: &'static str,
+    default: fn() -> Arc<dyn AnyAlgorithm>,
+    replace: fn(Map<String, Value>, &Parameters) -> Result<Arc<dyn AnyAlgorithm>>,
+}
+
+impl Entry {
+    const fn of<A: Algorithm>() -> Self {
+        Self {
+            name: A::NAME,
+            default: || Arc::new(A::default()),
+            replace: |base, parameters| {
+                let algorithm: A = replace("source", A::NAME, base, parameters)?;
+                Ok(Arc::new(algorithm))
+            },
+        }
     }
+}
+
+/// What programs added.
+static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
+
+/// Adds an algorithm to the list of this process: it can then be named wherever a source can, and files
+/// that mention it be read.
+///
+/// # Errors
+/// [`Error::Argument`] where the name is taken.
+pub fn register<A: Algorithm>() -> Result<()> {
+    let mut added = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    if BUILT_IN.iter().chain(added.iter()).any(|entry| entry.name == A::NAME) {
+        return Err(Error::argument("source", format!("there is already one called {}", A::NAME)));
+    }
+    added.push(Entry::of::<A>());
+    Ok(())
+}
+
+/// The first result of `body` over the entries of all algorithms.
+fn find<T>(body: impl Fn(&Entry) -> Option<T>) -> Option<T> {
+    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    BUILT_IN.iter().chain(added.iter()).find_map(body)
+}
+
+/// Names of all algorithms.
+pub fn names() -> Vec<&'static str> {
+    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    BUILT_IN.iter().chain(added.iter()).map(|entry| entry.name).collect()
+}
+
+/// Names of the algorithms that, with their default parameters, can learn in `environment`; the first is
+/// the default one.
+pub fn possible_sources(environment: &EnvironmentConfig) -> Vec<&'static str> {
+    if environment.horizon().is_none() {
+        return Vec::new();
+    }
+    let possible = |name: &&str| SourceConfig::preset(name).is_ok_and(|it| it.0.learns_in(environment));
+    names().into_iter().filter(possible).collect()
+}
+
+/// A source algorithm and its parameters, as written in configurations and cards: the fields of its
+/// struct, and `name`.
+#[derive(Clone, Debug)]
+pub struct SourceConfig(Arc<dyn AnyAlgorithm>);
+
+impl<A: Algorithm> From<A> for SourceConfig {
+    fn from(algorithm: A) -> Self {
+        Self(Arc::new(algorithm))
+    }
+}
+
+impl PartialEq for SourceConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.all_fields() == other.all_fields()
+    }
+}
+
+impl Serialize for SourceConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.all_fields().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SourceConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut given = Map::deserialize(deserializer)?;
+        let name = match given.remove("name") {
+            Some(Value::String(name)) => name,
+            _ => return Err(D::Error::missing_field("name")),
+        };
+        // What a file does not say is as in the default.
+        let preset = Self::preset(&name).map_err(D::Error::custom)?;
+        preset.replaced(&Parameters(given)).map_err(D::Error::custom)
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let known = names().join(", ");
+    Error::argument("source", format!("unknown name {name:?}; known are {known}"))
 }
 
 impl SourceConfig {
     /// The source called `name` with its default parameters.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names.
     pub fn preset(name: &str) -> Result<Self> {
-        Ok(match name {
-            "ucb" => Self::Ucb { alpha: defaults::alpha(), ties: ucb::Ties::default() },
-            "thompson" => Self::Thompson {},
-            "epsilon-greedy" => Self::EpsilonGreedy { epsilon: defaults::epsilon() },
-            "q-learning" => Self::QLearning(q_learning::Parameters::default()),
-            "psrl" => Self::Psrl { target: psrl::Target::default() },
-            "noise" => Self::Noise { decay: defaults::decay() },
-            _ => {
-                return Err(Error::argument(
-                    "--source",
-                    format!(
-                    "unknown name {name:?}; known are ucb, thompson, epsilon-greedy, q-learning, psrl, noise"
-                ),
-                ))
-            }
-        })
+        let made = find(|entry| (entry.name == name).then(|| (entry.default)()));
+        made.map(Self).ok_or_else(|| unknown(name))
+    }
+
+    /// This algorithm with other parameters, validated for `environment`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field `source.field`.
+    pub fn with(&self, parameters: &Parameters, environment: &EnvironmentConfig) -> Result<Self> {
+        let changed = self.replaced(parameters)?;
+        changed.validate(environment)?;
+        Ok(changed)
+    }
+
+    fn replaced(&self, parameters: &Parameters) -> Result<Self> {
+        let made =
+            find(|entry| (entry.name == self.name()).then(|| (entry.replace)(self.0.fields(), parameters)));
+        made.unwrap_or_else(|| Err(unknown(self.name()))).map(Self)
+    }
+
+    fn all_fields(&self) -> Map<String, Value> {
+        let mut all = self.0.fields();
+        all.insert("name".into(), self.name().into());
+        all
     }
 
     /// The name of the algorithm, as in the field `name` of a configuration.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ucb { .. } => "ucb",
-            Self::Thompson {} => "thompson",
-            Self::EpsilonGreedy { .. } => "epsilon-greedy",
-            Self::QLearning(_) => "q-learning",
-            Self::Psrl { .. } => "psrl",
-            Self::Noise { .. } => "noise",
-        }
+        self.0.name()
+    }
+
+    /// As [`Algorithm::schedule`].
+    pub fn schedule(&self, usual: Schedule) -> Schedule {
+        self.0.schedule(usual)
     }
 
     /// Refuses parameters out of range, and environments the algorithm cannot learn in.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what can learn there.
     pub fn validate(&self, environment: &EnvironmentConfig) -> Result<()> {
-        let possible = possible_sources(environment);
-        if !possible.contains(&self.name()) {
-            let what = match possible {
-                [] => "no source algorithm can run there: it has no simulator".to_owned(),
+        if environment.horizon().is_none() || !self.0.learns_in(environment) {
+            let what = match possible_sources(environment).as_slice() {
+                [] => "no source algorithm can run there".to_owned(),
                 names => format!("possible there: {}", names.join(", ")),
             };
-            return Err(Error::argument(
-                "--source",
-                format!("{} cannot learn in {}; {what}", self.name(), environment.name()),
-            ));
+            let problem = format!("{} cannot learn in {}; {what}", self.name(), environment.name());
+            return Err(Error::argument("source", problem));
         }
-        let check = |field: &str, value: f64, good: bool, expected: &str| {
-            if good {
-                return Ok(());
-            }
-            Err(Error::argument(format!("source.{field}"), format!("is {value}, expected {expected}")))
-        };
-        let fraction = |field: &str, value: f32| {
-            check(field, value.into(), (0.0..=1.0).contains(&value), "a number from 0 to 1")
-        };
-        match *self {
-            Self::Ucb { alpha, .. } => check(
-                "alpha",
-                alpha,
-                alpha.is_finite() && alpha >= 0.0,
-                "a finite number that is not negative",
-            ),
-            Self::EpsilonGreedy { epsilon } => fraction("epsilon", epsilon),
-            Self::QLearning(parameters) => {
-                let q_learning::Parameters { learning_rate, discount, exploration, initial_value } =
-                    parameters;
-                fraction("learning_rate", learning_rate)?;
-                check("learning_rate", learning_rate.into(), learning_rate > 0.0, "more than 0")?;
-                fraction("discount", discount)?;
-                fraction("exploration", exploration)?;
-                check("initial_value", initial_value.into(), initial_value.is_finite(), "a finite number")
-            }
-            Self::Noise { decay } => fraction("decay", decay),
-            Self::Thompson {} | Self::Psrl { .. } => Ok(()),
-        }
+        self.0.check()
     }
-}
 
-/// Code that works with any environment and any source; [`with_source`] calls it with the concrete types, so that
-/// the choice is made once a history and not twice a step.
-pub trait Visitor {
-    /// What it returns.
-    type Output;
-
-    /// Is called once.
-    fn visit(self, environment: impl Environment, source: impl Source) -> Self::Output;
-}
-
-/// Builds `task` and a source that will learn it for `episodes` episodes, and hands both to `visitor`.
-pub fn with_source<V: Visitor>(
-    environment: &EnvironmentConfig,
-    source: &SourceConfig,
-    task: u32,
-    episodes: u32,
-    visitor: V,
-) -> Result<V::Output> {
-    source.validate(environment)?;
-    let made = environment.make(task)?;
-    let optimal = environment.optimal_policy(task)?;
-    Ok(match (made, *source) {
-        (AnyEnvironment::DarkRoom(room), SourceConfig::Psrl { target }) => {
-            let source = psrl::Psrl::new(*room.config(), target);
-            visitor.visit(room, source)
-        }
-        (AnyEnvironment::DarkRoom(room), SourceConfig::QLearning(parameters)) => {
-            let source = q_learning::QLearning::new(&room.interface(), parameters, episodes)?;
-            visitor.visit(room, source)
-        }
-        (AnyEnvironment::DarkRoom(room), SourceConfig::Noise { decay }) => {
-            let source = noise::Noise::new(optimal, &room, decay, episodes);
-            visitor.visit(room, source)
-        }
-        (AnyEnvironment::Bandit(bandit), SourceConfig::Ucb { alpha, ties }) => {
-            let source = ucb::Ucb::new(bandit.probabilities().len(), alpha, ties);
-            visitor.visit(bandit, source)
-        }
-        (AnyEnvironment::Bandit(bandit), SourceConfig::Thompson {}) => {
-            let source = thompson::Thompson::new(bandit.probabilities().len());
-            visitor.visit(bandit, source)
-        }
-        (AnyEnvironment::Bandit(bandit), SourceConfig::EpsilonGreedy { epsilon }) => {
-            let source = epsilon_greedy::EpsilonGreedy::new(bandit.probabilities().len(), epsilon);
-            visitor.visit(bandit, source)
-        }
-        (AnyEnvironment::Bandit(bandit), SourceConfig::Noise { decay }) => {
-            let source = noise::Noise::new(optimal, &bandit, decay, episodes);
-            visitor.visit(bandit, source)
-        }
-        (_, source) => {
-            return Err(Error::argument("--source", format!("{} cannot learn here", source.name())));
-        }
-    })
-}
-
-/// Returns of `episodes` episodes of `source` learning `task` from nothing: the source's own learning curve.
-pub fn episode_returns(
-    environment: &EnvironmentConfig,
-    source: &SourceConfig,
-    task: u32,
-    episodes: u32,
-    rng: &mut PortableRng,
-) -> Result<Vec<f32>> {
-    struct Returns<'a> {
+    /// A learner and its task, number `task` of `environment`; `episodes` as in [`Algorithm::learner`].
+    ///
+    /// # Errors
+    /// As [`SourceConfig::validate`]; [`Error::Argument`] where there is no such task.
+    pub fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
         episodes: u32,
-        rng: &'a mut PortableRng,
-    }
-    impl Visitor for Returns<'_> {
-        type Output = Vec<f32>;
-
-        fn visit(self, mut environment: impl Environment, mut source: impl Source) -> Vec<f32> {
-            source.begin_history();
-            let episode = |episode| {
-                let mut sum = 0.0;
-                run_episode::<MAX_CHANNELS>(
-                    &mut environment,
-                    &mut source,
-                    episode,
-                    self.rng,
-                    |_, outcome| {
-                        sum += outcome.reward;
-                    },
-                );
-                sum
-            };
-            (0..self.episodes).map(episode).collect()
-        }
-    }
-    with_source(environment, source, task, episodes, Returns { episodes, rng })
-}
-
-/// Runs one episode; `record` sees each observation and what followed it. `WORDS` is at least the number of words of an observation; the words
-/// past it are 0. The exact number makes loops over an observation straight code.
-#[inline]
-pub fn run_episode<const WORDS: usize>(
-    environment: &mut impl Environment,
-    source: &mut impl Source,
-    episode: u32,
-    rng: &mut PortableRng,
-    mut record: impl FnMut(&[i32; WORDS], &Outcome),
-) {
-    let mut next = [0; WORDS];
-    environment.reset(rng);
-    source.begin_episode(episode);
-    environment.observe(&mut next);
-    loop {
-        let seen = next;
-        let action = source.act(&seen, rng);
-        let Transition { reward, done } = environment.step(action, rng);
-        environment.observe(&mut next);
-        let outcome = Outcome { action, reward, next_observation: &next, done };
-        source.learn(&outcome);
-        record(&seen, &outcome);
-        if done {
-            return;
-        }
+    ) -> Result<Box<dyn Learning>> {
+        self.validate(environment)?;
+        self.0.learner(environment, task, episodes)
     }
 }
 
-/// Pulls and rewards of the arms of a bandit.
-#[derive(Clone, Debug)]
-struct Arms {
-    pulls: Vec<f64>,
-    sums: Vec<f64>,
+/// `source` with task number `task` of `environment`, whichever it is.
+///
+/// # Errors
+/// [`Error::Argument`] where there is no such task.
+pub fn pair<S: Source + 'static>(
+    environment: &EnvironmentConfig,
+    task: u32,
+    source: S,
+) -> Result<Box<dyn Learning>> {
+    // The environments of the list have their code compiled together with the source's.
+    macro_rules! of_the_list {
+        ($($module:ident::$family:ident),+ $(,)?) => {
+            $(
+                if let Some(family) = environment.family::<algodistill_core::env::$module::$family>() {
+                    return pair_with(environment, family, task, source);
+                }
+            )+
+        };
+    }
+    algodistill_core::environments!(of_the_list);
+    Ok(Box::new(Pair { environment: environment.task(task)?, source }))
 }
 
-impl Arms {
-    fn new(arms: usize) -> Self {
-        Self { pulls: vec![0.0; arms], sums: vec![0.0; arms] }
-    }
-
-    fn clear(&mut self) {
-        self.pulls.fill(0.0);
-        self.sums.fill(0.0);
-    }
-
-    fn learn(&mut self, outcome: &Outcome) {
-        self.pulls[outcome.action] += 1.0;
-        self.sums[outcome.action] += f64::from(outcome.reward);
-    }
-
-    /// Pulls and sum of rewards, arm by arm.
-    fn iter(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        self.pulls.iter().copied().zip(self.sums.iter().copied())
+/// `source` with task number `task` of `family`, which is that of `environment`.
+///
+/// # Errors
+/// [`Error::Argument`] where there is no such task.
+pub fn pair_with<F: Simulation, S: Source + 'static>(
+    environment: &EnvironmentConfig,
+    family: &F,
+    task: u32,
+    source: S,
+) -> Result<Box<dyn Learning>> {
+    match family.task(task) {
+        Some(task) => Ok(Box::new(Pair { environment: task, source })),
+        // For its words.
+        None => environment.task(task).map(|task| Box::new(Pair { environment: task, source }) as _),
     }
 }
 
-/// Index of the largest value, at random where several are the largest: ties broken towards the first action
-/// would be learned by the student as a preference.
-fn random_argmax(values: impl Iterator<Item = f64>, rng: &mut PortableRng) -> usize {
+/// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in` and
+/// `learner` of an algorithm do not agree.
+pub(crate) fn wrong_environment(name: &str, environment: &EnvironmentConfig) -> Error {
+    Error::argument("source", format!("{name} cannot learn in {}", environment.name()))
+}
+
+impl Environment for Box<dyn crate::environment::AnyTask> {
+    fn reset(&mut self, rng: &mut PortableRng) {
+        (**self).reset(rng);
+    }
+
+    fn observe(&self, observation: &mut [i32]) {
+        (**self).observe(observation);
+    }
+
+    fn step(&mut self, action: usize, rng: &mut PortableRng) -> algodistill_core::Transition {
+        (**self).step(action, rng)
+    }
+}
+
+/// Index of the largest value, at random where several are the largest: ties broken towards the first
+/// action would be learned by the student as a preference.
+pub(crate) fn random_argmax(values: impl Iterator<Item = f64>, rng: &mut PortableRng) -> usize {
     let (mut best, mut best_value, mut ties) = (0, f64::NEG_INFINITY, 0);
     for (index, value) in values.enumerate() {
         if value > best_value {
@@ -346,12 +415,17 @@ fn random_argmax(values: impl Iterator<Item = f64>, rng: &mut PortableRng) -> us
 }
 
 /// Index of the largest value, the first where several are the largest.
-fn argmax(values: impl Iterator<Item = f64>) -> usize {
+pub(crate) fn argmax(values: impl Iterator<Item = f64>) -> usize {
     let largest = |best: (usize, f64), value: (usize, f64)| if value.1 > best.1 { value } else { best };
     values.enumerate().fold((0, f64::NEG_INFINITY), largest).0
 }
 
 /// `probability` as a bound on 32 random bits: the event is `u64::from(bits) < threshold`.
-fn threshold(probability: f32) -> u64 {
+pub(crate) fn threshold(probability: f32) -> u64 {
     (f64::from(probability) * 4_294_967_296.0) as u64
+}
+
+/// Checks that a parameter is a number from 0 to 1.
+pub(crate) fn check_fraction(value: f32, field: &'static str) -> std::result::Result<(), ParameterError> {
+    ParameterError::unless((0.0..=1.0).contains(&value), field, "a number from 0 to 1")
 }

@@ -1,36 +1,79 @@
-//! Noise distillation (Zisman et al. 2024, "Emergence of In-Context Reinforcement Learning from Noise Distillation", AD-epsilon):
-//! a history of improvement without any learning.
+//! Noise distillation (Zisman et al. 2024, "Emergence of In-Context Reinforcement Learning from Noise
+//! Distillation", AD-epsilon): a history of improvement without any learning.
 
-use super::{threshold, Outcome, Source};
-use crate::environment::OptimalPolicy;
-use algodistill_core::{Environment, PortableRng};
+use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Source};
+use crate::environment::{EnvironmentConfig, Expert};
+use crate::{Error, Result};
+use algodistill_core::env::ParameterError;
+use algodistill_core::PortableRng;
+use serde::{Deserialize, Serialize};
 
-/// An optimal policy that is replaced by a uniformly random action with a probability that falls linearly, step by step,
-/// from 1 to 0 over a fraction of the history.
-#[derive(Clone, Debug)]
+/// Parameters of [`NoisyExpert`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Noise {
-    policy: OptimalPolicy,
+    /// Fraction of the steps over which the noise falls linearly from 1 to 0.
+    pub decay: f32,
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self { decay: 0.8 }
+    }
+}
+
+impl Algorithm for Noise {
+    const NAME: &'static str = "noise";
+
+    fn check(&self) -> std::result::Result<(), ParameterError> {
+        check_fraction(self.decay, "decay")
+    }
+
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        environment.expert(0).is_ok_and(|expert| expert.is_some())
+    }
+
+    fn schedule(&self, usual: super::Schedule) -> super::Schedule {
+        match usual.episodes {
+            1 => usual,
+            _ => super::Schedule { histories_per_task: 20, episodes: 30, keep_every: 1 },
+        }
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        let expert = environment.expert(task)?.ok_or_else(|| {
+            Error::argument("source", format!("no expert is known in {}", environment.name()))
+        })?;
+        let horizon = environment.horizon().unwrap_or(0);
+        let source = NoisyExpert {
+            expert,
+            actions: environment.interface()?.actions.into(),
+            noisy_steps: f64::from(self.decay) * f64::from(episodes) * f64::from(horizon),
+            steps: 0,
+        };
+        pair(environment, task, source)
+    }
+}
+
+/// An optimal policy that is replaced by a uniformly random action with a probability that falls linearly,
+/// step by step, from 1 to 0 over a fraction of the history.
+pub struct NoisyExpert {
+    expert: Box<dyn Expert>,
     actions: u32,
-    /// Steps after which no noise is left.
+    /// Steps after which no noise is left; those of all episodes if they had their full length.
     noisy_steps: f64,
     steps: u32,
 }
 
-impl Noise {
-    /// `decay` is the fraction of the `episodes` (of full length) with noise.
-    pub fn new(policy: OptimalPolicy, environment: &impl Environment, decay: f32, episodes: u32) -> Self {
-        Self {
-            policy,
-            actions: u32::from(environment.interface().actions),
-            noisy_steps: f64::from(decay) * f64::from(episodes) * f64::from(environment.horizon()),
-            steps: 0,
-        }
-    }
-}
-
-impl Source for Noise {
+impl Source for NoisyExpert {
     fn begin_history(&mut self) {
         self.steps = 0;
+        self.expert.begin_context();
     }
 
     fn begin_episode(&mut self, _episode: u32) {}
@@ -40,11 +83,12 @@ impl Source for Noise {
         if u64::from(rng.next_u32()) < threshold(noise as f32) {
             rng.below(self.actions) as usize
         } else {
-            self.policy.act(observation, rng)
+            self.expert.act(observation, rng)
         }
     }
 
-    fn learn(&mut self, _outcome: &Outcome) {
+    fn learn(&mut self, outcome: &Outcome) {
         self.steps = self.steps.saturating_add(1);
+        self.expert.learn(outcome);
     }
 }

@@ -1,13 +1,44 @@
 //! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the goals of a Dark Room.
 
-use super::{Outcome, Source};
-use crate::environment::{cell, distance, step_towards};
-use algodistill_core::env::dark_room::DarkRoomConfig;
+use super::{pair_with, wrong_environment, Algorithm, Learning, Outcome, Source};
+use crate::environment::rooms::{cell, cells, distance, step_towards};
+use crate::environment::EnvironmentConfig;
+use crate::Result;
+use algodistill_core::env::dark_room::DarkRoom;
+use algodistill_core::env::grid::{Cell, Grid};
 use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
-/// Which possible goal [`Psrl`] goes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// Parameters of [`GoalSearch`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Psrl {
+    /// Which possible goal it goes to.
+    pub target: Target,
+}
+
+impl Algorithm for Psrl {
+    const NAME: &'static str = "psrl";
+
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        environment.family::<DarkRoom>().is_some()
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        _episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        match environment.family::<DarkRoom>() {
+            Some(room) => pair_with(environment, room, task, GoalSearch::new(room.grid(), self.target)),
+            None => Err(wrong_environment(Self::NAME, environment)),
+        }
+    }
+}
+
+/// Which possible goal [`GoalSearch`] goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// Any of them: a draw from the posterior.
@@ -20,25 +51,25 @@ pub enum Target {
 /// Knows the room and believes every cell equally likely to be the goal. Goes to a goal still possible, drops every cell on which
 /// a step ended without reward, draws the next when its target is dropped, and goes straight to the goal once it was paid.
 #[derive(Clone, Debug)]
-pub struct Psrl {
-    config: DarkRoomConfig,
+pub struct GoalSearch {
+    grid: Grid,
     target: Target,
     /// Cells that may be the goal, in no order.
-    possible: Vec<(u16, u16)>,
+    possible: Vec<Cell>,
     /// Where each cell (row-major) is in `possible`; [`RULED_OUT`] where it is not.
     place: Vec<u32>,
-    aim: Option<(u16, u16)>,
+    aim: Option<Cell>,
     found: bool,
 }
 
 const RULED_OUT: u32 = u32::MAX;
 
-impl Psrl {
+impl GoalSearch {
     /// A source for any goal of the room.
-    pub fn new(config: DarkRoomConfig, target: Target) -> Self {
-        let cells = usize::from(config.size) * usize::from(config.size);
+    pub fn new(grid: Grid, target: Target) -> Self {
+        let cells = grid.cells() as usize;
         Self {
-            config,
+            grid,
             target,
             possible: Vec::with_capacity(cells),
             place: vec![RULED_OUT; cells],
@@ -47,12 +78,12 @@ impl Psrl {
         }
     }
 
-    fn index(&self, cell: (u16, u16)) -> usize {
-        usize::from(cell.0) * usize::from(self.config.size) + usize::from(cell.1)
+    fn index(&self, cell: Cell) -> usize {
+        self.grid.number(cell) as usize
     }
 
-    fn draw(&self, from: (u16, u16), rng: &mut PortableRng) -> Option<(u16, u16)> {
-        let pick = |cells: &[(u16, u16)], rng: &mut PortableRng| {
+    fn draw(&self, from: Cell, rng: &mut PortableRng) -> Option<Cell> {
+        let pick = |cells: &[Cell], rng: &mut PortableRng| {
             cells.get(rng.below(cells.len() as u32) as usize).copied()
         };
         match self.target {
@@ -65,7 +96,7 @@ impl Psrl {
         }
     }
 
-    fn rule_out(&mut self, cell: (u16, u16)) {
+    fn rule_out(&mut self, cell: Cell) {
         let index = self.index(cell);
         let place = std::mem::replace(&mut self.place[index], RULED_OUT);
         if place == RULED_OUT {
@@ -82,12 +113,10 @@ impl Psrl {
     }
 }
 
-impl Source for Psrl {
+impl Source for GoalSearch {
     fn begin_history(&mut self) {
         self.possible.clear();
-        for row in 0..self.config.size {
-            self.possible.extend((0..self.config.size).map(|column| (row, column)));
-        }
+        self.possible.extend(cells(self.grid));
         for (index, place) in self.place.iter_mut().enumerate() {
             *place = index as u32;
         }

@@ -1,7 +1,9 @@
 //! Tabular Q-learning (Watkins and Dayan 1992).
 
-use super::{threshold, Outcome, Source};
-use crate::{Error, Result};
+use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Schedule, Source};
+use crate::environment::EnvironmentConfig;
+use crate::Result;
+use algodistill_core::env::ParameterError;
 use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Channel, Interface, PortableRng};
 use serde::{Deserialize, Serialize};
@@ -9,10 +11,10 @@ use serde::{Deserialize, Serialize};
 /// Most actions of a state: as many as a mask of candidates has bits.
 pub const MAX_ACTIONS: usize = 8;
 
-/// Parameters of [`QLearning`].
+/// Parameters of [`QTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Parameters {
+pub struct QLearning {
     /// Step size, in (0, 1].
     pub learning_rate: f32,
     /// Discount, in [0, 1].
@@ -23,7 +25,48 @@ pub struct Parameters {
     pub initial_value: f32,
 }
 
-impl Default for Parameters {
+/// Most states of a table.
+const MAX_STATES: usize = 1 << 22;
+
+impl Algorithm for QLearning {
+    const NAME: &'static str = "q-learning";
+
+    fn check(&self) -> std::result::Result<(), ParameterError> {
+        let positive = self.learning_rate > 0.0 && self.learning_rate <= 1.0;
+        ParameterError::unless(positive, "learning_rate", "a number above 0, at most 1")?;
+        check_fraction(self.discount, "discount")?;
+        check_fraction(self.exploration, "exploration")?;
+        ParameterError::unless(self.initial_value.is_finite(), "initial_value", "a finite number")
+    }
+
+    /// Where what is observed is a state, of which a table has a row.
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        environment.interface().is_ok_and(|interface| {
+            !interface.channels.is_empty() && QTable::new(&interface, *self, 1).is_some()
+        })
+    }
+
+    fn schedule(&self, usual: Schedule) -> Schedule {
+        match usual.episodes {
+            1 => usual,
+            _ => Schedule { histories_per_task: 40, episodes: 200, keep_every: 5 },
+        }
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        match QTable::new(&environment.interface()?, *self, episodes) {
+            Some(table) => pair(environment, task, table),
+            None => Err(super::wrong_environment(Self::NAME, environment)),
+        }
+    }
+}
+
+impl Default for QLearning {
     fn default() -> Self {
         Self { learning_rate: 0.5, discount: 0.9, exploration: 0.9, initial_value: 0.0 }
     }
@@ -35,8 +78,8 @@ impl Default for Parameters {
 /// The state is the mixed-radix number of the discrete observation channels. An episode that ends at its horizon ended by the
 /// clock, which the observation does not show, so the value of the next state counts there as anywhere.
 #[derive(Clone, Debug)]
-pub struct QLearning {
-    parameters: Parameters,
+pub struct QTable {
+    parameters: QLearning,
     /// Episodes until epsilon is 0.
     exploring_episodes: f32,
     /// Epsilon of this episode, as [`threshold`].
@@ -118,25 +161,27 @@ static BITS: [Bits; 256] = {
     table
 };
 
-impl QLearning {
-    /// A table for every observation of `interface`; refuses more than [`MAX_ACTIONS`] actions.
-    pub fn new(interface: &Interface, parameters: Parameters, episodes: u32) -> Result<Self> {
+impl QTable {
+    /// A table for every observation of `interface`; `None` where there are more than [`MAX_ACTIONS`]
+    /// actions or too many observations.
+    pub fn new(interface: &Interface, parameters: QLearning, episodes: u32) -> Option<Self> {
         let actions = usize::from(interface.actions);
-        if actions > MAX_ACTIONS {
-            let problem = format!("q-learning has a table of at most {MAX_ACTIONS} actions, not {actions}");
-            return Err(Error::argument("--source", problem));
-        }
         let size = |channel: &Channel| match channel {
             Channel::Discrete { size } => usize::from(*size),
-            other => unreachable!("a table over the channel {other:?}"),
         };
+        if actions > MAX_ACTIONS {
+            return None;
+        }
         let mut strides = [0; MAX_CHANNELS];
         let mut states = 1;
         for (stride, channel) in strides.iter_mut().zip(&interface.channels).rev() {
             *stride = states;
             states *= size(channel);
+            if states > MAX_STATES {
+                return None;
+            }
         }
-        Ok(Self {
+        Some(Self {
             parameters,
             exploring_episodes: parameters.exploration * episodes as f32,
             explore: 0,
@@ -153,7 +198,7 @@ impl QLearning {
     }
 }
 
-impl Source for QLearning {
+impl Source for QTable {
     fn begin_history(&mut self) {
         self.states.fill(self.unknown);
     }
@@ -176,7 +221,7 @@ impl Source for QLearning {
 
     #[inline]
     fn learn(&mut self, outcome: &Outcome) {
-        let Parameters { learning_rate, discount, .. } = self.parameters;
+        let QLearning { learning_rate, discount, .. } = self.parameters;
         let next = self.states[self.index(outcome.next_observation)].best;
         let state = &mut self.states[self.state];
         let value = state.values[outcome.action];
@@ -188,9 +233,9 @@ impl Source for QLearning {
 mod tests {
     use super::*;
 
-    fn source(actions: u16, parameters: Parameters) -> QLearning {
+    fn source(actions: u16, parameters: QLearning) -> QTable {
         let interface = Interface::discrete(&[3, 4], actions, &[0.0, 1.0]).unwrap();
-        let mut source = QLearning::new(&interface, parameters, 1).unwrap();
+        let mut source = QTable::new(&interface, parameters, 1).unwrap();
         source.begin_history();
         source.begin_episode(0);
         source
@@ -198,7 +243,7 @@ mod tests {
 
     #[test]
     fn ties_are_broken_evenly() {
-        let mut source = source(7, Parameters { exploration: 0.0, ..Parameters::default() });
+        let mut source = source(7, QLearning { exploration: 0.0, ..QLearning::default() });
         let mut rng = PortableRng::new(5, 0);
         let mut counts = [0; 7];
         for _ in 0..7_000 {
@@ -212,7 +257,7 @@ mod tests {
     #[test]
     fn an_update_is_that_of_the_equation() {
         let parameters =
-            Parameters { learning_rate: 0.5, discount: 0.9, exploration: 1.0, initial_value: 2.0 };
+            QLearning { learning_rate: 0.5, discount: 0.9, exploration: 1.0, initial_value: 2.0 };
         let mut source = source(2, parameters);
         source.act(&[1, 0], &mut PortableRng::new(0, 0));
         source.learn(&Outcome { action: 1, reward: 1.0, next_observation: &[0, 3], done: true });
@@ -235,6 +280,6 @@ mod tests {
     #[test]
     fn more_actions_than_the_table_has_are_refused() {
         let interface = Interface::discrete(&[3], 9, &[0.0]).unwrap();
-        assert!(QLearning::new(&interface, Parameters::default(), 1).is_err());
+        assert!(QTable::new(&interface, QLearning::default(), 1).is_none());
     }
 }

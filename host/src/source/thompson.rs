@@ -1,22 +1,49 @@
 //! Thompson sampling for Bernoulli arms (Thompson 1933; Chapelle and Li 2011).
 
-use super::{Arms, Outcome, Source};
+use super::arms::{arms_of, Arms};
+use super::{pair, Algorithm, Learning, Outcome, Source};
+use crate::environment::EnvironmentConfig;
+use crate::Result;
 use algodistill_core::PortableRng;
+use serde::{Deserialize, Serialize};
+
+/// [`ThompsonSource`] has no parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thompson {}
+
+impl Algorithm for Thompson {
+    const NAME: &'static str = "thompson";
+
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        let levels = environment.interface().map(|interface| interface.reward_levels.to_vec());
+        arms_of(environment).is_some() && levels.is_ok_and(|levels| levels == [0.0, 1.0])
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        _episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        pair(environment, task, ThompsonSource::new(arms_of(environment).unwrap_or(0)))
+    }
+}
 
 /// Pulls the arm with the largest draw from its posterior, Beta(1 + successes, 1 + failures).
 #[derive(Clone, Debug)]
-pub struct Thompson {
+pub struct ThompsonSource {
     arms: Arms,
 }
 
-impl Thompson {
+impl ThompsonSource {
     /// A source with a uniform prior on every arm.
     pub fn new(arms: usize) -> Self {
         Self { arms: Arms::new(arms) }
     }
 }
 
-impl Source for Thompson {
+impl Source for ThompsonSource {
     fn begin_history(&mut self) {
         self.arms.clear();
     }

@@ -1,11 +1,54 @@
 //! Upper confidence bounds (Auer, Cesa-Bianchi and Fischer 2002) with the width of the bound as a parameter.
 
-use super::{argmax, random_argmax, Arms, Outcome, Source};
+use super::arms::{arms_of, Arms};
+use super::{argmax, pair, random_argmax, Algorithm, Learning, Outcome, Source};
+use crate::environment::EnvironmentConfig;
+use crate::Result;
+use algodistill_core::env::ParameterError;
 use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
-/// Which of the arms with the largest bound [`Ucb`] pulls. Arms tie often: all that are untried, and all with the same pulls and rewards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// Parameters of [`UcbSource`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ucb {
+    /// Width of the confidence bound. Textbook UCB1 is 2, a weak teacher over 100 pulls.
+    pub alpha: f64,
+    /// Which of several arms with the largest bound it pulls.
+    pub ties: Ties,
+}
+
+impl Default for Ucb {
+    fn default() -> Self {
+        Self { alpha: 0.3, ties: Ties::default() }
+    }
+}
+
+impl Algorithm for Ucb {
+    const NAME: &'static str = "ucb";
+
+    fn check(&self) -> std::result::Result<(), ParameterError> {
+        let valid = self.alpha.is_finite() && self.alpha >= 0.0;
+        ParameterError::unless(valid, "alpha", "a finite number that is not negative")
+    }
+
+    fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
+        arms_of(environment).is_some()
+    }
+
+    fn learner(
+        &self,
+        environment: &EnvironmentConfig,
+        task: u32,
+        _episodes: u32,
+    ) -> Result<Box<dyn Learning>> {
+        let arms = arms_of(environment).unwrap_or(0);
+        pair(environment, task, UcbSource::new(arms, self.alpha, self.ties))
+    }
+}
+
+/// Which of the arms with the largest bound [`UcbSource`] pulls. Arms tie often: all that are untried, and all with the same pulls and rewards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ties {
     /// Any of them: a tie is a pull without a likeliest arm.
@@ -18,20 +61,20 @@ pub enum Ties {
 /// Pulls every arm once, then the arm with the largest `mean + sqrt(alpha ln t / n)`, t pulls in all, n of the arm.
 /// UCB1 is alpha 2.
 #[derive(Clone, Debug)]
-pub struct Ucb {
+pub struct UcbSource {
     alpha: f64,
     ties: Ties,
     arms: Arms,
 }
 
-impl Ucb {
+impl UcbSource {
     /// A source that has pulled nothing yet.
     pub fn new(arms: usize, alpha: f64, ties: Ties) -> Self {
         Self { alpha, ties, arms: Arms::new(arms) }
     }
 }
 
-impl Source for Ucb {
+impl Source for UcbSource {
     fn begin_history(&mut self) {
         self.arms.clear();
     }
@@ -63,7 +106,7 @@ mod tests {
     /// The arms pulled in a fresh history where only the fourth pull pays.
     fn pulls(ties: Ties, seed: u64) -> Vec<usize> {
         let mut rng = PortableRng::new(seed, 0);
-        let mut source = Ucb::new(4, 0.3, ties);
+        let mut source = UcbSource::new(4, 0.3, ties);
         source.begin_history();
         let mut pull = |reward| {
             let action = source.act(&[], &mut rng);

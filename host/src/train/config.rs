@@ -3,6 +3,7 @@
 use super::objective::{ObjectiveConfig, PARAMETERS};
 use crate::model::{check, within, Dimensions};
 use crate::nn::{Hyperparameters, Schedule};
+use crate::parameters::{self, Parameters};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -132,32 +133,17 @@ impl TrainConfig {
         }
     }
 
-    /// The fields by name, as in TOML and JSON; `null` for one that is absent.
-    pub fn fields(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            other => unreachable!("a configuration is an object: {other:?}"),
-        }
-    }
-
     /// Replaces one field. A new `objective` begins with its default parameters.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the field as `train.field`, and lists the fields where it is none of them.
     pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
-        let mut fields = self.fields();
-        if !fields.contains_key(field) {
-            let known: Vec<&str> = fields.keys().map(String::as_str).collect();
-            let problem =
-                format!("is no field of the training configuration, which has {}", known.join(", "));
-            return Err(Error::argument(format!("train.{field}"), problem));
-        }
+        let mut fields = parameters::fields(self);
         if field == "objective" {
             PARAMETERS.iter().for_each(|parameter| fields[*parameter] = Value::Null);
         }
-        fields[field] = value;
-        let changed = serde_json::from_value(Value::Object(fields));
-        *self = changed.map_err(|error| Error::argument(format!("train.{field}"), error))?;
+        let change = Parameters(Map::from_iter([(field.to_owned(), value)]));
+        *self = parameters::replace("train", "the training configuration", fields, &change)?;
         Ok(())
     }
 
@@ -302,7 +288,7 @@ mod tests {
         assert_eq!(config, expected);
         config.set("objective", "decision-pretrained".into()).unwrap();
         for (field, value, problem) in [
-            ("windows", 3.into(), "train.windows: is no field of the training configuration, which has"),
+            ("windows", 3.into(), "train.windows: is not a parameter of the training configuration; it has"),
             ("batch", 1.5.into(), "train.batch: invalid type: floating point `1.5`"),
             ("expert_fraction", 0.1.into(), "train.expert_fraction: expert_fraction belongs to"),
             ("objective", "ad".into(), "train.objective: objective: is \"ad\", must be one of algorithm-"),

@@ -7,7 +7,6 @@ use crate::history::{Histories, History, Share, Slots};
 use crate::nn::parts::part;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
-use algodistill_core::Channel;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -98,13 +97,13 @@ pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<
         let (action, actions) = (steps.actions[step], interface.actions);
         return wrong(format!("the action of step {step} is {action}, must be below {actions}"));
     }
-    for (number, (channel, column)) in interface.channels.iter().zip(&steps.observations).enumerate() {
-        let Channel::Discrete { size } = *channel else { continue };
-        if let Some(step) = column.iter().position(|word| !(0..i32::from(size)).contains(word)) {
-            let found = column[step];
-            return wrong(format!(
-                "channel {number} of step {step} is {found}, must be 0 or more and below {size}"
-            ));
+    let mut columns = steps.observations.iter();
+    for (number, channel) in interface.channels.iter().enumerate() {
+        for column in columns.by_ref().take(channel.words()) {
+            if let Some(step) = column.iter().position(|&word| channel.check(&[word]).is_err()) {
+                let found = column[step];
+                return wrong(format!("channel {number} of step {step} is {found}, must be {channel}"));
+            }
         }
     }
     objective.check(histories)

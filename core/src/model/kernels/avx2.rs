@@ -1,6 +1,6 @@
 //! AVX2: `vpmaddwd` multiplies 16 pairs of 16 bits and adds neighbours exactly into int32.
 
-use super::coding::{Operand, SLOTS_A_GROUP};
+use super::coding::{Operand, SLOTS_PER_GROUP};
 use core::arch::x86_64::*;
 
 /// See [`super::Kernels::run`].
@@ -89,7 +89,7 @@ fn split(words: __m128i) -> __m256i {
 /// See [`super::Kernels::weighted_values`].
 #[target_feature(enable = "avx2")]
 pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_A_GROUP]],
+    weights: &[[i16; SLOTS_PER_GROUP]],
     values: &[i8],
     width: usize,
     outputs: &mut [i32],
@@ -101,19 +101,19 @@ pub(super) fn weighted_values(
         for (four, sums) in block.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
             store(four, sums);
         }
-        columns = columns.get(16 * SLOTS_A_GROUP..).unwrap_or(&[]);
+        columns = columns.get(16 * SLOTS_PER_GROUP..).unwrap_or(&[]);
     }
     for four in rest.as_chunks_mut::<4>().0 {
         let [sums] = some_columns(weights, columns, width);
         store(four, sums);
-        columns = columns.get(4 * SLOTS_A_GROUP..).unwrap_or(&[]);
+        columns = columns.get(4 * SLOTS_PER_GROUP..).unwrap_or(&[]);
     }
 }
 
 /// The weighted sums of `N` times four columns.
 #[target_feature(enable = "avx2")]
 fn some_columns<const N: usize>(
-    weights: &[[i16; SLOTS_A_GROUP]],
+    weights: &[[i16; SLOTS_PER_GROUP]],
     values: &[i8],
     width: usize,
 ) -> [__m128i; N] {
@@ -133,7 +133,7 @@ fn some_columns<const N: usize>(
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
             }
         }
-        rest = rest.get(SLOTS_A_GROUP.saturating_mul(width)..).unwrap_or(&[]);
+        rest = rest.get(SLOTS_PER_GROUP.saturating_mul(width)..).unwrap_or(&[]);
     }
     // Two sums for each column, neighbours.
     sums.map(|sums| {

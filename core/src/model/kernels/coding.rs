@@ -17,7 +17,7 @@
 pub(super) const CHUNK: usize = 512;
 const CHUNKS: usize = crate::model::weights::MAX_WIDTH / CHUNK;
 /// Slots that share a word of the ring's values.
-pub const SLOTS_A_GROUP: usize = 4;
+pub const SLOTS_PER_GROUP: usize = 4;
 
 /// The byte of an element of a coded row.
 pub const fn code(column: usize, value: i8) -> u8 {
@@ -40,12 +40,12 @@ const fn bias(column: usize) -> u8 {
 
 /// Where a value of the ring lies: `[group of four slots, column, four slots]`, within the four in the order 0, 2, 1, 3, in which SXTB16 takes bytes apart.
 pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
-    let place = match slot % SLOTS_A_GROUP {
+    let place = match slot % SLOTS_PER_GROUP {
         1 => 2,
         2 => 1,
         same => same,
     };
-    (slot / SLOTS_A_GROUP * width + column) * SLOTS_A_GROUP + place
+    (slot / SLOTS_PER_GROUP * width + column) * SLOTS_PER_GROUP + place
 }
 
 /// An int8 vector (-127 to 127) prepared to be multiplied by coded rows.

@@ -2,7 +2,7 @@
 //! byte of a word. The intrinsics are unstable in Rust, `asm!` is not. It leaves twelve registers to choose: r6 and r7 belong
 //! to the compiler, which may put operands of the class `reg` into them, so that whoever saves and uses them gives every operand a register of its own.
 
-use super::coding::{Operand, SLOTS_A_GROUP};
+use super::coding::{Operand, SLOTS_PER_GROUP};
 use super::scalar;
 use core::arch::asm;
 
@@ -159,16 +159,16 @@ unsafe fn add_dots(pass: &Pass) {
 
 /// See [`super::Kernels::weighted_values`]. Four columns at a time.
 pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_A_GROUP]],
+    weights: &[[i16; SLOTS_PER_GROUP]],
     values: &[i8],
     width: usize,
     outputs: &mut [i32],
 ) {
-    let bytes = SLOTS_A_GROUP.saturating_mul(width);
+    let bytes = SLOTS_PER_GROUP.saturating_mul(width);
     let aligned = is_aligned(values.as_ptr()) && is_aligned(weights.as_ptr());
     // The last group of the last columns ends where its columns end.
     let needed =
-        bytes.saturating_mul(weights.len().saturating_sub(1)).saturating_add(SLOTS_A_GROUP * outputs.len());
+        bytes.saturating_mul(weights.len().saturating_sub(1)).saturating_add(SLOTS_PER_GROUP * outputs.len());
     if !aligned || weights.is_empty() || values.len() < needed {
         return scalar::weighted_values(weights, values, width, outputs);
     }
@@ -183,7 +183,7 @@ pub(super) fn weighted_values(
 ///
 /// For each of `weights`, at least one, 16 bytes are readable at `values` and every `bytes` behind it, aligned to words.
 #[inline(always)]
-unsafe fn four_columns(weights: &[[i16; SLOTS_A_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
+unsafe fn four_columns(weights: &[[i16; SLOTS_PER_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
     let range = weights.as_ptr_range();
     let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
     // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end, and holds no operand: each has its register.

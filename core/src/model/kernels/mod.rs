@@ -11,7 +11,7 @@ mod avx2;
 #[cfg(arm_dsp)]
 mod dsp;
 
-pub use coding::{code, decode, value_index, Operand, SLOTS_A_GROUP};
+pub use coding::{code, decode, value_index, Operand, SLOTS_PER_GROUP};
 
 /// Work that is compiled for each set of kernels. A closure would do, could it be marked `inline(always)`.
 pub(crate) trait Work {
@@ -85,7 +85,7 @@ impl Kernels {
     /// first column is that of `values[0]`. Both numbers of slots and of outputs are multiples of four. The caller bounds the weights so that the sum
     /// fits 31 bits. Groups of weights for which `values` has no whole group do not count.
     pub fn weighted_values(self, weights: &[i16], values: &[i8], width: usize, outputs: &mut [i32]) {
-        let (weights, _) = weights.as_chunks::<SLOTS_A_GROUP>();
+        let (weights, _) = weights.as_chunks::<SLOTS_PER_GROUP>();
         #[cfg(target_arch = "x86_64")]
         if self == Kernels::Avx2 && has_avx2::get() {
             // SAFETY: the processor has AVX2, asked one line above.

@@ -1,7 +1,7 @@
 //! The oracle: portable Rust, written so that cores without SIMD spend few instructions on a multiplication: several sums at a time stay in
 //! registers, and loops run over arrays of four, which need no bounds checks.
 
-use super::coding::{Operand, SLOTS_A_GROUP};
+use super::coding::{Operand, SLOTS_PER_GROUP};
 
 /// See [`super::Kernels::dots`]. Two rows share the loads of the vector; more of them would not stay in the registers of a Cortex-M.
 pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
@@ -49,7 +49,7 @@ fn four_products([w0, w1, w2, w3]: &[u8; 4], [x0, x1, x2, x3]: &[i8; 4]) -> i32 
 
 /// See [`super::Kernels::weighted_values`].
 pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_A_GROUP]],
+    weights: &[[i16; SLOTS_PER_GROUP]],
     values: &[i8],
     width: usize,
     outputs: &mut [i32],
@@ -58,11 +58,11 @@ pub(super) fn weighted_values(
     let mut columns = values;
     for block in blocks {
         *block = four_columns(weights, columns, width);
-        columns = columns.get(4 * SLOTS_A_GROUP..).unwrap_or(&[]);
+        columns = columns.get(4 * SLOTS_PER_GROUP..).unwrap_or(&[]);
     }
 }
 
-fn four_columns(weights: &[[i16; SLOTS_A_GROUP]], values: &[i8], width: usize) -> [i32; 4] {
+fn four_columns(weights: &[[i16; SLOTS_PER_GROUP]], values: &[i8], width: usize) -> [i32; 4] {
     let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
     let mut rest = values;
     for weights in weights {
@@ -72,7 +72,7 @@ fn four_columns(weights: &[[i16; SLOTS_A_GROUP]], values: &[i8], width: usize) -
         s1 += four_slots(weights, v1);
         s2 += four_slots(weights, v2);
         s3 += four_slots(weights, v3);
-        rest = rest.get(SLOTS_A_GROUP.saturating_mul(width)..).unwrap_or(&[]);
+        rest = rest.get(SLOTS_PER_GROUP.saturating_mul(width)..).unwrap_or(&[]);
     }
     [s0, s1, s2, s3]
 }

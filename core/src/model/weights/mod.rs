@@ -1,10 +1,17 @@
-//! The weights file (`.adw`), decoded in place. `docs/weights-format.md` is the specification.
+//! The weights file (`.adw`). `docs/weights-format.md` is the specification.
 
-use super::kernels::SLOTS_A_GROUP;
-use super::tensor::Tensor;
-use crate::{interface::MAX_CHANNELS, Channel, Error, Interface};
+use super::kernels::SLOTS_PER_GROUP;
+use crate::{interface::MAX_CHANNELS, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
+
+mod read;
+#[cfg(feature = "write")]
+mod write;
+
+pub(crate) use read::decode;
+#[cfg(feature = "write")]
+pub use write::{write, TensorParts};
 
 /// Version of the weights format that this build writes and reads.
 pub const FORMAT_VERSION: u16 = 2;
@@ -99,24 +106,20 @@ impl Dimensions {
         }
     }
 
-    /// Bytes of the ring: int8 keys and values, and one u16 scale for each of them a head.
+    /// Bytes of the ring: int8 keys and values, and for each of them one u16 scale per head.
     pub const fn ring_bytes(&self) -> usize {
         self.layers * (self.window * (self.d_model + 4 * self.heads) + self.ring_value_bytes())
     }
 
     /// Bytes of the values of one layer: slots in whole groups.
     pub(crate) const fn ring_value_bytes(&self) -> usize {
-        self.window.div_ceil(SLOTS_A_GROUP) * SLOTS_A_GROUP * self.d_model
+        self.window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * self.d_model
     }
 }
 
 /// The offset is a constant, so that no optimization is needed to see that it is within the header.
 const fn u16_at<const OFFSET: usize>(header: &[u8; HEADER_LEN]) -> usize {
     header[OFFSET] as usize | (header[OFFSET + 1] as usize) << 8
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
 
 /// The postcard part of a weights file.
@@ -131,15 +134,15 @@ pub struct Metadata<'a> {
     pub card: &'a str,
 }
 
-/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels, previous action, feedback; for each layer query-key-value,
-/// attention output, feed-forward up and down; head.
+/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels,
+/// previous action, feedback; for each layer query-key-value, attention output, feed-forward up and
+/// down; head.
 pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
     let mut shapes = Vec::new();
     // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
     for channel in &interface.channels {
-        let Channel::Discrete { size } = channel;
-        let _ = shapes.push([usize::from(*size), d]);
+        let _ = shapes.push(channel.table_shape(d));
     }
     let _ = shapes.push([interface.action_rows(), d]);
     let _ = shapes.push([interface.feedback_rows(), d]);
@@ -155,87 +158,4 @@ pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2],
 /// `len` rounded up to [`ALIGNMENT`].
 pub const fn padded(len: usize) -> usize {
     len.div_ceil(ALIGNMENT) * ALIGNMENT
-}
-
-/// A weights file after validation: every slice lies in the file's bytes.
-pub(crate) struct Decoded<'a> {
-    pub dimensions: Dimensions,
-    pub metadata: Metadata<'a>,
-    pub tensors: Vec<Tensor<'a>, MAX_TENSORS>,
-    pub crc: u32,
-}
-
-/// Validates a weights file.
-pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
-    // A compiler that knows a static file by heart would compare its first bytes with themselves, and never read them from flash.
-    let file = core::hint::black_box(file);
-    if file.get(..4).ok_or(Error::Truncated)? != MAGIC {
-        return Err(Error::Magic);
-    }
-    let header = file.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
-    let dimensions = Dimensions::read(file).ok_or(Error::Truncated)?;
-    let version = u16_at::<4>(header) as u16;
-    if version != FORMAT_VERSION {
-        return Err(Error::Version(version));
-    }
-    let length = u32_at(file, 8).ok_or(Error::Truncated)? as usize;
-    if file.len() < length {
-        return Err(Error::Truncated);
-    }
-    if file.len() > length {
-        return Err(Error::Length);
-    }
-    let crc = u32_at(file, CRC_OFFSET).ok_or(Error::Truncated)?;
-    if checksum(file) != crc {
-        return Err(Error::Checksum);
-    }
-    dimensions.check()?;
-    let metadata_len = u32_at(file, 28).ok_or(Error::Truncated)? as usize;
-    let reserved = [file.get(6..8), file.get(32..HEADER_LEN)];
-    if reserved.iter().any(|bytes| !is_zero(bytes.unwrap_or(&[1]))) {
-        return Err(Error::Leftover);
-    }
-
-    let mut rest = file.get(HEADER_LEN..).ok_or(Error::Truncated)?;
-    let (metadata, unread) = postcard::take_from_bytes::<Metadata>(take_padded(&mut rest, metadata_len)?)
-        .map_err(|_| Error::Metadata)?;
-    let valid =
-        metadata.interface.is_valid() && usize::from(metadata.interface.actions) == dimensions.actions;
-    if !valid || !unread.is_empty() {
-        return Err(Error::Metadata);
-    }
-    let shapes = shapes(&dimensions, &metadata.interface);
-    if metadata.exponents.len() != shapes.len() {
-        return Err(Error::Metadata);
-    }
-    let mut tensors = Vec::new();
-    for ([rows, columns], exponent) in shapes.iter().copied().zip(&metadata.exponents) {
-        let scales = take_padded(&mut rest, 2 * rows)?;
-        let data = take_padded(&mut rest, rows * columns)?;
-        let tensor = Tensor::new(scales, data, columns, i32::from(*exponent));
-        tensors.push(tensor).map_err(|_| Error::Metadata)?;
-    }
-    if !rest.is_empty() {
-        return Err(Error::Leftover);
-    }
-    Ok(Decoded { dimensions, metadata, tensors, crc })
-}
-
-/// Splits `len` bytes and their zero padding off the front of `rest`.
-fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
-    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not wrap.
-    if len > rest.len() {
-        return Err(Error::Truncated);
-    }
-    let (section, after) = rest.split_at_checked(padded(len)).ok_or(Error::Truncated)?;
-    let (bytes, padding) = section.split_at_checked(len).ok_or(Error::Truncated)?;
-    if !is_zero(padding) {
-        return Err(Error::Leftover);
-    }
-    *rest = after;
-    Ok(bytes)
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
 }

@@ -1,0 +1,183 @@
+//! A source and its task together, compiled as one loop: most of the time of a tabular source goes into
+//! what lies between them.
+
+use super::{Outcome, Source};
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
+use algodistill_core::{Environment, PortableRng, Transition};
+
+/// Columns of learning histories that are being written, all of one length.
+pub struct Columns<'a> {
+    /// Number of the episode.
+    pub episodes: &'a mut [u32],
+    /// One column per word of the observation.
+    pub observations: Vec<&'a mut [i32]>,
+    /// Action.
+    pub actions: &'a mut [u16],
+    /// Reward of the action.
+    pub rewards: &'a mut [f32],
+    /// Whether the episode ended with this step; false when it is handed over.
+    pub dones: &'a mut [bool],
+}
+
+/// How a history is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Episodes.
+    pub episodes: u32,
+    /// Of these, every `keep_every`-th is written, beginning with the first.
+    pub keep_every: u32,
+}
+
+/// What became of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Steps written.
+    pub written: usize,
+    /// Steps taken, written or not.
+    pub taken: u64,
+}
+
+/// A source that learns a task: implemented by [`Pair`], called by generation and evaluation.
+pub trait Learning {
+    /// Runs a history from nothing and writes it into `columns` from step `first` on, where there must be
+    /// room. The environment draws from `luck`, where it is given, in place of `rng`.
+    fn history(
+        &mut self,
+        run: Run,
+        rng: &mut PortableRng,
+        luck: Option<&mut PortableRng>,
+        columns: &mut Columns,
+        first: usize,
+    ) -> Recorded;
+}
+
+/// A source and its task.
+pub struct Pair<E, S> {
+    /// The task.
+    pub environment: E,
+    /// The source.
+    pub source: S,
+}
+
+impl<E: Environment, S: Source> Learning for Pair<E, S> {
+    fn history(
+        &mut self,
+        run: Run,
+        rng: &mut PortableRng,
+        luck: Option<&mut PortableRng>,
+        columns: &mut Columns,
+        first: usize,
+    ) -> Recorded {
+        // The number of words is a constant where the loop over the steps is compiled.
+        match (luck, columns.observations.len()) {
+            (None, 0) => record::<0>(&mut self.environment, &mut self.source, run, rng, columns, first),
+            (None, 2) => record::<2>(&mut self.environment, &mut self.source, run, rng, columns, first),
+            (None, _) => record::<MAX_OBSERVATION_WORDS>(
+                &mut self.environment,
+                &mut self.source,
+                run,
+                rng,
+                columns,
+                first,
+            ),
+            (Some(luck), _) => {
+                let mut environment = WithLuck { environment: &mut self.environment, luck };
+                record::<MAX_OBSERVATION_WORDS>(&mut environment, &mut self.source, run, rng, columns, first)
+            }
+        }
+    }
+}
+
+/// `WORDS` is at least the number of words of an observation.
+fn record<const WORDS: usize>(
+    environment: &mut impl Environment,
+    source: &mut impl Source,
+    run: Run,
+    rng: &mut PortableRng,
+    columns: &mut Columns,
+    first: usize,
+) -> Recorded {
+    let Columns { episodes, observations, actions, rewards, dones } = columns;
+    // Columns that are known to be of one length are checked once per step, not once per column.
+    let room = episodes.len();
+    let (actions, rewards) = (&mut actions[..room], &mut rewards[..room]);
+    let mut observations: [&mut [i32]; WORDS] = {
+        let mut columns = observations.iter_mut();
+        std::array::from_fn(|_| columns.next().map_or(&mut [][..], |column| &mut column[..room]))
+    };
+    let mut at = first;
+    let mut taken = 0;
+    source.begin_history();
+    for episode in 0..run.episodes {
+        if episode % run.keep_every != 0 {
+            run_episode::<WORDS>(environment, source, episode, rng, |_, _| taken += 1);
+            continue;
+        }
+        let begin = at;
+        run_episode::<WORDS>(environment, source, episode, rng, |seen, outcome| {
+            for (column, &word) in observations.iter_mut().zip(seen) {
+                if let Some(place) = column.get_mut(at) {
+                    *place = word;
+                }
+            }
+            actions[at] = outcome.action as u16;
+            rewards[at] = outcome.reward;
+            at += 1;
+        });
+        taken += (at - begin) as u64;
+        episodes[begin..at].fill(episode);
+        // The steps before are false from the beginning.
+        dones[at - 1] = true;
+    }
+    Recorded { written: at - first, taken }
+}
+
+/// Runs one episode; `record` sees each observation and what followed it. `WORDS` is at least the number
+/// of words of an observation; the words past it are 0. The exact number makes loops over an observation
+/// straight code.
+#[inline]
+fn run_episode<const WORDS: usize>(
+    environment: &mut impl Environment,
+    source: &mut impl Source,
+    episode: u32,
+    rng: &mut PortableRng,
+    mut record: impl FnMut(&[i32; WORDS], &Outcome),
+) {
+    let mut next = [0; WORDS];
+    environment.reset(rng);
+    source.begin_episode(episode);
+    environment.observe(&mut next);
+    loop {
+        let seen = next;
+        let action = source.act(&seen, rng);
+        let Transition { reward, done } = environment.step(action, rng);
+        environment.observe(&mut next);
+        let outcome = Outcome { action, reward, next_observation: &next, done };
+        source.learn(&outcome);
+        record(&seen, &outcome);
+        if done {
+            return;
+        }
+    }
+}
+
+/// An environment that draws from a stream of its own: a source then meets the luck that other learners
+/// meet in the same context, and what sets them apart is what they do.
+struct WithLuck<'a, E> {
+    environment: &'a mut E,
+    luck: &'a mut PortableRng,
+}
+
+impl<E: Environment> Environment for WithLuck<'_, E> {
+    fn reset(&mut self, _rng: &mut PortableRng) {
+        self.environment.reset(self.luck);
+    }
+
+    fn observe(&self, observation: &mut [i32]) {
+        self.environment.observe(observation);
+    }
+
+    fn step(&mut self, action: usize, _rng: &mut PortableRng) -> Transition {
+        self.environment.step(action, self.luck)
+    }
+}
