@@ -28,10 +28,16 @@ pub enum Error {
     /// An argument, or a combination of arguments, that cannot be used.
     #[error("{argument}: {problem}")]
     Argument {
-        /// The argument as the user types it (`--source`), or the configuration field (`train.batch`).
+        /// The configuration field (`train.batch`), or the argument; the command line says which option it is.
         argument: String,
         /// What was found and what was expected.
         problem: String,
+    },
+    /// Whoever started the work stopped it ([`Progress::cancelled`](crate::progress::Progress::cancelled)).
+    #[error("cancelled: {state}")]
+    Cancelled {
+        /// What was done, and how to go on.
+        state: String,
     },
 }
 

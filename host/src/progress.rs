@@ -1,71 +1,34 @@
-//! Progress on stderr: a bar on a terminal, elsewhere a log line every few seconds.
+//! How whoever started a piece of work hears how far it has come, and stops it.
 
-use crate::ranks::Ranks;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+// Until every folder takes a `&dyn Progress`.
+pub use crate::cli::progress::Bar;
 
-const LOG_EVERY: Duration = Duration::from_secs(5);
-
-/// Progress of one stage of known length.
-pub struct Progress {
-    bar: ProgressBar,
-    stage: &'static str,
-    last_log: Option<Mutex<Instant>>,
-    silent: bool,
-}
-
-impl Progress {
-    /// A stage of `length` units.
-    pub fn new(stage: &'static str, length: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(length), target);
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:32}] {pos}/{len} {eta} {msg}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(stage);
-        Self { bar, stage, last_log: (!terminal).then(|| Mutex::new(Instant::now())), silent: false }
-    }
-
-    /// The same on rank 0; the other ranks say nothing.
-    pub fn of_rank(ranks: &Ranks, stage: &'static str, length: u64) -> Self {
-        if ranks.is_first() {
-            return Self::new(stage, length);
-        }
-        Self { bar: ProgressBar::hidden(), stage, last_log: None, silent: true }
-    }
+/// Progress of work in stages, one after the other. Passed into everything that takes long.
+pub trait Progress: Sync {
+    /// A stage of `length` units begins.
+    fn begin(&self, stage: &'static str, length: u64);
 
     /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
-    pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
-        if self.silent {
-            return;
-        }
-        self.bar.inc(count);
-        match &self.last_log {
-            None => self.bar.set_message(message()),
-            Some(last) => {
-                let Ok(mut last) = last.lock() else { return };
-                if last.elapsed() >= LOG_EVERY {
-                    *last = Instant::now();
-                    let length = self.bar.length().unwrap_or(0);
-                    self.say(&format!("{}/{length} {}", self.bar.position(), message()));
-                }
-            }
-        }
-    }
+    fn advance(&self, count: u64, message: &dyn Fn() -> String);
 
-    /// Ends the stage with one line on stderr.
-    pub fn finish(&self, message: &str) {
-        self.bar.finish_and_clear();
-        self.say(message);
-    }
+    /// The stage has ended; `message` says with what.
+    fn finish(&self, message: &str);
 
-    /// Where nobody can be told, the work goes on.
-    fn say(&self, message: &str) {
-        if !self.silent {
-            let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
-        }
+    /// Whether the work should stop: it is asked between two units, leaves what it has in good order, and ends with
+    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    fn cancelled(&self) -> bool {
+        false
     }
+}
+
+/// Tells nobody, and is never cancelled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn begin(&self, _stage: &'static str, _length: u64) {}
+
+    fn advance(&self, _count: u64, _message: &dyn Fn() -> String) {}
+
+    fn finish(&self, _message: &str) {}
 }

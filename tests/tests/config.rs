@@ -2,7 +2,8 @@
 
 use algodistill::environment::EnvironmentConfig;
 use algodistill::history::{generate, GenerateConfig};
-use algodistill::progress::Progress;
+use algodistill::model::Dimensions;
+use algodistill::progress::{Bar as Progress, NoProgress};
 use algodistill::source::SourceConfig;
 use algodistill::train::{read_config, train, TrainConfig};
 use algodistill_core::PortableRng;
@@ -18,11 +19,7 @@ fn a_thousand_damaged_configurations() {
     };
     let histories = generate(&generation, &Progress::new("generate", 1)).unwrap().training;
     let config = TrainConfig {
-        layers: 1,
-        d_model: 16,
-        heads: 1,
-        d_ff: 16,
-        window: 8,
+        dimensions: Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 8 },
         sequence_length: 8,
         batch: 2,
         updates: 2,
@@ -31,7 +28,7 @@ fn a_thousand_damaged_configurations() {
     };
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    train(&histories, None, &config, &run, false).unwrap();
+    train(&histories, None, &config, &run, false, &NoProgress).unwrap();
     let original = std::fs::read(run.join("config.toml")).unwrap();
     let model = std::fs::read(run.join("model.safetensors")).unwrap();
 
@@ -57,7 +54,7 @@ fn a_thousand_damaged_configurations() {
             }
             Ok(changed) => changed,
         };
-        match train(&histories, None, &changed, &run, true) {
+        match train(&histories, None, &changed, &run, true, &NoProgress) {
             Err(error) => {
                 assert!(error.to_string().contains("checkpoint.safetensors"), "{error}");
                 refused_by_the_run += 1;

@@ -1,8 +1,7 @@
 //! The float agent, one token at a time over a ring, against the trainer's banded full forward pass.
 
-use algodistill::float_agent::FloatAgent;
-use algodistill::model::Dimensions;
-use algodistill::train::{forward_logits, Tokens};
+use algodistill::model::{Dimensions, FloatAgent, Tokens};
+use algodistill::nn::transformer::forward_logits;
 use algodistill_core::PortableRng;
 use algodistill_tests::{dark_room_interface, random_parameters, REFERENCE, TINY};
 

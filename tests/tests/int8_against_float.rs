@@ -1,7 +1,7 @@
 //! The int8 agent against the float agent on the same contexts, with untrained weights.
 
 use algodistill::export::{encode, quantize};
-use algodistill::float_agent::FloatAgent;
+use algodistill::model::FloatAgent;
 use algodistill_core::{Agent, Kernels, Model, PortableRng};
 use algodistill_tests::{dark_room_interface, random_parameters, REFERENCE};
 

@@ -1,11 +1,11 @@
 //! `algodistill bench act`: microseconds a step of the int8 agent with a full ring.
 
-use super::dimensions::DimensionArgs;
+use super::fields::DimensionArgs;
 use super::Report;
 use crate::environment::EnvironmentConfig;
 use crate::export::{encode, quantize};
-use crate::float_agent::FloatAgent;
-use crate::train::{initial_parameters, validate_dimensions};
+use crate::model::FloatAgent;
+use crate::nn::transformer::initial_parameters;
 use crate::{Error, Result};
 use algodistill_core::{Agent, Kernels, Model, PortableRng};
 use serde_json::json;
@@ -27,8 +27,8 @@ const BATCH: u32 = 100;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    let dimensions = args.dimensions.dimensions();
-    validate_dimensions(&dimensions)?;
+    let DimensionArgs(dimensions) = args.dimensions;
+    dimensions.validate()?;
     let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
     let parameters = initial_parameters(&dimensions, &interface, 0);
     let file = encode(&quantize(&parameters)?, "{}")?;
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<Report> {
          int8, scalar kernels {scalar:8.2} ({:.2} x)\n\
          float agent          {float:8.2} ({:.2} x)\n",
         model.parameters(),
-        args.dimensions.window,
+        args.dimensions.0.window,
         fastest.name(),
         scalar / microseconds,
         float / microseconds,
@@ -84,7 +84,7 @@ fn median_microseconds(args: &Args, mut step: impl FnMut([i32; 2], &mut Portable
             step(observation, &mut rng);
         }
     };
-    run(args.dimensions.window);
+    run(args.dimensions.0.window);
     let mut times: Vec<f64> = (0..args.steps.div_ceil(BATCH))
         .map(|_| {
             let start = Instant::now();

@@ -3,7 +3,7 @@
 use super::generate::{EnvironmentArgs, SourceArgs};
 use super::Report;
 use crate::history::{generate, generate_to_file, GenerateConfig};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::{Error, Result};
 use algodistill_core::env::dark_room::DarkRoom;
 use serde_json::json;

@@ -5,7 +5,7 @@ use crate::environment::EnvironmentConfig;
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_on, GenerateConfig};
 use crate::parameters::Assignment;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
 use crate::source::{possible_sources, SourceConfig};
 use crate::{Error, Result};

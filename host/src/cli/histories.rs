@@ -146,7 +146,7 @@ fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) 
 mod tests {
     use super::*;
     use crate::history::{generate_to_file, GenerateConfig};
-    use crate::progress::Progress;
+    use crate::progress::Bar as Progress;
     use crate::source::SourceConfig;
 
     #[test]

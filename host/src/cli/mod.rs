@@ -14,13 +14,14 @@ use std::process::ExitCode;
 pub mod bench_act;
 pub mod bench_generate;
 pub mod bench_train;
-pub mod dimensions;
 pub mod evaluate;
 pub mod export;
+pub mod fields;
 pub mod generate;
 pub mod histories;
 pub mod inspect;
 pub mod play;
+pub mod progress;
 pub mod quickstart;
 pub mod reproduce;
 pub mod train;
@@ -101,9 +102,6 @@ impl EnvironmentParameters {
         self.set.iter().cloned().collect()
     }
 }
-
-/// Threads a core above which a user is warned.
-const THREADS_A_CORE: usize = 4;
 
 /// Exit status of wrong usage, the same as clap's.
 const WRONG_USAGE: u8 = 2;
@@ -211,9 +209,9 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
 fn set_threads(threads: Option<usize>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if threads > THREADS_A_CORE * cores {
+    if threads > cores {
         let warning =
-            format!("warning: --threads {threads} on {cores} cores is slower than --threads {cores}");
+            format!("warning: --threads {threads} on {cores} cores is no faster than --threads {cores}");
         let _ = writeln!(std::io::stderr(), "{warning}");
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);

@@ -7,7 +7,7 @@ use super::policy::Learner;
 use super::rollout::{rollout, rollout_source, Axis, Contexts};
 use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
 use crate::environment::EnvironmentConfig;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::source::SourceConfig;
 use crate::Result;
 use std::ops::Range;

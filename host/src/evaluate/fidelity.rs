@@ -4,8 +4,8 @@ use super::models::{FloatModel, Int8Model, Int8Policy};
 use super::policy::Policy;
 use super::rollout::{each_context, one_context, Contexts};
 use crate::environment::EnvironmentConfig;
-use crate::float_agent::FloatAgent;
-use crate::progress::Progress;
+use crate::model::FloatAgent;
+use crate::progress::Bar as Progress;
 use crate::Result;
 use algodistill_core::PortableRng;
 

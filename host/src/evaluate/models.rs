@@ -2,7 +2,7 @@
 
 use super::policy::{Learner, Policy};
 use crate::environment::EnvironmentConfig;
-use crate::float_agent::FloatAgent;
+use crate::model::FloatAgent;
 use crate::model::Parameters;
 use crate::{files, Error, Result};
 use algodistill_core::{Agent, Model, PortableRng, Sampling};

@@ -4,7 +4,7 @@ use super::policy::{Learner, Policy};
 use super::statistics::Cluster;
 use crate::environment::{AnyTask, EnvironmentConfig};
 use crate::history::Steps;
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::source::{Outcome, Run, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::{Environment, PortableRng};

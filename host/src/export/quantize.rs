@@ -1,6 +1,6 @@
-//! int8 quantization: symmetric, one scale a row, the gains of the norms folded into the matrices that follow them.
+//! int8 quantization: symmetric, one scale per row, the gains of the norms folded into the matrices that follow them.
 
-use crate::model::{Dimensions, Parameters};
+use crate::model::{Dimensions, Parameters, Role};
 use crate::{Error, Result};
 use algodistill_core::Interface;
 
@@ -16,7 +16,7 @@ pub(super) struct Folded {
 pub struct QuantizedTensor {
     /// `[rows, columns]`.
     pub shape: [usize; 2],
-    /// One a row.
+    /// One per row.
     pub scales: Vec<u16>,
     /// Row-major, -127 to 127.
     pub data: Vec<i8>,
@@ -60,7 +60,7 @@ pub(super) fn folded(parameters: &Parameters) -> Vec<Folded> {
     let mut matrices = Vec::new();
     for tensor in parameters.layout() {
         let values = &parameters.values[tensor.range()];
-        if tensor.name.ends_with("norm") {
+        if tensor.role == Role::Norm {
             gain = Some(values);
             continue;
         }

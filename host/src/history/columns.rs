@@ -427,6 +427,7 @@ impl Places {
                     })?,
                 },
                 dones: read::<BoolType, _>(group, self.dones, "true or false", Some)?,
+                optimal_actions: Vec::new(),
             },
         })
     }

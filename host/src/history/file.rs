@@ -5,7 +5,7 @@ use super::columns::{EncodedRows, Layout, Reader, Rows};
 use super::generate::{GenerateConfig, Plan};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
 use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
@@ -745,6 +745,7 @@ mod tests {
                 actions: vec![0, 1, 2, 0, 1, 2, 0, 1],
                 rewards: vec![0.0, 0.5, -1.0, 0.0, 0.5, 0.0, 0.0, 0.5],
                 dones: vec![false, true, false, true, false, true, false, false],
+                optimal_actions: Vec::new(),
             },
         }
     }

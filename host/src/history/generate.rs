@@ -2,7 +2,7 @@
 
 use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
-use crate::progress::Progress;
+use crate::progress::Bar as Progress;
 use crate::source::{Columns, Run, Schedule, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::environment::EnvironmentConfig;
     use crate::history::{generate_to_file, GenerateConfig};
-    use crate::progress::Progress;
+    use crate::progress::Bar as Progress;
     use crate::source::SourceConfig;
 
     /// A small file of `environment`, given as JSON.

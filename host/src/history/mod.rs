@@ -34,6 +34,8 @@ pub struct Steps {
     pub rewards: Vec<f32>,
     /// Whether the episode ended with this step.
     pub dones: Vec<bool>,
+    /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at all.
+    pub optimal_actions: Vec<u16>,
 }
 
 impl Steps {
@@ -69,6 +71,7 @@ impl Steps {
             actions: zeros(len),
             rewards: zeros(len),
             dones: zeros(len),
+            optimal_actions: Vec::new(),
         }
     }
 
@@ -100,10 +103,18 @@ impl Steps {
         column(&mut self.actions, ranges);
         column(&mut self.rewards, ranges);
         column(&mut self.dones, ranges);
+        if !self.optimal_actions.is_empty() {
+            column(&mut self.optimal_actions, ranges);
+        }
     }
 
-    /// Appends a range of the steps of `other`.
+    /// Appends a range of the steps of `other`. Optimal actions stay known only where both know them.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
+        if self.optimal_actions.len() == self.len() && other.optimal_actions.len() == other.len() {
+            self.optimal_actions.extend_from_slice(&other.optimal_actions[range.clone()]);
+        } else {
+            self.optimal_actions.clear();
+        }
         self.episodes.extend_from_slice(&other.episodes[range.clone()]);
         for (column, other) in self.observations.iter_mut().zip(&other.observations) {
             column.extend_from_slice(&other[range.clone()]);
@@ -121,7 +132,8 @@ impl Steps {
             all
         }
         let mut all = Self::new(words);
-        let Self { episodes, observations, actions, rewards, dones } = &mut all;
+        let Self { episodes, observations, actions, rewards, dones, optimal_actions } = &mut all;
+        let known = parts.iter().all(|part| part.optimal_actions.len() == part.len());
         rayon::scope(|scope| {
             scope.spawn(|_| *episodes = column(parts, |part| &part.episodes));
             for (word, observation) in observations.iter_mut().enumerate() {
@@ -130,6 +142,9 @@ impl Steps {
             scope.spawn(|_| *actions = column(parts, |part| &part.actions));
             scope.spawn(|_| *rewards = column(parts, |part| &part.rewards));
             scope.spawn(|_| *dones = column(parts, |part| &part.dones));
+            if known {
+                scope.spawn(|_| *optimal_actions = column(parts, |part| &part.optimal_actions));
+            }
         });
         all
     }

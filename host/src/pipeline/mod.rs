@@ -23,9 +23,8 @@ use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{generate_to_file, read, HistoryFile};
 use crate::model::Parameters;
-use crate::progress::Progress;
-use crate::train::config::DEFAULT_EXPERT_FRACTION;
-use crate::train::{load_parameters, train, TrainConfig, TrainOutcome};
+use crate::progress::Bar as Progress;
+use crate::train::{load_parameters, train, ObjectiveConfig, TrainConfig, TrainOutcome};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -82,7 +81,7 @@ pub fn run(recipe: &Recipe, folder: &Path) -> Result<Outcome> {
         let config = TrainConfig { seed: recipe.train.seed + u64::from(seed), ..recipe.train.clone() };
         models.push(run.trained(format!("seed-{seed}"), &config, &histories, &mut stages)?);
         if recipe.expert {
-            let config = TrainConfig { expert_fraction: Some(DEFAULT_EXPERT_FRACTION), ..config };
+            let config = TrainConfig { objective: ObjectiveConfig::named("expert")?, ..config };
             experts.push(run.trained(format!("expert-seed-{seed}"), &config, &histories, &mut stages)?);
         }
     }
@@ -180,7 +179,9 @@ impl Run<'_> {
         let (parameters, training) = match stages.training.contains_key(&name) && model.exists() {
             true => load_parameters(&model)?,
             false => {
-                let outcome = train(&histories.training, Some(&histories.held_out), config, &folder, true)?;
+                let progress = crate::cli::progress::Terminal::default();
+                let held_out = Some(&histories.held_out);
+                let outcome = train(&histories.training, held_out, config, &folder, true, &progress)?;
                 let TrainOutcome { seconds, tokens_per_second, .. } = outcome;
                 stages.training.insert(name.clone(), TrainingTime { seconds, tokens_per_second });
                 self.write_stages(stages)?;
@@ -223,6 +224,7 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Dimensions;
 
     /// Seconds, not minutes: the pipeline's every stage, and nothing learned.
     fn toy() -> Recipe {
@@ -230,16 +232,12 @@ mod tests {
         recipe.expert = true;
         recipe.generate.histories_per_task = 1;
         recipe.train = TrainConfig {
-            layers: 1,
-            d_model: 16,
-            heads: 2,
-            d_ff: 16,
-            window: 20,
+            dimensions: Dimensions { layers: 1, d_model: 16, heads: 2, d_ff: 16, window: 20 },
             sequence_length: 20,
             batch: 2,
             updates: 4,
             warm_up: 1,
-            validation_windows: 2,
+            validation_sequences: 2,
             ..TrainConfig::default()
         };
         for evaluate in &mut recipe.evaluate {

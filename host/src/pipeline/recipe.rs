@@ -3,6 +3,7 @@
 use crate::environment::EnvironmentConfig;
 use crate::evaluate::EvaluateConfig;
 use crate::history::GenerateConfig;
+use crate::model::Dimensions;
 use crate::source::psrl::{Psrl, Target};
 use crate::source::ucb::{Ties, Ucb};
 use crate::source::SourceConfig;
@@ -94,7 +95,7 @@ fn bandit() -> Result<Recipe> {
     let source = SourceConfig::from(Ucb { alpha: 0.3, ties: Ties::First });
     let generate = GenerateConfig::recommended(EnvironmentConfig::preset("bandit")?, source)?;
     let train = TrainConfig {
-        window: 100,
+        dimensions: Dimensions { window: 100, ..Dimensions::default() },
         sequence_length: 100,
         batch: 16,
         updates: 8_000,

@@ -4,10 +4,11 @@
 //! tensor's name, shape and bytes in the order of their names. (One entry, because safetensors writes several in
 //! random order, and the same run must give the same file.)
 
-use super::config::validate_dimensions;
-use super::{AdamW, TrainConfig};
+use super::TrainConfig;
 use crate::files::{hexadecimal, read_bytes, write_bytes};
 use crate::model::{Dimensions, Parameters};
+use crate::nn::transformer::optimizer;
+use crate::nn::AdamW;
 use crate::{Error, Result};
 use algodistill_core::Interface;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -96,7 +97,7 @@ impl Checkpoint {
     pub fn load(path: &Path) -> Result<Self> {
         let (parameters, training, [_, first, second]) =
             load(path, [PARAMETER, FIRST_MOMENT, SECOND_MOMENT])?;
-        let mut optimizer = AdamW::new(&parameters.dimensions, &parameters.interface);
+        let mut optimizer = optimizer(&parameters.dimensions, &parameters.interface);
         optimizer.first = first;
         optimizer.second = second;
         Ok(Self { parameters, optimizer, training })
@@ -172,7 +173,7 @@ fn load<const GROUPS: usize>(
     if format != FORMAT {
         return Err(Error::file(path, format!("has format {format}; this program reads format {FORMAT}")));
     }
-    validate_dimensions(&dimensions).map_err(|e| damaged(&e))?;
+    dimensions.validate().map_err(|e| damaged(&e))?;
     if !interface.is_valid() {
         return Err(damaged(&"its interface is not valid"));
     }

@@ -1,13 +1,15 @@
 //! The training configuration: the experiment in one place.
 
-use crate::model::Dimensions;
+use super::objective::{ObjectiveConfig, PARAMETERS};
+use crate::model::{check, within, Dimensions};
+use crate::nn::{Hyperparameters, Schedule};
+use crate::parameters::{self, Parameters};
 use crate::{Error, Result};
-use algodistill_core::model::weights::{MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
+use serde_json::{Map, Value};
 
 /// Where the network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Device {
     /// The fused engine on the CPU.
@@ -21,16 +23,9 @@ pub enum Device {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Transformer blocks.
-    pub layers: usize,
-    /// Width of the residual stream, a multiple of 16.
-    pub d_model: usize,
-    /// Attention heads; `d_model / heads` is a multiple of 4.
-    pub heads: usize,
-    /// Hidden width of the feed-forward network, a multiple of 16.
-    pub d_ff: usize,
-    /// Context window in steps, 1 to 4096: position i attends to j with 0 <= i - j < window.
-    pub window: usize,
+    /// Sizes of the model.
+    #[serde(flatten)]
+    pub dimensions: Dimensions,
     /// Tokens of a training sequence. May exceed `window`: the band applies.
     pub sequence_length: usize,
     /// Sequences of a batch.
@@ -62,8 +57,9 @@ pub struct TrainConfig {
     pub token_masking: f32,
     /// Share of the training sequences that begin exactly where a history begins; the others begin at any of its episodes.
     pub history_start_fraction: f32,
-    /// Expert distillation: train on this last fraction of the episodes of each history only.
-    pub expert_fraction: Option<f32>,
+    /// What is learned from the histories.
+    #[serde(flatten)]
+    pub objective: ObjectiveConfig,
     /// Seed of the initial parameters, the batches and the masks.
     pub seed: u64,
     /// Updates between two lines of `metrics.jsonl`.
@@ -71,7 +67,8 @@ pub struct TrainConfig {
     /// Updates between two validations on held-out tasks; 0 turns them off.
     pub validation_every: u64,
     /// Sequences of a validation.
-    pub validation_windows: usize,
+    #[serde(alias = "validation_windows")]
+    pub validation_sequences: usize,
     /// Updates between two checkpoints; 0 writes one at the end only.
     pub checkpoint_every: u64,
     /// Worker threads, at most 16 of which have work; all that the process may use (`--threads`) when absent. Does not change the result.
@@ -83,11 +80,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            layers: 2,
-            d_model: 64,
-            heads: 4,
-            d_ff: 256,
-            window: 160,
+            dimensions: Dimensions::default(),
             sequence_length: 160,
             batch: 32,
             updates: 1500,
@@ -103,11 +96,11 @@ impl Default for TrainConfig {
             residual_dropout: 0.0,
             token_masking: 0.0,
             history_start_fraction: 0.25,
-            expert_fraction: None,
+            objective: ObjectiveConfig::default(),
             seed: 0,
             log_every: 10,
             validation_every: 250,
-            validation_windows: 64,
+            validation_sequences: 64,
             checkpoint_every: 250,
             threads: None,
             device: Device::Cpu,
@@ -119,23 +112,39 @@ impl Default for TrainConfig {
 const MAX_SIZE: usize = 1 << 16;
 /// Most tokens of a batch.
 const MAX_BATCH_TOKENS: usize = 1 << 22;
-/// Bounds [`TrainConfig`]'s memory of a sequence to two gigabytes a thread.
+/// Bounds [`TrainConfig`]'s memory of a sequence to two gigabytes per thread.
 const MAX_ACTIVATIONS: usize = 1 << 26;
 /// Most parameters of all blocks that can be trained: the gradients of the parts of a batch are in memory together.
 const MAX_PARAMETERS: usize = 1 << 26;
-/// Episodes that expert distillation keeps unless told otherwise.
-pub const DEFAULT_EXPERT_FRACTION: f32 = 0.1;
 
 impl TrainConfig {
-    /// Dimensions of the model.
-    pub fn dimensions(&self) -> Dimensions {
-        Dimensions {
-            layers: self.layers,
-            d_model: self.d_model,
-            heads: self.heads,
-            d_ff: self.d_ff,
-            window: self.window,
+    /// What AdamW is told.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters { beta1: self.beta1, beta2: self.beta2, weight_decay: self.weight_decay }
+    }
+
+    /// The learning rate of every update.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            peak: self.learning_rate,
+            warm_up: self.warm_up,
+            updates: self.updates,
+            final_fraction: self.final_learning_rate_fraction,
         }
+    }
+
+    /// Replaces one field. A new `objective` begins with its default parameters.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field as `train.field`, and lists the fields where it is none of them.
+    pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
+        let mut fields = parameters::fields(self);
+        if field == "objective" {
+            PARAMETERS.iter().for_each(|parameter| fields[*parameter] = Value::Null);
+        }
+        let change = Parameters(Map::from_iter([(field.to_owned(), value)]));
+        *self = parameters::replace("train", "the training configuration", fields, &change)?;
+        Ok(())
     }
 
     /// Number of worker threads.
@@ -148,29 +157,43 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Argument`] that names the field as `train.field`.
     pub fn validate(&self) -> Result<()> {
-        validate_dimensions(&self.dimensions())?;
-        size("sequence_length", self.sequence_length, MAX_SIZE)?;
-        size("batch", self.batch, MAX_SIZE)?;
+        self.validate_fields().map_err(|error| match error {
+            Error::Argument { argument, problem } => Error::argument(format!("train.{argument}"), problem),
+            other => other,
+        })
+    }
+
+    fn validate_fields(&self) -> Result<()> {
+        let Dimensions { layers, d_model, d_ff, .. } = self.dimensions;
+        self.dimensions.validate()?;
+        self.objective.inner().validate()?;
+        within("sequence_length", self.sequence_length, MAX_SIZE)?;
+        within("batch", self.batch, MAX_SIZE)?;
         check(self.updates >= 1, "updates", self.updates, "at least 1")?;
         check(self.log_every >= 1, "log_every", self.log_every, "at least 1")?;
         check(self.seed <= i64::MAX as u64, "seed", self.seed, "below 2^63 (a TOML integer)")?;
-        size("validation_windows", self.validation_windows, MAX_SIZE)?;
+        within("validation_sequences", self.validation_sequences, MAX_SIZE)?;
         let sequence = self.sequence_length;
         product("batch", "batch * sequence_length", &[self.batch, sequence], MAX_BATCH_TOKENS)?;
-        let validation = [self.validation_windows, sequence];
-        product("validation_windows", "validation_windows * sequence_length", &validation, MAX_BATCH_TOKENS)?;
-        let width = self.d_model + self.d_ff;
-        let activations = [sequence, self.layers, width];
+        let validation = [self.validation_sequences, sequence];
+        product(
+            "validation_sequences",
+            "validation_sequences * sequence_length",
+            &validation,
+            MAX_BATCH_TOKENS,
+        )?;
+        let width = d_model + d_ff;
+        let activations = [sequence, layers, width];
         product(
             "sequence_length",
             "sequence_length * layers * (d_model + d_ff)",
             &activations,
             MAX_ACTIVATIONS,
         )?;
-        let parameters = [self.d_model, self.layers, 4 * self.d_model + 2 * self.d_ff];
+        let parameters = [d_model, layers, 4 * d_model + 2 * d_ff];
         product("d_model", "d_model * layers * (4 d_model + 2 d_ff)", &parameters, MAX_PARAMETERS)?;
         if let Some(threads) = self.threads {
-            size("threads", threads, 1024)?;
+            within("threads", threads, 1024)?;
         }
         let positive = self.learning_rate > 0.0 && self.learning_rate <= 1.0;
         check(positive, "learning_rate", self.learning_rate, "above 0 and at most 1")?;
@@ -193,36 +216,8 @@ impl TrainConfig {
         ] {
             check((0.0..=1.0).contains(&value), field, value, "between 0 and 1")?;
         }
-        if let Some(fraction) = self.expert_fraction {
-            check(fraction > 0.0 && fraction <= 1.0, "expert_fraction", fraction, "above 0 and at most 1")?;
-        }
         Ok(())
     }
-}
-
-/// Checks that a device can run a model of these dimensions: the limits of the weights format.
-///
-/// # Errors
-/// [`Error::Argument`] that names the field as `train.field`.
-pub fn validate_dimensions(dimensions: &Dimensions) -> Result<()> {
-    let Dimensions { layers, d_model, heads, d_ff, window } = *dimensions;
-    size("layers", layers, MAX_LAYERS)?;
-    size("d_model", d_model, MAX_WIDTH)?;
-    size("d_ff", d_ff, MAX_WIDTH)?;
-    size("window", window, MAX_WINDOW)?;
-    check(d_model % 16 == 0, "d_model", d_model, "a multiple of 16")?;
-    check(d_ff % 16 == 0, "d_ff", d_ff, "a multiple of 16")?;
-    let divides = heads >= 1 && d_model % heads == 0 && (d_model / heads) % 4 == 0;
-    check(
-        divides,
-        "heads",
-        heads,
-        format!("such that d_model / heads = {d_model} / heads is a multiple of 4"),
-    )
-}
-
-fn size(field: &str, value: usize, largest: usize) -> Result<()> {
-    check((1..=largest).contains(&value), field, value, format!("between 1 and {largest}"))
 }
 
 /// What takes memory has a limit: better refused by name than killed by the system.
@@ -232,15 +227,9 @@ fn product(field: &str, formula: &str, factors: &[usize], largest: usize) -> Res
     check(product <= largest, field, factors[0], expected)
 }
 
-fn check(valid: bool, field: &str, found: impl Display, expected: impl Display) -> Result<()> {
-    if valid {
-        return Ok(());
-    }
-    Err(Error::argument(format!("train.{field}"), format!("is {found}, must be {expected}")))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::objective::Expert;
     use super::*;
 
     #[test]
@@ -251,29 +240,74 @@ mod tests {
     #[test]
     fn refuses_by_name() {
         let valid = TrainConfig::default();
+        let sized = |change: fn(&mut Dimensions)| {
+            let mut config = valid.clone();
+            change(&mut config.dimensions);
+            config
+        };
+        let expert = ObjectiveConfig::Expert(Expert { fraction: 0.0 });
         for (config, field) in [
-            (TrainConfig { layers: 0, ..valid.clone() }, "train.layers"),
-            (TrainConfig { d_model: 60, ..valid.clone() }, "train.d_model"),
-            (TrainConfig { heads: 0, ..valid.clone() }, "train.heads"),
-            (TrainConfig { heads: 3, ..valid.clone() }, "train.heads"),
-            (TrainConfig { heads: 32, ..valid.clone() }, "train.heads"),
-            (TrainConfig { d_ff: usize::MAX, ..valid.clone() }, "train.d_ff"),
-            (TrainConfig { window: 4097, ..valid.clone() }, "train.window"),
+            (sized(|d| d.layers = 0), "train.layers"),
+            (sized(|d| d.d_model = 60), "train.d_model"),
+            (sized(|d| d.heads = 0), "train.heads"),
+            (sized(|d| d.heads = 3), "train.heads"),
+            (sized(|d| d.heads = 32), "train.heads"),
+            (sized(|d| d.d_ff = usize::MAX), "train.d_ff"),
+            (sized(|d| d.window = 4097), "train.window"),
+            (sized(|d| (d.d_model, d.d_ff) = (4096, 4096)), "train.d_model"),
             (TrainConfig { batch: 0, ..valid.clone() }, "train.batch"),
             (TrainConfig { batch: 1 << 16, ..valid.clone() }, "train.batch"),
-            (TrainConfig { validation_windows: 1 << 16, ..valid.clone() }, "train.validation_windows"),
-            (TrainConfig { sequence_length: 1 << 16, layers: 8, ..valid.clone() }, "train.sequence_length"),
-            (TrainConfig { d_model: 4096, d_ff: 4096, ..valid.clone() }, "train.d_model"),
+            (TrainConfig { validation_sequences: 1 << 16, ..valid.clone() }, "train.validation_sequences"),
+            (TrainConfig { sequence_length: 1 << 16, ..sized(|d| d.layers = 8) }, "train.sequence_length"),
             (TrainConfig { updates: 0, ..valid.clone() }, "train.updates"),
             (TrainConfig { learning_rate: f32::NAN, ..valid.clone() }, "train.learning_rate"),
             (TrainConfig { clip: f32::INFINITY, ..valid.clone() }, "train.clip"),
             (TrainConfig { dropout: 1.0, ..valid.clone() }, "train.dropout"),
             (TrainConfig { beta2: f32::NAN, ..valid.clone() }, "train.beta2"),
-            (TrainConfig { expert_fraction: Some(0.0), ..valid.clone() }, "train.expert_fraction"),
+            (TrainConfig { objective: expert, ..valid.clone() }, "train.expert_fraction"),
             (TrainConfig { threads: Some(0), ..valid.clone() }, "train.threads"),
         ] {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(&format!("{field}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn fields_are_set_by_name() {
+        let mut config = TrainConfig::default();
+        config.set("window", 32.into()).unwrap();
+        config.set("objective", "expert".into()).unwrap();
+        config.set("expert_fraction", 0.25.into()).unwrap();
+        config.set("dropout", 0.1.into()).unwrap();
+        let expected = TrainConfig {
+            dimensions: Dimensions { window: 32, ..Dimensions::default() },
+            objective: ObjectiveConfig::Expert(Expert { fraction: 0.25 }),
+            dropout: 0.1,
+            ..TrainConfig::default()
+        };
+        assert_eq!(config, expected);
+        config.set("objective", "decision-pretrained".into()).unwrap();
+        for (field, value, problem) in [
+            ("windows", 3.into(), "train.windows: is not a parameter of the training configuration; it has"),
+            ("batch", 1.5.into(), "train.batch: invalid type: floating point `1.5`"),
+            ("expert_fraction", 0.1.into(), "train.expert_fraction: expert_fraction belongs to"),
+            ("objective", "ad".into(), "train.objective: objective: is \"ad\", must be one of algorithm-"),
+        ] {
+            let error = config.set(field, value).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_of_earlier_versions_are_read_and_text_is_flat() {
+        let old = "layers = 3\nwindow = 20\nbatch = 8\nexpert_fraction = 0.5\nvalidation_windows = 4";
+        let config: TrainConfig = toml::from_str(old).unwrap();
+        assert_eq!((config.dimensions.layers, config.dimensions.window, config.batch), (3, 20, 8));
+        assert_eq!(config.objective, ObjectiveConfig::Expert(Expert { fraction: 0.5 }));
+        assert_eq!(config.validation_sequences, 4);
+        let text = toml::to_string(&config).unwrap();
+        assert!(text.starts_with("layers = 3\nd_model = 64\nheads = 4\nd_ff = 256\nwindow = 20\n"), "{text}");
+        assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
+        assert!(toml::from_str::<TrainConfig>("widow = 20").unwrap_err().to_string().contains("widow"));
     }
 }

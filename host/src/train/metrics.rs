@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line a logged update, appended as the run goes.
+//! `metrics.jsonl`: one line per logged update, appended as the run goes.
 
 use crate::files::{read_bytes, write_bytes};
 use crate::{Error, Result};
@@ -15,13 +15,13 @@ const MAX_METRICS_BYTES: u64 = 2 << 30;
 pub struct MetricsLine {
     /// Updates done.
     pub update: u64,
-    /// Mean training loss since the line before, in nats a token.
+    /// Mean training loss since the line before, in nats per token.
     pub loss: f32,
     /// Learning rate of the last update.
     pub learning_rate: f32,
     /// Gradient norm of the last update, before clipping.
     pub gradient_norm: f32,
-    /// Tokens a second of training since the line before (validation and checkpoints not counted).
+    /// Tokens per second of training since the line before (validation and checkpoints not counted).
     pub tokens_per_second: f64,
     /// Loss on held-out tasks, where this update was validated.
     #[serde(skip_serializing_if = "Option::is_none", default)]

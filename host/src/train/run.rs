@@ -1,26 +1,22 @@
-//! The training loop, and the files of a run.
+//! The training loop.
 //!
 //! With several ranks, each computes loss and gradient of its part of every batch; the sums go to all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
-use super::fused::kernels::elementwise::scale;
-use super::metrics::{Metrics, MetricsLine};
-use super::optimizer::clip;
-use super::parts::part;
-use super::{
-    initial_parameters, schedule, AdamW, Batch, Device, Engine, LossOptions, Masks, Purpose, TrainConfig,
-    Windows,
-};
-use crate::files::{hexadecimal, read_text, write_bytes, FolderLock};
-use crate::history::{Histories, History, Share, Slots};
+use super::dataset::{gathered_digest, share};
+use super::metrics::MetricsLine;
+use super::network::Network;
+use super::run_files::Files;
+use super::{Sequences, TrainConfig};
+use crate::history::{Histories, Slots};
 use crate::model::Parameters;
+use crate::nn::kernels::elementwise::scale;
+use crate::nn::random::Purpose;
+use crate::nn::transformer::{initial_parameters, optimizer, Batch, LossOptions};
+use crate::nn::{clip, Masks};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,7 +27,7 @@ pub struct TrainOutcome {
     pub parameters: Parameters,
     /// How it was trained.
     pub training: TrainingRecord,
-    /// Mean training loss of the last logged updates, in nats a token. `None` where a resumed run had nothing left to do.
+    /// Mean training loss of the last logged updates, in nats per token. `None` where a resumed run had nothing left to do.
     pub loss: Option<f32>,
     /// Loss on held-out tasks at the end, where there were any and validation is on.
     pub validation_loss: Option<f32>,
@@ -41,83 +37,6 @@ pub struct TrainOutcome {
     pub seconds: f64,
     /// `model.safetensors`
     pub model: PathBuf,
-}
-
-/// A configuration file: what `--config` reads, and the `config.toml` of a run, which says in addition what made it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigFile {
-    /// Version of the program.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    /// Git revision, where the build was given one in `ALGODISTILL_GIT_REVISION`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    git_revision: Option<String>,
-    /// Digest of the training histories.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dataset: Option<String>,
-    train: TrainConfig,
-}
-
-/// Reads a TOML file with a `[train]` table, such as the `config.toml` of a run.
-pub fn read_config(path: &Path) -> Result<TrainConfig> {
-    let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
-    Ok(file.train)
-}
-
-/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in hexadecimal.
-pub fn histories_digest(histories: &Histories) -> String {
-    digest_of(histories, &history_digests(histories, 0..histories.index.len()).concat())
-}
-
-fn digest_of(histories: &Histories, history_digests: &[u8]) -> String {
-    let mut digest = Sha256::new_with_prefix(format!("{:?}", histories.interface));
-    digest.update(history_digests);
-    hexadecimal(digest.finalize())
-}
-
-/// SHA-256 of each history of a part of the index.
-fn history_digests(histories: &Histories, part: Range<usize>) -> Vec<[u8; 32]> {
-    let columns = &histories.steps;
-    let digest = |history: &History| {
-        let steps = history.steps.clone();
-        let mut digest = Sha256::new_with_prefix(u64::from(history.task).to_le_bytes());
-        digest.update((steps.len() as u64).to_le_bytes());
-        for column in &columns.observations {
-            digest.update(bytemuck::cast_slice::<i32, u8>(&column[steps.clone()]));
-        }
-        digest.update(bytemuck::cast_slice::<u16, u8>(&columns.actions[steps.clone()]));
-        digest.update(bytemuck::cast_slice::<f32, u8>(&columns.rewards[steps.clone()]));
-        digest.update(columns.dones[steps].iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
-        digest.finalize().into()
-    };
-    histories.index[part].par_iter().map(digest).collect()
-}
-
-/// [`histories_digest`] of histories of which every rank has its share.
-fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize) -> String {
-    let count = histories.index.len();
-    let own = slots(ranks, ranks.rank(), batch).histories(count);
-    let parts = ranks.gather(history_digests(histories, own).concat());
-    let mut all = vec![0; 32 * count];
-    for (rank, part) in parts.iter().enumerate() {
-        let first = 32 * slots(ranks, rank, batch).histories(count).start;
-        all[first..first + part.len()].copy_from_slice(part);
-    }
-    digest_of(histories, &all)
-}
-
-/// The sequences of `rank` in a batch.
-fn slots(ranks: &Ranks, rank: usize, batch: usize) -> Slots {
-    Slots { range: part(0..batch, rank, ranks.count()), batch }
-}
-
-/// The histories that this rank trains and validates on.
-pub fn share(ranks: &Ranks, config: &TrainConfig) -> Share {
-    Share {
-        training: slots(ranks, ranks.rank(), config.batch),
-        held_out: slots(ranks, ranks.rank(), config.validation_windows),
-    }
 }
 
 /// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and at the end
@@ -136,8 +55,9 @@ pub fn train(
     config: &TrainConfig,
     run_dir: &Path,
     resume: bool,
+    progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
-    train_on(&Ranks::alone(), histories, validation, config, run_dir, resume)
+    train_on(&Ranks::alone(), histories, validation, config, run_dir, resume, progress)
 }
 
 /// [`train`] on several ranks, which must all call this with the same arguments; of the histories a rank needs its [`share`] only. The result is that of one process:
@@ -153,15 +73,25 @@ pub fn train_on(
     config: &TrainConfig,
     run_dir: &Path,
     resume: bool,
+    progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
     let mut run = Run::open(ranks, histories, validation, config, run_dir, resume)?;
-    let progress = Progress::of_rank(ranks, "train", config.updates);
+    progress.begin("train", config.updates);
     let done = run.updates_done();
-    progress.advance(done, || format!("resumed at update {done}"));
+    progress.advance(done, &|| format!("resumed at update {done}"));
     let nothing_left = done >= config.updates;
     while run.updates_done() < config.updates {
-        run.step()?;
-        progress.advance(1, || run.message());
+        run.step(progress.cancelled())?;
+        progress.advance(1, &|| run.message());
+        if run.stops && run.updates_done() < config.updates {
+            let state = format!(
+                "{} of {} updates are done and in the checkpoint; resume the run to go on",
+                run.updates_done(),
+                config.updates
+            );
+            progress.finish(&state);
+            return Err(Error::Cancelled { state });
+        }
     }
     let message = if nothing_left { format!("all {done} updates were done before") } else { run.message() };
     let outcome = run.finish()?;
@@ -173,7 +103,7 @@ pub fn train_on(
 pub(super) struct Run<'a> {
     ranks: &'a Ranks,
     config: &'a TrainConfig,
-    windows: Windows<'a>,
+    sequences: Sequences<'a>,
     slots: Slots,
     held_out: Option<Batch>,
     network: Network,
@@ -188,13 +118,8 @@ pub(super) struct Run<'a> {
     /// Since the last line of metrics.
     recent: Sums,
     last: Option<MetricsLine>,
-}
-
-/// What a run writes as it goes.
-struct Files {
-    metrics: Metrics,
-    checkpoint: PathBuf,
-    _lock: FolderLock,
+    /// Whether a rank was told to stop: the last update wrote a checkpoint.
+    stops: bool,
 }
 
 impl<'a> Run<'a> {
@@ -215,7 +140,7 @@ impl<'a> Run<'a> {
             return Err(Error::argument("train.batch", problem));
         }
         let share = share(ranks, config);
-        let windows = draws(ranks, histories, config, &share.training)?;
+        let sequences = draws(ranks, histories, config, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
                 return Err(Error::argument(
@@ -224,16 +149,16 @@ impl<'a> Run<'a> {
                 ));
             }
             Some(held_out) => {
-                let windows = draws(ranks, held_out, config, &share.held_out)?;
-                Some(windows.part(Purpose::Validation, 0, &share.held_out))
+                let sequences = draws(ranks, held_out, config, &share.held_out)?;
+                Some(sequences.part(Purpose::Validation, 0, &share.held_out))
             }
             None => None,
         };
         let dataset = gathered_digest(ranks, histories, config.batch);
-        let network = Network::new(config, histories)?;
+        let network = Network::new(config, &histories.interface)?;
         let new = Checkpoint {
-            parameters: initial_parameters(&config.dimensions(), &histories.interface, config.seed),
-            optimizer: AdamW::new(&config.dimensions(), &histories.interface),
+            parameters: initial_parameters(&config.dimensions, &histories.interface, config.seed),
+            optimizer: optimizer(&config.dimensions, &histories.interface),
             // Without the number of threads, which must not show in the model's bytes.
             training: TrainingRecord {
                 config: TrainConfig { threads: None, ..config.clone() },
@@ -249,7 +174,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             ranks,
             config,
-            windows,
+            sequences,
             slots: share.training,
             held_out,
             network,
@@ -261,6 +186,7 @@ impl<'a> Run<'a> {
             total: Sums::default(),
             recent: Sums::default(),
             last: None,
+            stops: false,
         })
     }
 
@@ -275,12 +201,13 @@ impl<'a> Run<'a> {
         format!("loss {loss:.4}, {:.0} tokens/s", self.total.tokens_per_second())
     }
 
-    /// One update, and what is due after it: validation, a line of metrics, a checkpoint.
-    pub(super) fn step(&mut self) -> Result<()> {
+    /// One update, and what is due after it: validation, a line of metrics, a checkpoint. The latter also where one of
+    /// the ranks wants to `stop`, of which all hear with the loss.
+    pub(super) fn step(&mut self, stop: bool) -> Result<()> {
         let config = self.config;
         let index = self.updates_done();
         let begun = Instant::now();
-        let batch = self.windows.part(Purpose::Batch, index, &self.slots);
+        let batch = self.sequences.part(Purpose::Batch, index, &self.slots);
         let options = LossOptions {
             label_smoothing: config.label_smoothing,
             masks: Some(Masks {
@@ -294,19 +221,20 @@ impl<'a> Run<'a> {
         let values = &mut self.state.parameters.values;
         let sum = self.network.sum_and_gradient(values, &batch, &options, &mut self.gradient)?;
         self.ranks.sum(&mut self.gradient);
-        let (loss, tokens) = mean(self.ranks, sum, &batch);
-        scale(&mut self.gradient, (1.0 / tokens) as f32);
+        let Mean { loss, targets, tokens, stops } = mean(self.ranks, sum, &batch, stop);
+        self.stops = stops;
+        scale(&mut self.gradient, (1.0 / targets) as f32);
         let gradient_norm = clip(&mut self.gradient, config.clip);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             let problem =
                 format!("the loss is no longer finite at update {index}; lower it, or raise train.warm_up");
             return Err(Error::argument("train.learning_rate", problem));
         }
-        let learning_rate = schedule::learning_rate(config, index);
-        self.state.optimizer.step(config, index, learning_rate, &self.gradient, values);
+        let learning_rate = config.schedule().rate(index);
+        self.state.optimizer.step(&config.hyperparameters(), index, learning_rate, &self.gradient, values);
         let elapsed = begun.elapsed();
         for sums in [&mut self.total, &mut self.recent] {
-            sums.add(loss, tokens as usize, elapsed);
+            sums.add(loss, tokens, elapsed);
         }
 
         let update = index + 1;
@@ -316,10 +244,10 @@ impl<'a> Run<'a> {
         if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
             let values = &self.state.parameters.values;
             let sum = self.network.sum(values, held_out, &LossOptions::default())?;
-            validation_loss = Some(mean(self.ranks, sum, held_out).0);
+            validation_loss = Some(mean(self.ranks, sum, held_out, false).loss);
         }
         // A checkpoint ends a line's mean, so that a resumed run writes the same lines.
-        let saves = due(config.checkpoint_every);
+        let saves = due(config.checkpoint_every) || self.stops;
         if due(config.log_every) || validation_loss.is_some() || saves {
             let recent = std::mem::take(&mut self.recent);
             let line = MetricsLine {
@@ -358,49 +286,16 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Files {
-    /// Takes the folder, and the checkpoint where there is one.
-    fn open(
-        new: Checkpoint,
-        config: &TrainConfig,
-        run_dir: &Path,
-        resume: bool,
-    ) -> Result<(Checkpoint, Self)> {
-        let lock = FolderLock::take(run_dir)?;
-        let dataset = new.training.dataset.clone();
-        let checkpoint = run_dir.join("checkpoint.safetensors");
-        let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
-            true if resume => continued(&checkpoint, config, &dataset)?,
-            true => {
-                let problem = format!(
-                    "{} holds a run already; add --resume, or choose another folder",
-                    run_dir.display()
-                );
-                return Err(Error::argument("--out", problem));
-            }
-            false => {
-                if resume {
-                    begun(&run_dir.join("config.toml"), config, &dataset)?;
-                }
-                new
-            }
-        };
-        write_config(&run_dir.join("config.toml"), config, dataset)?;
-        let metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
-        Ok((state, Self { metrics, checkpoint, _lock: lock }))
-    }
-}
-
 /// The sequences of `histories` that this rank draws.
 fn draws<'a>(
     ranks: &Ranks,
     histories: &'a Histories,
     config: &TrainConfig,
     slots: &Slots,
-) -> Result<Windows<'a>> {
+) -> Result<Sequences<'a>> {
     match ranks.count() {
-        1 => Windows::new(histories, config),
-        _ => Windows::of_slots(histories, config, slots),
+        1 => Sequences::new(histories, config),
+        _ => Sequences::of_slots(histories, config, slots),
     }
 }
 
@@ -415,12 +310,25 @@ fn share_state(ranks: &Ranks, state: &mut Checkpoint) {
     ranks.broadcast(&mut state.optimizer.second);
 }
 
-/// The mean loss of the whole batch, from this rank's sum over its part, and the number of tokens.
-fn mean(ranks: &Ranks, sum: f64, part: &Batch) -> (f32, f64) {
-    let mut sums = [sum, part.targets.len() as f64];
+/// A batch, over all ranks.
+struct Mean {
+    /// Mean over the tokens that have a target.
+    loss: f32,
+    /// Tokens that have a target.
+    targets: f64,
+    /// All tokens.
+    tokens: usize,
+    /// Whether a rank wants to stop.
+    stops: bool,
+}
+
+/// From this rank's sum of the loss over its part of the batch. (A batch without any target has no loss.)
+fn mean(ranks: &Ranks, sum: f64, part: &Batch, stop: bool) -> Mean {
+    let mut sums = [sum, part.target_count() as f64, part.targets.len() as f64, f64::from(u8::from(stop))];
     ranks.sum_f64(&mut sums);
-    let [sum, tokens] = sums;
-    ((sum / tokens) as f32, tokens)
+    let [sum, targets, tokens, stops] = sums;
+    let targets = targets.max(1.0);
+    Mean { loss: (sum / targets) as f32, targets, tokens: tokens as usize, stops: stops > 0.0 }
 }
 
 /// Sums over some updates.
@@ -447,119 +355,4 @@ impl Sums {
     fn tokens_per_second(&self) -> f64 {
         self.tokens as f64 / self.time.as_secs_f64().max(1e-9)
     }
-}
-
-/// The network on the configured device.
-enum Network {
-    Fused(Box<Engine>),
-    #[cfg(feature = "cuda")]
-    Cuda(super::Composed<dfdx::prelude::Cuda>),
-}
-
-impl Network {
-    fn new(config: &TrainConfig, histories: &Histories) -> Result<Self> {
-        let (dimensions, interface) = (config.dimensions(), &histories.interface);
-        match config.device {
-            Device::Cpu => Engine::new(&dimensions, interface, config.resolved_threads())
-                .map(|e| Self::Fused(Box::new(e))),
-            #[cfg(feature = "cuda")]
-            Device::Cuda => {
-                let device = dfdx::prelude::Cuda::try_seed_from_u64(config.seed)
-                    .map_err(|e| Error::argument("train.device", format!("no CUDA device: {e:?}")))?;
-                Ok(Self::Cuda(super::Composed::new(device, &dimensions, interface)))
-            }
-            #[cfg(not(feature = "cuda"))]
-            Device::Cuda => {
-                let problem =
-                    "this program was built without CUDA; build it with --features cuda, or use --device cpu";
-                Err(Error::argument("train.device", problem))
-            }
-        }
-    }
-
-    /// The sum of the loss over the batch's tokens.
-    fn sum(&mut self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f64> {
-        match self {
-            Self::Fused(engine) => Ok(engine.sum(values, batch, options)),
-            #[cfg(feature = "cuda")]
-            Self::Cuda(composed) => {
-                Ok(f64::from(composed.loss(values, batch, options)?) * batch.targets.len() as f64)
-            }
-        }
-    }
-
-    /// [`Network::sum`], and its gradient in place of the content of `gradient`.
-    fn sum_and_gradient(
-        &mut self,
-        values: &[f32],
-        batch: &Batch,
-        options: &LossOptions,
-        gradient: &mut [f32],
-    ) -> Result<f64> {
-        match self {
-            Self::Fused(engine) => Ok(engine.sum_and_gradient(values, batch, options, gradient)),
-            #[cfg(feature = "cuda")]
-            Self::Cuda(composed) => {
-                let tokens = batch.targets.len();
-                let mean = composed.loss_and_gradient(values, batch, options, gradient)?;
-                gradient.iter_mut().for_each(|gradient| *gradient *= tokens as f32);
-                Ok(f64::from(mean) * tokens as f64)
-            }
-        }
-    }
-}
-
-/// Reads the checkpoint and refuses one of another run, by the name of what differs.
-fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpoint> {
-    let checkpoint = Checkpoint::load(path)?;
-    let TrainingRecord { config: then, dataset: of, .. } = &checkpoint.training;
-    refuse_other(path, (then, of), (config, dataset))?;
-    Ok(checkpoint)
-}
-
-/// Refuses to begin again as another run where one that began has no checkpoint yet.
-fn begun(path: &Path, config: &TrainConfig, dataset: &str) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
-    refuse_other(path, (&file.train, file.dataset.as_deref().unwrap_or(dataset)), (config, dataset))
-}
-
-/// Refuses configuration and data that are not those that the file `path` was written with.
-fn refuse_other(path: &Path, then: (&TrainConfig, &str), now: (&TrainConfig, &str)) -> Result<()> {
-    if then.1 != now.1 {
-        let problem = "belongs to other histories; resume with the histories that the run began with, or choose another --out";
-        return Err(Error::file(path, problem));
-    }
-    // What does not change the result may change between the parts of a run.
-    let comparable = |config: &TrainConfig| {
-        let free = TrainConfig { threads: None, checkpoint_every: 0, ..config.clone() };
-        serde_json::to_value(free).map_err(|e| Error::file(path, e))
-    };
-    let (then, now) = (comparable(then.0)?, comparable(now.0)?);
-    if let (Some(then), Some(now)) = (then.as_object(), now.as_object()) {
-        for (field, value) in then {
-            if now.get(field) != Some(value) {
-                let now = now.get(field).unwrap_or(&serde_json::Value::Null);
-                let problem = format!(
-                    "is {now}, but {} was made with {value}; resume with the same configuration, or choose another --out",
-                    path.display()
-                );
-                return Err(Error::argument(format!("train.{field}"), problem));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn write_config(path: &Path, config: &TrainConfig, dataset: String) -> Result<()> {
-    let file = ConfigFile {
-        version: Some(env!("CARGO_PKG_VERSION").into()),
-        git_revision: option_env!("ALGODISTILL_GIT_REVISION").map(Into::into),
-        dataset: Some(dataset),
-        train: config.clone(),
-    };
-    let text = toml::to_string(&file).map_err(|e| Error::file(path, e))?;
-    write_bytes(path, text.as_bytes())
 }

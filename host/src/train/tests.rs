@@ -1,9 +1,17 @@
 //! The fused engine against a plain double-precision network and against dfdx; runs, killed and resumed; damaged files.
 
-use super::masks::Site;
+use super::objective::Expert;
 use super::*;
 use crate::history::{Histories, History, Slots, Steps};
-use crate::model::{Parameters, NORM_EPSILON};
+use crate::model::{Dimensions, Parameters, Role, Tokens, NORM_EPSILON};
+use crate::nn::masks::Site;
+use crate::nn::parts;
+use crate::nn::random::Purpose;
+use crate::nn::transformer::{
+    forward_logits, initial_parameters, Batch, Composed, Engine, LossOptions, NO_ROW, NO_TARGET,
+};
+use crate::nn::Masks;
+use crate::progress::{NoProgress, Progress};
 use algodistill_core::{Interface, PortableRng};
 use std::path::Path;
 
@@ -33,16 +41,12 @@ fn histories(count: usize, episodes: usize) -> Histories {
 /// Two layers, heads narrower than a vector, a band shorter than the sequence, sequences longer than a block of queries.
 fn small() -> TrainConfig {
     TrainConfig {
-        layers: 2,
-        d_model: 32,
-        heads: 4,
-        d_ff: 48,
-        window: 21,
+        dimensions: Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 48, window: 21 },
         sequence_length: 50,
         batch: 7,
         updates: 12,
         warm_up: 3,
-        validation_windows: 4,
+        validation_sequences: 4,
         validation_every: 5,
         checkpoint_every: 4,
         log_every: 2,
@@ -64,9 +68,9 @@ fn masks(config: &TrainConfig) -> Masks {
 
 /// Initial parameters with gains that are not 1.
 fn parameters(config: &TrainConfig, interface: &Interface) -> Parameters {
-    let mut parameters = initial_parameters(&config.dimensions(), interface, 8);
+    let mut parameters = initial_parameters(&config.dimensions, interface, 8);
     let mut rng = PortableRng::new(1, 2);
-    for tensor in parameters.layout().iter().filter(|tensor| tensor.name.ends_with("norm")) {
+    for tensor in parameters.layout().iter().filter(|tensor| tensor.role == Role::Norm) {
         parameters.values[tensor.range()].iter_mut().for_each(|gain| *gain = 0.5 + rng.uniform());
     }
     parameters
@@ -108,7 +112,8 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
             .map(|(position, token)| {
                 let rows = &batch.rows[token * tables..(token + 1) * tables];
                 let shown = masks.is_none_or(|masks| !masks.hides(position));
-                let sum = |column| rows.iter().map(|&row| values[row as usize * d + column]).sum::<f64>();
+                let rows = rows.iter().filter(|&&row| row != NO_ROW);
+                let sum = |column| rows.clone().map(|&row| values[row as usize * d + column]).sum::<f64>();
                 (0..d).map(|column| if shown { sum(column) } else { 0.0 }).collect()
             })
             .collect();
@@ -151,6 +156,9 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
             }
         }
         for (x, &target) in stream.iter().zip(&batch.targets[place.clone()]) {
+            if target == NO_TARGET {
+                continue;
+            }
             let logits = linear(&norm(x, "final_norm"), "head");
             let log_sum = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
             let smoothing = f64::from(options.label_smoothing);
@@ -158,33 +166,63 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
             loss += (1.0 - smoothing) * (log_sum - logits[usize::from(target)]) + smoothing * even;
         }
     }
-    loss / batch.targets.len() as f64
+    loss / batch.target_count() as f64
+}
+
+fn sized(change: impl Fn(&mut Dimensions)) -> TrainConfig {
+    let mut config = small();
+    change(&mut config.dimensions);
+    config
 }
 
 /// Plain; label smoothing; every mask; one head of a whole vector's width.
 fn variants() -> Vec<TrainConfig> {
     vec![
         small(),
-        TrainConfig { label_smoothing: 0.2, window: 64, ..small() },
+        TrainConfig { label_smoothing: 0.2, ..sized(|d| d.window = 64) },
         TrainConfig { dropout: 0.4, residual_dropout: 0.1, token_masking: 0.3, ..small() },
-        TrainConfig { heads: 1, layers: 1, window: 1, d_ff: 16, ..small() },
+        sized(|d| (d.heads, d.layers, d.window, d.d_ff) = (1, 1, 1, 16)),
     ]
 }
 
 fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, LossOptions) {
-    let windows = Windows::new(histories, config).unwrap();
-    let batch = windows.batch(Purpose::Batch, 1, config.batch);
+    let sequences = Sequences::new(histories, config).unwrap();
+    let batch = sequences.batch(Purpose::Batch, 1, config.batch);
     let options = LossOptions { label_smoothing: config.label_smoothing, masks: Some(masks(config)) };
     (parameters(config, &histories.interface), batch, options)
+}
+
+/// Tokens of two kinds in turn, as of an objective with several tokens per step: one without feedback and without a
+/// target, one of the feedback alone.
+fn of_two_kinds(batch: &mut Batch) {
+    let tables = batch.rows.len() / batch.targets.len();
+    for (token, rows) in batch.rows.chunks_mut(tables).enumerate() {
+        match token % 2 {
+            0 => (rows[tables - 1], batch.targets[token]) = (NO_ROW, NO_TARGET),
+            _ => rows[..tables - 1].fill(NO_ROW),
+        }
+    }
+}
+
+/// The batches of all variants, and one of tokens of two kinds.
+fn cases(histories: &Histories) -> Vec<(TrainConfig, Parameters, Batch, LossOptions)> {
+    let mut cases = Vec::new();
+    for config in variants() {
+        let (parameters, batch, options) = case(&config, histories);
+        cases.push((config, parameters, batch, options));
+    }
+    let mut mixed = cases[1].clone();
+    of_two_kinds(&mut mixed.2);
+    cases.push(mixed);
+    cases
 }
 
 #[test]
 fn gradient_agrees_with_finite_differences_in_double_precision() {
     // Histories of 40 steps give sequences of differing lengths.
     let histories = histories(6, 8);
-    for config in variants() {
-        let (parameters, batch, options) = case(&config, &histories);
-        let mut engine = Engine::new(&config.dimensions(), &histories.interface, 2).unwrap();
+    for (config, parameters, batch, options) in cases(&histories) {
+        let mut engine = Engine::new(&config.dimensions, &histories.interface, 2).unwrap();
         let mut gradient = vec![f32::NAN; parameters.values.len()];
         let loss = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut gradient);
         let mut values: Vec<f64> = parameters.values.iter().map(|&value| value.into()).collect();
@@ -214,11 +252,9 @@ fn gradient_agrees_with_finite_differences_in_double_precision() {
 #[test]
 fn fused_agrees_with_composed() {
     let histories = histories(6, 8);
-    for config in variants() {
-        let (parameters, batch, options) = case(&config, &histories);
-        let mut engine = Engine::new(&config.dimensions(), &histories.interface, 1).unwrap();
-        let composed =
-            Composed::new(dfdx::prelude::Cpu::default(), &config.dimensions(), &histories.interface);
+    for (config, parameters, batch, options) in cases(&histories) {
+        let mut engine = Engine::new(&config.dimensions, &histories.interface, 1).unwrap();
+        let composed = Composed::new(dfdx::prelude::Cpu::default(), &config.dimensions, &histories.interface);
         let mut fused_gradient = vec![0.0; parameters.values.len()];
         let mut composed_gradient = vec![f32::NAN; parameters.values.len()];
         let fused = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut fused_gradient);
@@ -260,7 +296,7 @@ fn gradient_depends_on_neither_threads_nor_time() {
     let (parameters, batch, options) = case(&config, &histories);
     let mut results = Vec::new();
     for threads in [1, 2, 5] {
-        let mut engine = Engine::new(&config.dimensions(), &histories.interface, threads).unwrap();
+        let mut engine = Engine::new(&config.dimensions, &histories.interface, threads).unwrap();
         for _ in 0..3 {
             let mut gradient = vec![0.0; parameters.values.len()];
             let loss = engine.loss_and_gradient(&parameters.values, &batch, &options, &mut gradient);
@@ -291,7 +327,7 @@ fn logits_of_a_stream_give_the_loss_of_its_sequence() {
     for (logits, &target) in logits.chunks(3).zip(&batch.targets) {
         loss += logits.iter().map(|logit| logit.exp()).sum::<f32>().ln() - logits[usize::from(target)];
     }
-    let mut engine = Engine::new(&config.dimensions(), &histories.interface, 1).unwrap();
+    let mut engine = Engine::new(&config.dimensions, &histories.interface, 1).unwrap();
     let expected = engine.loss(&parameters.values, &batch, &LossOptions::default());
     assert!((loss / 60.0 - expected).abs() < 1e-5);
 }
@@ -302,8 +338,8 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
     let config = TrainConfig { sequence_length: 22, ..small() };
     let none = 4 + 3 + 3;
     let of = |config: &TrainConfig| {
-        let windows = Windows::new(&histories, config).unwrap();
-        (0..50).flat_map(|update| windows.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
+        let sequences = Sequences::new(&histories, config).unwrap();
+        (0..50).flat_map(|update| sequences.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
     };
     let all = of(&config);
     // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of the history.
@@ -312,7 +348,8 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
     let begins = all.iter().filter(|(rows, _)| rows[2] == none).count();
     assert!((100..260).contains(&begins), "{begins}");
     // Expert distillation: ceil(9 / 10) = 1 episode, its beginning a history's beginning.
-    let expert = of(&TrainConfig { expert_fraction: Some(0.1), ..config.clone() });
+    let expert =
+        of(&TrainConfig { objective: ObjectiveConfig::Expert(Expert { fraction: 0.1 }), ..config.clone() });
     assert!(expert.iter().all(|(rows, targets)| targets.len() == 5 && rows[2] == none));
     let mut last: Vec<_> = histories
         .index
@@ -324,10 +361,36 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
 }
 
 #[test]
+fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_known() {
+    let mut histories = histories(5, 9);
+    let config = TrainConfig { objective: ObjectiveConfig::named("decision-pretrained").unwrap(), ..small() };
+    let refused = |histories: &Histories| Sequences::new(histories, &config).err().unwrap().to_string();
+    assert!(refused(&histories).contains("have no optimal actions"));
+    let count = histories.steps.len();
+    histories.steps.optimal_actions = vec![NO_TARGET; count];
+    assert!(refused(&histories).contains("no step whose optimal action is known"));
+    histories.steps.optimal_actions = vec![3; count];
+    assert!(refused(&histories).contains("is 3, must be below 3"));
+    // Known on every other step: the opposite of what was observed.
+    for (step, optimal) in histories.steps.optimal_actions.iter_mut().enumerate() {
+        let observed = histories.steps.observations[1][step] as u16;
+        *optimal = if step % 2 == 0 { 2 - observed } else { NO_TARGET };
+    }
+    let found = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 0, 7);
+    let imitated = Sequences::new(&histories, &small()).unwrap().batch(Purpose::Batch, 0, 7);
+    assert_eq!((&found.rows, &found.sequences), (&imitated.rows, &imitated.sequences));
+    let known = found.rows.chunks(4).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
+    assert!(known.clone().count() == found.target_count() && found.target_count() > 100);
+    for (rows, &target) in known {
+        assert_eq!(u32::from(target), 2 - (rows[1] - 4));
+    }
+}
+
+#[test]
 fn a_rank_draws_its_sequences_of_the_batch() {
     let mut histories = histories(30, 9);
     let config = TrainConfig { batch: 7, ..small() };
-    let whole = Windows::new(&histories, &config).unwrap().batch(Purpose::Batch, 4, 7);
+    let whole = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 4, 7);
     let whole = (whole.first_sequence, whole.split());
     assert_eq!(whole.0, 0);
     let slots = Slots { range: 2..5, batch: 7 };
@@ -338,12 +401,12 @@ fn a_rank_draws_its_sequences_of_the_batch() {
             history.steps.end = history.steps.start;
         }
     }
-    let windows = Windows::of_slots(&histories, &config, &slots).unwrap();
-    let part = windows.part(Purpose::Batch, 4, &slots);
+    let sequences = Sequences::of_slots(&histories, &config, &slots).unwrap();
+    let part = sequences.part(Purpose::Batch, 4, &slots);
     assert_eq!(part.first_sequence, 2);
     assert_eq!(part.split(), whole.1[2..5]);
     let more = Slots { range: 0..5, batch: 7 };
-    let problem = Windows::of_slots(&histories, &config, &more).err().unwrap().to_string();
+    let problem = Sequences::of_slots(&histories, &config, &more).err().unwrap().to_string();
     assert!(problem.contains("history 0 has no step"), "{problem}");
 }
 
@@ -352,8 +415,8 @@ fn parts_of_a_batch_add_up_to_the_whole() {
     let histories = histories(9, 20);
     let config = TrainConfig { batch: 16, dropout: 0.2, token_masking: 0.1, ..small() };
     let (parameters, batch, options) = case(&config, &histories);
-    let mut engine = Engine::new(&config.dimensions(), &histories.interface, 2).unwrap();
-    let windows = Windows::new(&histories, &config).unwrap();
+    let mut engine = Engine::new(&config.dimensions, &histories.interface, 2).unwrap();
+    let sequences = Sequences::new(&histories, &config).unwrap();
     let mut sum = |batch: &Batch| {
         let mut gradient = vec![0.0; parameters.values.len()];
         let loss = engine.sum_and_gradient(&parameters.values, batch, &options, &mut gradient);
@@ -363,7 +426,7 @@ fn parts_of_a_batch_add_up_to_the_whole() {
     let parts: Vec<_> = (0..2)
         .map(|rank| {
             let slots = Slots { range: parts::part(0..16, rank, 2), batch: 16 };
-            sum(&windows.part(Purpose::Batch, 1, &slots))
+            sum(&sequences.part(Purpose::Batch, 1, &slots))
         })
         .collect();
     assert_eq!(parts[0].0 + parts[1].0, whole.0);
@@ -390,7 +453,7 @@ fn histories_that_do_not_fit_the_interface_are_refused() {
     let refused = |change: fn(&mut Histories)| {
         let mut histories = valid.clone();
         change(&mut histories);
-        Windows::new(&histories, &small()).err().unwrap().to_string()
+        Sequences::new(&histories, &small()).err().unwrap().to_string()
     };
     assert!(refused(|h| h.index.clear()).contains("no step"));
     assert!(refused(|h| h.steps.actions[3] = 3).contains("action of step 3"));
@@ -411,7 +474,7 @@ fn resumed_run_ends_with_the_same_bytes() {
     let alone = crate::ranks::Ranks::alone();
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    let outcome = train(&histories, Some(&histories), &config, &whole, false).unwrap();
+    let outcome = train(&histories, Some(&histories), &config, &whole, false, &NoProgress).unwrap();
     assert_eq!(outcome.training.update, 12);
     assert!(outcome.validation_loss.is_some());
     let (loaded, training) = load_parameters(&outcome.model).unwrap();
@@ -421,11 +484,11 @@ fn resumed_run_ends_with_the_same_bytes() {
     let killed = folder.path().join("killed");
     let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &parts, false).unwrap();
     for _ in 0..11 {
-        stopped.step().unwrap();
+        stopped.step(false).unwrap();
     }
     drop(stopped);
     let threads = TrainConfig { threads: Some(1), ..config.clone() };
-    train(&histories, Some(&histories), &threads, &parts, true).unwrap();
+    train(&histories, Some(&histories), &threads, &parts, true, &NoProgress).unwrap();
     assert_eq!(read(&whole, "model.safetensors"), read(&parts, "model.safetensors"));
     assert_eq!(read(&whole, "checkpoint.safetensors"), read(&parts, "checkpoint.safetensors"));
     let updates = |folder: &Path| -> Vec<u64> {
@@ -437,33 +500,65 @@ fn resumed_run_ends_with_the_same_bytes() {
     // Killed before the first checkpoint, then resumed, then resumed after the end.
     let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &killed, false).unwrap();
     for _ in 0..3 {
-        stopped.step().unwrap();
+        stopped.step(false).unwrap();
     }
     drop(stopped);
-    train(&histories, Some(&histories), &config, &killed, true).unwrap();
-    train(&histories, Some(&histories), &config, &killed, true).unwrap();
+    train(&histories, Some(&histories), &config, &killed, true, &NoProgress).unwrap();
+    train(&histories, Some(&histories), &config, &killed, true, &NoProgress).unwrap();
     assert_eq!(read(&whole, "model.safetensors"), read(&killed, "model.safetensors"));
     assert_eq!(updates(&killed), updates(&whole));
 
-    let again = train(&histories, None, &config, &whole, false).unwrap_err().to_string();
-    assert!(again.contains("--resume"), "{again}");
+    let again = train(&histories, None, &config, &whole, false, &NoProgress).unwrap_err().to_string();
+    assert!(again.starts_with("run_dir: ") && again.contains("resume it"), "{again}");
     let other = TrainConfig { batch: 8, ..config.clone() };
-    let error = train(&histories, None, &other, &whole, true).unwrap_err().to_string();
+    let error = train(&histories, None, &other, &whole, true, &NoProgress).unwrap_err().to_string();
     assert!(
         error.starts_with("train.batch: is 8") && error.contains("checkpoint.safetensors was made with 7"),
         "{error}"
     );
-    let error = train(&self::histories(6, 11), None, &config, &whole, true).unwrap_err().to_string();
+    let error =
+        train(&self::histories(6, 11), None, &config, &whole, true, &NoProgress).unwrap_err().to_string();
     assert!(error.contains("other histories"), "{error}");
     assert_eq!(read_config(&whole.join("config.toml")).unwrap(), config);
+}
+
+/// Wants to stop after some updates.
+struct Impatient(std::sync::atomic::AtomicI64);
+
+impl Progress for Impatient {
+    fn begin(&self, _: &'static str, _: u64) {}
+
+    fn advance(&self, count: u64, _: &dyn Fn() -> String) {
+        self.0.fetch_sub(count as i64, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn finish(&self, _: &str) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) <= 0
+    }
+}
+
+#[test]
+fn a_cancelled_run_goes_on_where_it_stopped() {
+    let histories = histories(6, 12);
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    train(&histories, None, &small(), &whole, false, &NoProgress).unwrap();
+    let impatient = Impatient(6.into());
+    let error = train(&histories, None, &small(), &stopped, false, &impatient).unwrap_err();
+    assert!(matches!(error, crate::Error::Cancelled { .. }), "{error}");
+    assert_eq!(Checkpoint::load(&stopped.join("checkpoint.safetensors")).unwrap().training.update, 7);
+    train(&histories, None, &small(), &stopped, true, &NoProgress).unwrap();
+    assert_eq!(read(&whole, "model.safetensors"), read(&stopped, "model.safetensors"));
 }
 
 #[test]
 fn damaged_checkpoints_give_errors_that_name_the_file() {
     let histories = histories(2, 4);
-    let config = TrainConfig { layers: 1, d_model: 16, d_ff: 16, updates: 1, ..small() };
+    let config = TrainConfig { updates: 1, ..sized(|d| (d.layers, d.d_model, d.d_ff) = (1, 16, 16)) };
     let folder = tempfile::tempdir().unwrap();
-    train(&histories, None, &config, folder.path(), false).unwrap();
+    train(&histories, None, &config, folder.path(), false, &NoProgress).unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     let whole = read(folder.path(), "checkpoint.safetensors");
     let expected = Checkpoint::load(&path).unwrap();
@@ -485,7 +580,7 @@ fn damaged_checkpoints_give_errors_that_name_the_file() {
         }
     }
     std::fs::write(&path, b"").unwrap();
-    let error = train(&histories, None, &config, folder.path(), true).unwrap_err().to_string();
+    let error = train(&histories, None, &config, folder.path(), true, &NoProgress).unwrap_err().to_string();
     assert!(error.contains("is damaged"), "{error}");
 }
 
@@ -511,7 +606,7 @@ fn loss_that_overflows_is_an_error() {
     let histories = histories(2, 4);
     let config = TrainConfig { learning_rate: 1.0, warm_up: 0, clip: 0.0, updates: 500, ..small() };
     let folder = tempfile::tempdir().unwrap();
-    match train(&histories, None, &config, folder.path(), false) {
+    match train(&histories, None, &config, folder.path(), false, &NoProgress) {
         Ok(outcome) => assert!(outcome.parameters.values.iter().all(|value| value.is_finite())),
         Err(error) => assert!(error.to_string().starts_with("train.learning_rate: "), "{error}"),
     }

@@ -4,18 +4,23 @@ use super::contestant::{Absent, Contestant, Process};
 use super::problem::{Problem, Shape};
 use super::race::{self, median, Rounds};
 use super::{peak, Peer};
+use crate::cli::progress::Bar;
 use crate::cli::Report;
-use crate::progress::Progress;
+use crate::model::Dimensions;
 use crate::{Error, Result};
 use serde_json::{json, Value};
 
 /// The shapes of the published table.
 pub const TABLE: [Shape; 4] = [
-    Shape { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 128, sequence_length: 128, batch: 32 },
-    Shape { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160, sequence_length: 160, batch: 32 },
-    Shape { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 100, sequence_length: 200, batch: 64 },
-    Shape { layers: 2, d_model: 32, heads: 4, d_ff: 128, window: 100, sequence_length: 100, batch: 64 },
+    shape(Dimensions { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 128 }, 128, 32),
+    shape(Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 }, 160, 32),
+    shape(Dimensions { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 100 }, 200, 64),
+    shape(Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 128, window: 100 }, 100, 64),
 ];
+
+const fn shape(dimensions: Dimensions, sequence_length: usize, batch: usize) -> Shape {
+    Shape { dimensions, sequence_length, batch }
+}
 
 /// Most attention scores of a batch: a gigabyte for each matrix of them in the composed network.
 const MAX_SCORES: usize = 1 << 28;
@@ -100,7 +105,7 @@ fn contestants(against: &[Peer]) -> Vec<Contestant> {
 
 /// dfdx keeps several matrices of all scores of a batch.
 fn composed_fits(shape: &Shape) -> Result<()> {
-    let Shape { heads, sequence_length, batch, .. } = *shape;
+    let Shape { dimensions: Dimensions { heads, .. }, sequence_length, batch } = *shape;
     let factors = [heads, sequence_length, sequence_length];
     let scores = factors.iter().fold(batch, |product, &factor| product.saturating_mul(factor));
     if scores <= MAX_SCORES {
@@ -120,7 +125,7 @@ fn compare(
 ) -> Result<Comparison> {
     let data = problem.write_data()?;
     let (mut processes, mut absent) = (Vec::new(), Vec::new());
-    let progress = Progress::new("warm-up", contestants.len() as u64);
+    let progress = Bar::new("warm-up", contestants.len() as u64);
     for &contestant in contestants {
         match Process::start(contestant, problem, threads, data.path())? {
             Ok(process) => processes.push(process),

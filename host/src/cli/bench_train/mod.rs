@@ -8,9 +8,8 @@ mod race;
 mod scaling;
 mod worker;
 
-use super::dimensions::DimensionArgs;
+use super::fields::DimensionArgs;
 use super::Report;
-use crate::model::Dimensions;
 use crate::{Error, Result};
 use problem::Shape;
 use race::Rounds;
@@ -80,9 +79,8 @@ pub fn run(args: &Args) -> Result<Report> {
     if args.scaling {
         return scaling::run(rounds, threads);
     }
-    let Dimensions { layers, d_model, heads, d_ff, window } = args.dimensions.dimensions();
     let (sequence_length, batch) = (args.sequence_length, args.batch);
-    let own = [Shape { layers, d_model, heads, d_ff, window, sequence_length, batch }];
+    let own = [Shape { dimensions: args.dimensions.0, sequence_length, batch }];
     let shapes = if args.table { &compare::TABLE[..] } else { &own };
     compare::run(shapes, &args.against, rounds, threads)
 }

@@ -2,8 +2,10 @@
 
 use crate::environment::EnvironmentConfig;
 use crate::history::{Histories, History, Steps};
-use crate::model::{Dimensions, NORM_EPSILON};
-use crate::train::{initial_parameters, Batch, Purpose, TrainConfig, Windows};
+use crate::model::{Dimensions, Role, NORM_EPSILON};
+use crate::nn::random::Purpose;
+use crate::nn::transformer::{initial_parameters, Batch};
+use crate::train::{Sequences, TrainConfig};
 use crate::{Error, Result};
 use algodistill_core::{Interface, PortableRng};
 use serde::{Deserialize, Serialize};
@@ -12,16 +14,9 @@ use std::path::PathBuf;
 /// Sizes of the model and of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Transformer blocks.
-    pub layers: usize,
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Hidden width of the feed-forward network.
-    pub d_ff: usize,
-    /// Context window in steps.
-    pub window: usize,
+    /// Sizes of the model.
+    #[serde(flatten)]
+    pub dimensions: Dimensions,
     /// Tokens of a sequence.
     pub sequence_length: usize,
     /// Sequences of a batch.
@@ -31,13 +26,9 @@ pub struct Shape {
 impl Shape {
     /// The training configuration that every contestant follows; batches and parameters are functions of it.
     pub fn config(&self) -> TrainConfig {
-        let Self { layers, d_model, heads, d_ff, window, sequence_length, batch } = *self;
+        let Self { dimensions, sequence_length, batch } = *self;
         TrainConfig {
-            layers,
-            d_model,
-            heads,
-            d_ff,
-            window,
+            dimensions,
             sequence_length,
             batch,
             learning_rate: 1e-3,
@@ -58,17 +49,18 @@ impl Shape {
     /// backward), and for each pair of query and key inside the band `12 d_model` a layer (2 products of 2 operations forward, twice
     /// that backward). What is computed again in place of being kept does not count, nor do norms, softmax and AdamW.
     pub fn operations_per_token(&self, actions: usize) -> f64 {
-        let d = self.d_model;
-        let matrices = self.layers * (4 * d * d + 2 * d * self.d_ff) + actions * d;
-        let pairs: usize = (0..self.sequence_length).map(|query| (query + 1).min(self.window)).sum();
-        let attention = self.layers * 12 * d * pairs;
+        let Dimensions { layers, d_model: d, d_ff, window, .. } = self.dimensions;
+        let matrices = layers * (4 * d * d + 2 * d * d_ff) + actions * d;
+        let pairs: usize = (0..self.sequence_length).map(|query| (query + 1).min(window)).sum();
+        let attention = layers * 12 * d * pairs;
         6.0 * matrices as f64 + attention as f64 / self.sequence_length as f64
     }
 }
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { layers, d_model, heads, d_ff, window, sequence_length, batch } = self;
+        let Self { dimensions: Dimensions { layers, d_model, heads, d_ff, window }, sequence_length, batch } =
+            self;
         write!(
             f,
             "B {batch} x T {sequence_length}, {layers} layers, d {d_model}, {heads} heads, FF {d_ff}, W {window}"
@@ -98,14 +90,9 @@ impl Problem {
         config.validate()?;
         let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
         let histories = synthetic(interface.clone(), shape.sequence_length);
-        let batch = Windows::new(&histories, &config)?.batch(Purpose::Batch, 0, shape.batch);
-        let parameters = initial_parameters(&config.dimensions(), &interface, config.seed).values;
+        let batch = Sequences::new(&histories, &config)?.batch(Purpose::Batch, 0, shape.batch);
+        let parameters = initial_parameters(&config.dimensions, &interface, config.seed).values;
         Ok(Self { shape, config, interface, batch, parameters })
-    }
-
-    /// Dimensions of the model.
-    pub fn dimensions(&self) -> Dimensions {
-        self.config.dimensions()
     }
 
     /// Writes the batch and the parameters for programs that are not this one (see `benches/peers/README.md`).
@@ -149,8 +136,8 @@ impl Specification {
         threads: usize,
         data: PathBuf,
     ) -> Self {
-        let layout = crate::model::layout(&problem.dimensions(), &problem.interface);
-        let tables = layout.iter().filter(|tensor| tensor.name.starts_with("embed."));
+        let layout = crate::model::layout(&problem.shape.dimensions, &problem.interface);
+        let tables = layout.iter().filter(|tensor| tensor.role == Role::Embedding);
         let config = &problem.config;
         Self {
             contestant,
@@ -192,8 +179,8 @@ mod tests {
 
     #[test]
     fn counts_the_operations_of_a_model_small_enough_to_count_by_hand() {
-        let shape =
-            Shape { layers: 1, d_model: 16, heads: 1, d_ff: 32, window: 2, sequence_length: 4, batch: 1 };
+        let dimensions = Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 32, window: 2 };
+        let shape = Shape { dimensions, sequence_length: 4, batch: 1 };
         // Pairs: 1 + 2 + 2 + 2.
         let expected = 6.0 * (4.0 * 256.0 + 2.0 * 512.0 + 5.0 * 16.0) + 12.0 * 16.0 * 7.0 / 4.0;
         assert_eq!(shape.operations_per_token(5), expected);
@@ -201,8 +188,8 @@ mod tests {
 
     #[test]
     fn the_data_file_has_rows_targets_and_parameters() {
-        let shape =
-            Shape { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4, sequence_length: 8, batch: 2 };
+        let dimensions = Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4 };
+        let shape = Shape { dimensions, sequence_length: 8, batch: 2 };
         let problem = Problem::new(shape).unwrap();
         let bytes = std::fs::read(problem.write_data().unwrap().path()).unwrap();
         let words: Vec<u32> =

@@ -1,7 +1,7 @@
 //! Contestants that take turns.
 
 use super::contestant::Process;
-use crate::progress::Progress;
+use crate::cli::progress::Bar;
 use crate::Result;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Rounds {
 /// Lets each contestant have one turn a round, every other round in reversed order. Tokens a second by contestant and round.
 pub fn run(contestants: &mut [Process], rounds: Rounds) -> Result<Vec<Vec<f64>>> {
     let turns = rounds.count * contestants.len();
-    let progress = Progress::new("turns", turns as u64);
+    let progress = Bar::new("turns", turns as u64);
     let mut rates = vec![Vec::with_capacity(rounds.count); contestants.len()];
     for round in 0..rounds.count {
         let mut order: Vec<usize> = (0..contestants.len()).collect();

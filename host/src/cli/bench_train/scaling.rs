@@ -3,14 +3,18 @@
 use super::contestant::{Absent, Contestant, Process};
 use super::problem::{Problem, Shape};
 use super::race::{self, median, Rounds};
+use crate::cli::progress::Bar;
 use crate::cli::Report;
-use crate::progress::Progress;
+use crate::model::Dimensions;
 use crate::{Error, Result};
 use serde_json::{json, Value};
 
 /// The model and the window of the first series, and the smallest of the second.
-const BASE: Shape =
-    Shape { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 128, sequence_length: 128, batch: 128 };
+const BASE: Shape = Shape {
+    dimensions: Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 128 },
+    sequence_length: 128,
+    batch: 128,
+};
 /// Sequence lengths at a fixed window.
 const LENGTHS: [usize; 6] = [128, 256, 512, 1024, 2048, 4096];
 /// Widths and depths of growing models; the feed-forward width is four times the model's.
@@ -33,12 +37,18 @@ pub fn run(rounds: Rounds, threads: usize) -> Result<Report> {
         (Shape { sequence_length: length, batch, ..BASE }, threads)
     });
     let sizes = DEPTHS.iter().flat_map(|&layers| {
-        let shape = move |&d_model| Shape { layers, d_model, d_ff: 4 * d_model, batch: 32, ..BASE };
+        let shape = move |&d_model| Shape {
+            dimensions: Dimensions { layers, d_model, d_ff: 4 * d_model, ..BASE.dimensions },
+            batch: 32,
+            ..BASE
+        };
         WIDTHS.iter().map(move |d_model| (shape(d_model), threads))
     });
     let counts =
         std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|&count| count <= threads);
-    let counts = counts.map(|count| (Shape { layers: 4, batch: 32, ..BASE }, count));
+    let counts = counts.map(|count| {
+        (Shape { dimensions: Dimensions { layers: 4, ..BASE.dimensions }, batch: 32, ..BASE }, count)
+    });
 
     let lengths = series("sequence length", &lengths, rounds)?;
     let sizes = series("model size", &sizes.collect::<Vec<_>>(), rounds)?;
@@ -55,7 +65,7 @@ pub fn run(rounds: Rounds, threads: usize) -> Result<Report> {
 /// Measures all configurations in alternation.
 fn series(name: &str, configurations: &[(Shape, usize)], rounds: Rounds) -> Result<Vec<Point>> {
     let (mut processes, mut points) = (Vec::new(), Vec::new());
-    let progress = Progress::new("warm-up", configurations.len() as u64);
+    let progress = Bar::new("warm-up", configurations.len() as u64);
     for &(shape, threads) in configurations {
         let problem = Problem::new(shape)?;
         // Our own contestant makes its batch itself.
@@ -102,7 +112,7 @@ fn text(lengths: &[Point], sizes: &[Point], counts: &[Point], rounds: Rounds, th
         "Medians of {} rounds of {} s in alternation, {threads} threads\n\nT at W {}, {} tokens a batch    us a token\n",
         rounds.count,
         rounds.seconds,
-        BASE.window,
+        BASE.dimensions.window,
         BASE.tokens()
     );
     for Point { shape, microseconds_per_token: cost, .. } in lengths {
@@ -112,8 +122,10 @@ fn text(lengths: &[Point], sizes: &[Point], counts: &[Point], rounds: Rounds, th
     for point in sizes {
         let Point { shape, parameters, microseconds_per_token: cost, .. } = point;
         let each = point.nanoseconds_per_token_and_parameter();
-        text +=
-            &format!("{parameters:>10} {:>9} {:>4} {cost:>12.3} {each:>26.4}\n", shape.layers, shape.d_model);
+        text += &format!(
+            "{parameters:>10} {:>9} {:>4} {cost:>12.3} {each:>26.4}\n",
+            shape.dimensions.layers, shape.dimensions.d_model
+        );
     }
     text += "\nthreads   us a token   speed-up\n";
     for point in counts {

@@ -2,8 +2,8 @@
 
 use super::contestant::Contestant;
 use super::problem::{Problem, Specification};
-use crate::train::optimizer::clip;
-use crate::train::{AdamW, Composed, Engine, LossOptions};
+use crate::nn::clip;
+use crate::nn::transformer::{optimizer, Composed, Engine, LossOptions};
 use crate::{Error, Result};
 use serde_json::{json, Value};
 use std::io::{BufRead, Write};
@@ -18,7 +18,7 @@ pub fn run(specification: &str) -> Result<()> {
         serde_json::from_str(specification).map_err(|error| Error::argument("--worker", error))?;
     let problem = Problem::new(specification.shape)?;
     let options = LossOptions::default();
-    let (dimensions, interface, batch) = (problem.dimensions(), &problem.interface, &problem.batch);
+    let (dimensions, interface, batch) = (problem.shape.dimensions, &problem.interface, &problem.batch);
     match specification.contestant {
         Contestant::Algodistill => {
             let mut engine = Engine::new(&dimensions, interface, specification.threads)?;
@@ -40,12 +40,12 @@ fn serve(problem: &Problem, mut loss: impl FnMut(&[f32], &mut [f32]) -> Result<f
     let config = &problem.config;
     let mut values = problem.parameters.clone();
     let mut gradient = vec![0.0; values.len()];
-    let mut optimizer = AdamW::new(&problem.dimensions(), &problem.interface);
+    let mut optimizer = optimizer(&problem.shape.dimensions, &problem.interface);
     let mut update = 0;
     let mut step = || -> Result<f32> {
         let loss = loss(&values, &mut gradient)?;
         clip(&mut gradient, config.clip);
-        optimizer.step(config, update, config.learning_rate, &gradient, &mut values);
+        optimizer.step(&config.hyperparameters(), update, config.learning_rate, &gradient, &mut values);
         update += 1;
         Ok(loss)
     };

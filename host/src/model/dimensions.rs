@@ -1,0 +1,63 @@
+//! The dimensions of a model, and their limits.
+
+use crate::{Error, Result};
+use algodistill_core::model::weights::{MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+
+/// Dimensions of the transformer. The defaults are the reference model.
+///
+/// Whatever has a model in it (a training configuration, a benchmark) has this struct, flattened: the fields stand
+/// beside its own in TOML and JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dimensions {
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Width of the residual stream, a multiple of 16.
+    pub d_model: usize,
+    /// Attention heads; `d_model / heads` is a multiple of 4.
+    pub heads: usize,
+    /// Hidden width of the feed-forward network, a multiple of 16.
+    pub d_ff: usize,
+    /// Context window W in tokens, 1 to 4096: position i attends to j with 0 <= i - j < W.
+    pub window: usize,
+}
+
+impl Default for Dimensions {
+    fn default() -> Self {
+        Self { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 }
+    }
+}
+
+impl Dimensions {
+    /// Checks that a device can run such a model: the limits of the weights format.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let Self { layers, d_model, heads, d_ff, window } = *self;
+        within("layers", layers, MAX_LAYERS)?;
+        within("d_model", d_model, MAX_WIDTH)?;
+        within("d_ff", d_ff, MAX_WIDTH)?;
+        within("window", window, MAX_WINDOW)?;
+        check(d_model % 16 == 0, "d_model", d_model, "a multiple of 16")?;
+        check(d_ff % 16 == 0, "d_ff", d_ff, "a multiple of 16")?;
+        let divides = heads >= 1 && d_model % heads == 0 && (d_model / heads) % 4 == 0;
+        let expected = format!("such that d_model / heads = {d_model} / heads is a multiple of 4");
+        check(divides, "heads", heads, expected)
+    }
+}
+
+/// Refuses a size that is not between 1 and `largest`, by the name of its field.
+pub(crate) fn within(field: &str, value: usize, largest: usize) -> Result<()> {
+    check((1..=largest).contains(&value), field, value, format!("between 1 and {largest}"))
+}
+
+/// Refuses what is not valid, by the name of its field.
+pub(crate) fn check(valid: bool, field: &str, found: impl Display, expected: impl Display) -> Result<()> {
+    if valid {
+        return Ok(());
+    }
+    Err(Error::argument(field, format!("is {found}, must be {expected}")))
+}

@@ -1,0 +1,176 @@
+//! The float model at work, one token at a time: the peer that the int8 agent is compared with.
+
+use super::{Parameters, NORM_EPSILON};
+use algodistill_core::{Channel, Interface, PortableRng};
+
+/// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics as `algodistill_core::Agent`.
+pub struct FloatAgent<'a> {
+    weights: Weights<'a>,
+    parameters: &'a Parameters,
+    /// `[layer, slot, 2 * d_model]`: key, then value.
+    ring: Vec<f32>,
+    next: usize,
+    filled: usize,
+    action_row: usize,
+    feedback_row: usize,
+    logits: Vec<f32>,
+}
+
+/// The parameters by role.
+struct Weights<'a> {
+    observation: Vec<&'a [f32]>,
+    action: &'a [f32],
+    feedback: &'a [f32],
+    layers: Vec<[&'a [f32]; 6]>,
+    final_norm: &'a [f32],
+    head: &'a [f32],
+}
+
+impl<'a> FloatAgent<'a> {
+    /// An agent with an empty context.
+    pub fn new(parameters: &'a Parameters) -> Self {
+        let dimensions = &parameters.dimensions;
+        let layout = parameters.layout();
+        let mut tensors = layout.iter().map(|tensor| &parameters.values[tensor.range()]);
+        let mut next = || tensors.next().expect("the layout lists every tensor of the model");
+        let weights = Weights {
+            observation: parameters.interface.channels.iter().map(|_| next()).collect(),
+            action: next(),
+            feedback: next(),
+            layers: (0..dimensions.layers).map(|_| std::array::from_fn(|_| next())).collect(),
+            final_norm: next(),
+            head: next(),
+        };
+        let mut agent = Self {
+            weights,
+            parameters,
+            ring: vec![0.0; dimensions.layers * dimensions.window * 2 * dimensions.d_model],
+            next: 0,
+            filled: 0,
+            action_row: 0,
+            feedback_row: 0,
+            logits: vec![0.0; usize::from(parameters.interface.actions)],
+        };
+        agent.reset();
+        agent
+    }
+
+    /// What the model sees and does.
+    pub fn interface(&self) -> &Interface {
+        &self.parameters.interface
+    }
+
+    /// Forgets the task.
+    pub fn reset(&mut self) {
+        (self.next, self.filled) = (0, 0);
+        self.action_row = self.parameters.interface.no_action_row();
+        self.feedback_row = self.parameters.interface.no_feedback_row();
+    }
+
+    /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is greedy.
+    pub fn act(&mut self, observation: &[i32], temperature: f32, rng: &mut PortableRng) -> usize {
+        self.step(observation);
+        self.action_row = self.draw(temperature, rng);
+        self.action_row
+    }
+
+    /// Runs one token whose action is given.
+    pub fn demonstrate(&mut self, observation: &[i32], action: usize) {
+        self.step(observation);
+        self.action_row = action;
+    }
+
+    /// What the last action brought.
+    pub fn feedback(&mut self, reward: f32, done: bool) {
+        self.feedback_row = self.parameters.interface.feedback_row(reward, done);
+    }
+
+    /// Logits of the last step.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn draw(&self, temperature: f32, rng: &mut PortableRng) -> usize {
+        let largest = self.logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if temperature == 0.0 {
+            return self.logits.iter().position(|l| *l == largest).unwrap_or(0);
+        }
+        let weights: Vec<f32> = self.logits.iter().map(|l| ((l - largest) / temperature).exp()).collect();
+        let mut draw = rng.uniform() * weights.iter().sum::<f32>();
+        for (action, weight) in weights.iter().enumerate() {
+            if draw < *weight {
+                return action;
+            }
+            draw -= weight;
+        }
+        0
+    }
+
+    fn step(&mut self, observation: &[i32]) {
+        let dimensions = self.parameters.dimensions;
+        let d = dimensions.d_model;
+        let mut x = vec![0.0f32; d];
+        let mut add_row = |table: &[f32], row: usize| add(&mut x, &table[row * d..(row + 1) * d]);
+        let channels = self.parameters.interface.split(observation);
+        for ((channel, words), table) in channels.zip(&self.weights.observation) {
+            match channel {
+                Channel::Discrete { .. } => words.iter().for_each(|word| add_row(table, *word as usize)),
+            }
+        }
+        add_row(self.weights.action, self.action_row);
+        add_row(self.weights.feedback, self.feedback_row);
+
+        let attended = (self.filled + 1).min(dimensions.window);
+        for (layer, ring) in self.weights.layers.iter().zip(self.ring.chunks_mut(dimensions.window * 2 * d)) {
+            let [attention_norm, query_key_value, attention_output, feed_forward_norm, up, down] = layer;
+            let projected = matvec(query_key_value, &rms_norm(&x, attention_norm));
+            ring[self.next * 2 * d..(self.next + 1) * 2 * d].copy_from_slice(&projected[d..]);
+            let attention = attend(&projected[..d], &ring[..attended * 2 * d], dimensions.heads);
+            add(&mut x, &matvec(attention_output, &attention));
+            let mut hidden = matvec(up, &rms_norm(&x, feed_forward_norm));
+            hidden.iter_mut().for_each(|h| *h = h.max(0.0));
+            add(&mut x, &matvec(down, &hidden));
+        }
+        self.logits = matvec(self.weights.head, &rms_norm(&x, self.weights.final_norm));
+        self.filled = attended;
+        self.next = (self.next + 1) % dimensions.window;
+    }
+}
+
+fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn matvec(weights: &[f32], x: &[f32]) -> Vec<f32> {
+    weights.chunks(x.len()).map(|row| dot(row, x)).collect()
+}
+
+fn rms_norm(x: &[f32], gain: &[f32]) -> Vec<f32> {
+    let scale = 1.0 / (dot(x, x) / x.len() as f32 + NORM_EPSILON).sqrt();
+    x.iter().zip(gain).map(|(x, g)| x * scale * g).collect()
+}
+
+/// `ring` is `[slot, 2 * d_model]`: keys, then values.
+fn attend(query: &[f32], ring: &[f32], heads: usize) -> Vec<f32> {
+    let d = query.len();
+    let d_head = d / heads;
+    let mut output = vec![0.0; d];
+    for (head, output) in output.chunks_mut(d_head).enumerate() {
+        let (start, scale) = (head * d_head, 1.0 / (d_head as f32).sqrt());
+        let query = &query[start..start + d_head];
+        let scores: Vec<f32> =
+            ring.chunks(2 * d).map(|slot| dot(query, &slot[start..start + d_head]) * scale).collect();
+        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
+        let total: f32 = weights.iter().sum();
+        for (slot, weight) in ring.chunks(2 * d).zip(&weights) {
+            let value = &slot[d + start..d + start + d_head];
+            output.iter_mut().zip(value).for_each(|(o, v)| *o += weight / total * v);
+        }
+    }
+    output
+}

@@ -1,0 +1,335 @@
+//! The network composed from dfdx's own operations, for any dfdx device: what runs on a GPU, and what the fused engine is tested against.
+//! On the CPU it is several times slower than the fused engine: `bench train` measures both.
+
+use super::{Batch, LossOptions, NO_ROW, NO_TARGET};
+use crate::model::{layout, table_count, Dimensions, Role, NORM_EPSILON};
+use crate::nn::masks::{Masks, Site};
+use crate::{Error, Result};
+use algodistill_core::Interface;
+use dfdx::prelude::*;
+use std::ops::Range;
+
+/// Loss and gradient on a dfdx device.
+pub struct Composed<D> {
+    device: D,
+    dimensions: Dimensions,
+    actions: usize,
+    tables: usize,
+    parameters: Vec<Parameter>,
+}
+
+/// One tensor of the network: all embedding tables together, each third of `query_key_value`, every other tensor of the layout.
+struct Parameter {
+    range: Range<usize>,
+    /// `[rows, columns]`
+    shape: (usize, usize),
+}
+
+pub(crate) type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
+pub(crate) type PerHead<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
+
+/// A batch in the form that the operations take; shorter sequences are padded at their end, without a loss there.
+struct Inputs<D: Device<f32>> {
+    sequences: usize,
+    length: usize,
+    /// Rows of the embedding tables, `[tokens * tables]`.
+    rows: Tensor<(usize,), usize, D>,
+    /// 0 for a row that is [`NO_ROW`] and 1 for every other, `[tokens * tables, d_model]`; only where there is one.
+    present: Option<Matrix<D>>,
+    /// 0 inside the band, a large negative number outside, `[length, length]`.
+    band: Matrix<D>,
+    /// Target probability over the number of targets, `[tokens, actions]`; 0 for a token without a target.
+    targets: Matrix<D>,
+    masks: Option<InputMasks<D>>,
+}
+
+struct InputMasks<D: Device<f32>> {
+    token: Matrix<D>,
+    layers: Vec<LayerMasks<D>>,
+}
+
+struct LayerMasks<D: Device<f32>> {
+    attention: PerHead<D>,
+    attention_output: Matrix<D>,
+    feed_forward: Matrix<D>,
+}
+
+impl<D: Device<f32>> Composed<D> {
+    /// A network on `device`. The dimensions must have passed [`Dimensions::validate`].
+    pub fn new(device: D, dimensions: &Dimensions, interface: &Interface) -> Self {
+        let tensors = layout(dimensions, interface);
+        let tables = table_count(interface);
+        let d = dimensions.d_model;
+        let embeddings = tensors[tables - 1].range().end;
+        let mut parameters = vec![Parameter { range: 0..embeddings, shape: (embeddings / d, d) }];
+        for tensor in &tensors[tables..] {
+            let range = tensor.range();
+            let [rows, columns] = tensor.shape;
+            if tensor.role == Role::QueryKeyValue {
+                let third = range.len() / 3;
+                parameters.extend((0..3).map(|part| Parameter {
+                    range: range.start + part * third..range.start + (part + 1) * third,
+                    shape: (rows / 3, columns),
+                }));
+            } else {
+                parameters.push(Parameter { range, shape: (rows, columns) });
+            }
+        }
+        Self { device, dimensions: *dimensions, actions: usize::from(interface.actions), tables, parameters }
+    }
+
+    /// Mean cross-entropy over all tokens of the batch that have a target.
+    pub fn loss(&self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f32> {
+        let inputs = self.inputs(batch, options).map_err(device_error::<D>)?;
+        let parameters = self.upload(values).map_err(device_error::<D>)?;
+        let loss = self.forward::<NoneTape>(parameters, &inputs).map_err(device_error::<D>)?;
+        Ok(loss.as_vec()[0])
+    }
+
+    /// [`Composed::loss`], and its gradient in place of the content of `gradient`.
+    pub fn loss_and_gradient(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        options: &LossOptions,
+        gradient: &mut [f32],
+    ) -> Result<f32> {
+        self.differentiate(values, batch, options, gradient).map_err(device_error::<D>)
+    }
+
+    fn differentiate(
+        &self,
+        values: &[f32],
+        batch: &Batch,
+        options: &LossOptions,
+        gradient: &mut [f32],
+    ) -> std::result::Result<f32, D::Err> {
+        let inputs = self.inputs(batch, options)?;
+        let parameters = self.upload(values)?;
+        let loss = self.forward::<OwnedTape<f32, D>>(parameters.clone(), &inputs)?;
+        let value = loss.as_vec()[0];
+        let gradients = loss.try_backward()?;
+        for (parameter, tensor) in self.parameters.iter().zip(&parameters) {
+            gradient[parameter.range.clone()].copy_from_slice(&gradients.get(tensor).as_vec());
+        }
+        Ok(value)
+    }
+
+    fn upload(&self, values: &[f32]) -> std::result::Result<Vec<Matrix<D>>, D::Err> {
+        let tensors = self.parameters.iter();
+        tensors.map(|p| self.device.try_tensor_from_vec(values[p.range.clone()].to_vec(), p.shape)).collect()
+    }
+
+    /// The equations of [`crate::model`], one operation after the other.
+    fn forward<T: Tape<f32, D>>(
+        &self,
+        parameters: Vec<Matrix<D>>,
+        inputs: &Inputs<D>,
+    ) -> std::result::Result<Tensor<Rank0, f32, D, T>, D::Err> {
+        let Dimensions { d_model: d, heads, layers, .. } = self.dimensions;
+        let tokens = inputs.sequences * inputs.length;
+        let mut parameters = parameters.into_iter().map(|tensor| tensor.retaped::<T>());
+        let mut next = || parameters.next().expect("the parameters of every layer");
+
+        let mut embedded: Matrix<D, T> = next().try_gather(inputs.rows.clone())?;
+        if let Some(present) = &inputs.present {
+            embedded = embedded.try_mul(present.clone())?;
+        }
+        let mut stream = embedded.try_reshape_like(&(tokens, self.tables, d))?.try_sum::<_, Axis<1>>()?;
+        if let Some(masks) = &inputs.masks {
+            stream = stream.try_mul(masks.token.clone())?;
+        }
+        for layer in 0..layers {
+            let masks = inputs.masks.as_ref().map(|masks| &masks.layers[layer]);
+            let normed = rms_norm(stream.with_empty_tape(), next())?;
+            let split = |matrix: Matrix<D, T>| {
+                let shape = (inputs.sequences, inputs.length, heads, d / heads);
+                linear(normed.with_empty_tape(), matrix)?
+                    .try_reshape_like(&shape)?
+                    .try_permute::<_, Axes4<0, 2, 1, 3>>()
+            };
+            let queries: PerHead<D, T> = split(next())?;
+            let keys: PerHead<D, T> = split(next())?;
+            let values: PerHead<D, T> = split(next())?;
+            let normed_tape = normed.split_tape().1;
+            let masks_of_weights = masks.map(|masks| masks.attention.clone());
+            let attended = attention(queries, keys, values, inputs.band.clone(), masks_of_weights)?
+                .try_permute::<_, Axes4<0, 2, 1, 3>>()?;
+            let attended = attended.try_reshape_like(&(tokens, d))?;
+            let mut output = linear(attended, next())?;
+            if let Some(masks) = masks {
+                output = output.try_mul(masks.attention_output.clone())?;
+            }
+            let (output, tape) = output.split_tape();
+            stream = stream.try_add(output.put_tape(tape.merge(normed_tape)))?;
+
+            let normed = rms_norm(stream.with_empty_tape(), next())?;
+            let hidden = linear(normed, next())?.try_relu()?;
+            let mut output = linear(hidden, next())?;
+            if let Some(masks) = masks {
+                output = output.try_mul(masks.feed_forward.clone())?;
+            }
+            stream = stream.try_add(output)?;
+        }
+        let logits = linear(rms_norm(stream, next())?, next())?;
+        logits.try_log_softmax::<Axis<1>>()?.try_mul(inputs.targets.clone())?.try_sum()?.try_negate()
+    }
+
+    fn inputs(&self, batch: &Batch, options: &LossOptions) -> std::result::Result<Inputs<D>, D::Err> {
+        let sequences = batch.sequences.len();
+        let length = batch.sequences.iter().map(Range::len).max().unwrap_or(0);
+        let tokens = sequences * length;
+        let mut rows = vec![0; tokens * self.tables];
+        let mut targets = vec![0.0; tokens * self.actions];
+        let mut absent = Vec::new();
+        let weight = 1.0 / batch.target_count().max(1) as f32;
+        for (number, place) in batch.sequences.iter().enumerate() {
+            for (position, source) in place.clone().enumerate() {
+                let token = number * length + position;
+                let from = &batch.rows[source * self.tables..(source + 1) * self.tables];
+                for (place, &row) in (token * self.tables..).zip(from) {
+                    // The gathered row 0 is masked away.
+                    rows[place] = if row == NO_ROW { 0 } else { row as usize };
+                    absent.extend((row == NO_ROW).then_some(place));
+                }
+                let target = match batch.targets[source] {
+                    NO_TARGET => continue,
+                    target => usize::from(target),
+                };
+                for (action, probability) in
+                    targets[token * self.actions..(token + 1) * self.actions].iter_mut().enumerate()
+                {
+                    let even = options.label_smoothing / self.actions as f32;
+                    let own = if action == target { 1.0 - options.label_smoothing } else { 0.0 };
+                    *probability = (even + own) * weight;
+                }
+            }
+        }
+        let band = band(length, self.dimensions.window);
+        let masks = match options.masks.as_ref().filter(|masks| !masks.is_zero()) {
+            Some(masks) => Some(self.masks(masks, batch.first_sequence, sequences, length)?),
+            None => None,
+        };
+        Ok(Inputs {
+            sequences,
+            length,
+            rows: self.device.try_tensor_from_vec(rows, (tokens * self.tables,))?,
+            present: self.present(&absent, tokens * self.tables)?,
+            band: self.device.try_tensor_from_vec(band, (length, length))?,
+            targets: self.device.try_tensor_from_vec(targets, (tokens, self.actions))?,
+            masks,
+        })
+    }
+
+    /// See [`Inputs::present`].
+    fn present(&self, absent: &[usize], rows: usize) -> std::result::Result<Option<Matrix<D>>, D::Err> {
+        if absent.is_empty() {
+            return Ok(None);
+        }
+        let d = self.dimensions.d_model;
+        let mut present = vec![1.0; rows * d];
+        for row in absent {
+            present[row * d..(row + 1) * d].fill(0.0);
+        }
+        self.device.try_tensor_from_vec(present, (rows, d)).map(Some)
+    }
+
+    /// The masks that the fused engine applies, as tensors.
+    fn masks(
+        &self,
+        masks: &Masks,
+        first_sequence: usize,
+        sequences: usize,
+        length: usize,
+    ) -> std::result::Result<InputMasks<D>, D::Err> {
+        let Dimensions { d_model: d, heads, layers, .. } = self.dimensions;
+        let drawn: Vec<_> = (0..sequences).map(|number| masks.sequence(first_sequence + number)).collect();
+        let positions = || drawn.iter().flat_map(|masks| (0..length).map(move |position| (masks, position)));
+        let output = |site: Site| {
+            let mut values = Vec::with_capacity(sequences * length * d);
+            for (masks, position) in positions() {
+                let key = masks.key(site, position);
+                values.extend((0..d as u32).map(|column| masks.residual.factor(key, column)));
+            }
+            self.device.try_tensor_from_vec(values, (sequences * length, d))
+        };
+        let token = positions()
+            .flat_map(|(masks, position)| {
+                std::iter::repeat_n(if masks.hides(position) { 0.0 } else { 1.0 }, d)
+            })
+            .collect();
+        let mut all = Vec::with_capacity(layers);
+        for layer in 0..layers {
+            let mut values = Vec::with_capacity(sequences * heads * length * length);
+            for masks in &drawn {
+                for row in 0..heads * length {
+                    let key = masks.key(Site::Attention(layer * heads + row / length), row % length);
+                    values.extend((0..length as u32).map(|column| masks.attention.factor(key, column)));
+                }
+            }
+            all.push(LayerMasks {
+                attention: self.device.try_tensor_from_vec(values, (sequences, heads, length, length))?,
+                attention_output: output(Site::AttentionOutput(layer))?,
+                feed_forward: output(Site::FeedForward(layer))?,
+            });
+        }
+        let token = self.device.try_tensor_from_vec(token, (sequences * length, d))?;
+        Ok(InputMasks { token, layers: all })
+    }
+}
+
+/// 0 where a query sees a key, a large negative number elsewhere, `[length, length]`.
+pub(crate) fn band(length: usize, window: usize) -> Vec<f32> {
+    let mut band = vec![-1e9; length * length];
+    for query in 0..length {
+        let oldest = (query + 1).saturating_sub(window);
+        band[query * length + oldest..=query * length + query].fill(0.0);
+    }
+    band
+}
+
+/// `softmax(q k^T / sqrt(head) + band) v`: `[sequences, heads, length, head]` each, and a band of `[length, length]`.
+pub(crate) fn attention<D: Device<f32>, T: Tape<f32, D>>(
+    queries: PerHead<D, T>,
+    keys: PerHead<D, T>,
+    values: PerHead<D, T>,
+    band: Matrix<D>,
+    dropout: Option<PerHead<D>>,
+) -> std::result::Result<PerHead<D, T>, D::Err> {
+    let width = queries.shape().3;
+    let keys: PerHead<D, T> = keys.try_permute::<_, Axes4<0, 1, 3, 2>>()?;
+    let scores = queries.try_matmul(keys)?.try_mul(1.0 / (width as f32).sqrt())?;
+    let band = band.try_broadcast_like::<_, Axes2<0, 1>>(scores.shape())?;
+    let mut weights = scores.try_add(band)?.try_softmax::<Axis<3>>()?;
+    if let Some(dropout) = dropout {
+        weights = weights.try_mul(dropout)?;
+    }
+    weights.try_matmul(values)
+}
+
+/// `input * matrix^T`
+pub(crate) fn linear<D: Device<f32>, T: Tape<f32, D>>(
+    input: Matrix<D, T>,
+    matrix: Matrix<D, T>,
+) -> std::result::Result<Matrix<D, T>, D::Err> {
+    let transposed: Matrix<D, T> = matrix.try_permute::<_, Axes2<1, 0>>()?;
+    input.try_matmul(transposed)
+}
+
+/// `input / sqrt(mean(input^2) + eps) * gain`, with a gain of shape `[1, n]`.
+pub(crate) fn rms_norm<D: Device<f32>, T: Tape<f32, D>>(
+    input: Matrix<D, T>,
+    gain: Matrix<D, T>,
+) -> std::result::Result<Matrix<D, T>, D::Err> {
+    let shape = *input.shape();
+    let squares: Tensor<(usize,), f32, D, T> =
+        input.with_empty_tape().try_square()?.try_mean::<_, Axis<1>>()?;
+    let roots = squares.try_add(NORM_EPSILON)?.try_sqrt()?;
+    let normed = input.try_div(roots.try_broadcast_like::<_, Axis<1>>(&shape)?)?;
+    let gain = gain.try_reshape_like(&(shape.1,))?.try_broadcast_like::<_, Axis<0>>(&shape)?;
+    normed.try_mul(gain)
+}
+
+fn device_error<D: Device<f32>>(error: D::Err) -> Error {
+    Error::argument("device", format!("the device failed: {error:?}"))
+}

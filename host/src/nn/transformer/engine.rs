@@ -1,0 +1,200 @@
+//! The fused engine: loss and gradient of the whole network in one sweep over each sequence, as one operation on dfdx's tape.
+//!
+//! A worker takes one sequence at a time through all layers, forward and backward, so activations stay in its cache. Gradients are
+//! added up along a binary tree over the sequences of the batch ([`crate::nn::parts`]): the result depends on neither the number of threads nor
+//! their timing.
+
+use super::network::{self, Sequence};
+use super::plan::{Plan, Weights, Workspace};
+use super::{Batch, LossOptions};
+use crate::model::{Dimensions, Parameters, Tokens};
+use crate::nn::kernels::elementwise::{add, scale};
+use crate::nn::kernels::{zeros, Buffer};
+use crate::nn::parts::halves;
+use crate::nn::tape;
+use algodistill_core::Interface;
+use dfdx::prelude::{Cpu, Tape};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Sequences whose gradients are added up in one buffer: a second one costs less than another buffer to clear and to add.
+const LEAF: usize = 2;
+
+/// Loss and gradient on the CPU, with everything that is allocated once.
+pub struct Engine {
+    plan: Plan,
+    weights: Weights,
+    pool: rayon::ThreadPool,
+    /// One per thread.
+    workspaces: Vec<Mutex<Workspace>>,
+    /// Gradients that no node of the tree uses now.
+    spare: Mutex<Vec<Buffer>>,
+}
+
+/// What the sequences of a batch have in common.
+#[derive(Clone, Copy)]
+struct Sweep<'a> {
+    batch: &'a Batch,
+    options: &'a LossOptions,
+    differentiates: bool,
+}
+
+/// The sums over the sequences of a node of the tree.
+struct Sums {
+    loss: f64,
+    gradient: Option<Buffer>,
+}
+
+impl Engine {
+    /// An engine for one model on `threads` threads. The dimensions must have passed
+    /// [`Dimensions::validate`].
+    pub fn new(dimensions: &Dimensions, interface: &Interface, threads: usize) -> crate::Result<Self> {
+        let plan = Plan::new(dimensions, interface);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| crate::Error::argument("threads", format!("{threads} threads: {e}")))?;
+        let weights = Weights::new(&plan);
+        let workspaces = (0..threads).map(|_| Mutex::new(Workspace::new(&plan, 0))).collect();
+        Ok(Self { plan, weights, pool, workspaces, spare: Mutex::default() })
+    }
+
+    /// Mean cross-entropy over all tokens of the batch that have a target, for parameters in the order of [`crate::model::layout`].
+    pub fn loss(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f32 {
+        let sum = self.sum(parameters, batch, options);
+        (sum / batch.target_count().max(1) as f64) as f32
+    }
+
+    /// [`Engine::loss`], and its gradient in place of the content of `gradient`.
+    pub fn loss_and_gradient(
+        &mut self,
+        parameters: &[f32],
+        batch: &Batch,
+        options: &LossOptions,
+        gradient: &mut [f32],
+    ) -> f32 {
+        let sum = self.sum_and_gradient(parameters, batch, options, gradient);
+        let tokens = batch.target_count().max(1);
+        scale(gradient, 1.0 / tokens as f32);
+        (sum / tokens as f64) as f32
+    }
+
+    /// Sum of the cross-entropy over all tokens of the batch that have a target.
+    pub fn sum(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f64 {
+        self.sweep(parameters, Sweep { batch, options, differentiates: false }).loss
+    }
+
+    /// [`Engine::sum`], and its gradient in place of the content of `gradient`.
+    pub fn sum_and_gradient(
+        &mut self,
+        parameters: &[f32],
+        batch: &Batch,
+        options: &LossOptions,
+        gradient: &mut [f32],
+    ) -> f64 {
+        let sums = self.sweep(parameters, Sweep { batch, options, differentiates: true });
+        match sums.gradient {
+            Some(sum) => {
+                gradient.copy_from_slice(&sum);
+                lock(&self.spare).push(sum);
+            }
+            None => gradient.fill(0.0),
+        }
+        sums.loss
+    }
+
+    fn sweep(&mut self, parameters: &[f32], sweep: Sweep) -> Sums {
+        self.weights.set(&self.plan, parameters);
+        self.pool.install(|| self.node(sweep, 0..sweep.batch.sequences.len()))
+    }
+
+    /// The sums of a node of the tree: those of its children, which any two threads may compute.
+    fn node(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+        if sequences.len() <= LEAF {
+            return self.leaf(sweep, sequences);
+        }
+        let (left, right) = halves(sequences);
+        let (mut sums, other) = rayon::join(|| self.node(sweep, left), || self.node(sweep, right));
+        sums.loss += other.loss;
+        if let (Some(gradient), Some(other)) = (&mut sums.gradient, other.gradient) {
+            add(gradient, &other);
+            lock(&self.spare).push(other);
+        }
+        sums
+    }
+
+    fn leaf(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+        let (plan, weights) = (&self.plan, &self.weights);
+        let mut workspace = lock(&self.workspaces[rayon::current_thread_index().unwrap_or(0)]);
+        let mut gradient = sweep.differentiates.then(|| {
+            let spare = lock(&self.spare).pop();
+            spare.map_or_else(
+                || zeros(plan.parameters),
+                |mut gradient| {
+                    gradient.fill(0.0);
+                    gradient
+                },
+            )
+        });
+        let mut loss = 0.0;
+        for number in sequences {
+            let place = sweep.batch.sequences[number].clone();
+            let masks =
+                sweep.options.masks.as_ref().map(|masks| masks.sequence(sweep.batch.first_sequence + number));
+            let rows = &sweep.batch.rows[place.start * plan.tables..place.end * plan.tables];
+            let sequence = Sequence { rows, masks: masks.as_ref() };
+            network::forward(plan, weights, sequence, &mut workspace);
+            let targets = &sweep.batch.targets[place];
+            loss += network::loss(plan, targets, sweep.options.label_smoothing, &mut workspace);
+            if let Some(gradient) = &mut gradient {
+                network::backward(plan, weights, sequence, &mut workspace, gradient);
+            }
+        }
+        Sums { loss, gradient }
+    }
+
+    /// The mean loss, `[1, 1]`, as one operation on dfdx's tape, of all parameters, `[1, n]`.
+    ///
+    /// Forward and backward of a sequence run together, while its activations are in cache; the operation keeps the
+    /// gradient until the tape asks for it.
+    pub fn loss_on_tape<T: Tape<f32, Cpu>>(
+        &mut self,
+        parameters: tape::Matrix<T>,
+        batch: &Batch,
+        options: &LossOptions,
+    ) -> tape::Matrix<T> {
+        tape::apply(
+            [parameters],
+            (1, 1),
+            |[values]| {
+                let mut gradient = vec![0.0; if T::OWNS_TAPE { values.len() } else { 0 }];
+                let loss = match T::OWNS_TAPE {
+                    true => self.loss_and_gradient(values, batch, options, &mut gradient),
+                    false => self.loss(values, batch, options),
+                };
+                (vec![loss], gradient)
+            },
+            |_, mut gradient, factor| {
+                scale(&mut gradient, factor[0]);
+                [gradient]
+            },
+        )
+    }
+}
+
+/// A poisoned lock only says that another worker panicked; its content is overwritten before it is read.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Logits `[tokens, actions]` of the full banded forward pass over a stream of any length, without dropout: what one
+/// cached token at a time must reproduce.
+pub fn forward_logits(parameters: &Parameters, tokens: &Tokens) -> Vec<f32> {
+    let plan = Plan::new(&parameters.dimensions, &parameters.interface);
+    let mut weights = Weights::new(&plan);
+    weights.set(&plan, &parameters.values);
+    let mut workspace = Workspace::new(&plan, tokens.len());
+    network::forward(&plan, &weights, Sequence { rows: tokens.rows(), masks: None }, &mut workspace);
+    let rows = workspace.logits.chunks_exact(plan.actions_padded).take(tokens.len());
+    rows.flat_map(|row| &row[..plan.actions]).copied().collect()
+}
