@@ -31,7 +31,8 @@ pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress
     check_name(path)?;
     let plan = Plan::new(config)?;
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
-    let layout = Layout::new(config.environment.interface()?.observation_len()).map_err(refuse)?;
+    let layout = Layout::new(config.environment.interface()?.observation_len(), config.optimal_actions)
+        .map_err(refuse)?;
     let generator =
         Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
     let card = match ranks.is_first() {
@@ -432,6 +433,22 @@ impl<'a> Checker<'a> {
                 self.interface.actions - 1
             ));
         }
+        for (row, words) in steps.final_observations.iter() {
+            let in_file = self.row + row;
+            if !steps.dones[row] {
+                return Err(format!("final_observation is set in row {in_file}, where no episode ends"));
+            }
+            if let Err(problem) = self.interface.check(words) {
+                return Err(format!("final_observation in row {in_file}: {problem}"));
+            }
+        }
+        let unknown = |action: u16| action == u16::MAX;
+        let wrong = |&action: &u16| action >= self.interface.actions && !unknown(action);
+        if let Some(row) = steps.optimal_actions.iter().position(wrong) {
+            let (action, row) = (steps.optimal_actions[row], self.row + row);
+            let last = self.interface.actions - 1;
+            return Err(format!("optimal_action is {action} in row {row}, expected 0 to {last}"));
+        }
         for row in 0..steps.len() {
             let now = Last {
                 task: rows.tasks[row],
@@ -568,6 +585,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::FinalObservations;
     use crate::history::generate;
     use crate::source::SourceConfig;
 
@@ -745,6 +763,7 @@ mod tests {
                 actions: vec![0, 1, 2, 0, 1, 2, 0, 1],
                 rewards: vec![0.0, 0.5, -1.0, 0.0, 0.5, 0.0, 0.0, 0.5],
                 dones: vec![false, true, false, true, false, true, false, false],
+                final_observations: FinalObservations::default(),
                 optimal_actions: Vec::new(),
             },
         }

@@ -15,9 +15,11 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 mod arms;
+mod columns;
 mod pair;
 
-pub use pair::{Columns, Learning, Pair, Recorded, Run};
+pub use columns::{Columns, FinalObservations};
+pub use pair::{Learning, Pair, Recorded, Run};
 
 macro_rules! sources {
     ($($module:ident::$algorithm:ident),+ $(,)?) => {

@@ -39,6 +39,10 @@ fn history_digests(histories: &Histories, part: Range<usize>) -> Vec<[u8; 32]> {
         digest.update(bytemuck::cast_slice::<u16, u8>(&columns.actions[steps.clone()]));
         digest.update(bytemuck::cast_slice::<f32, u8>(&columns.rewards[steps.clone()]));
         digest.update(columns.dones[steps.clone()].iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
+        for (step, words) in columns.final_observations.of_range(steps.clone()) {
+            digest.update((step as u64).to_le_bytes());
+            digest.update(bytemuck::cast_slice::<i32, u8>(words));
+        }
         if !columns.optimal_actions.is_empty() {
             digest.update(bytemuck::cast_slice::<u16, u8>(&columns.optimal_actions[steps]));
         }
