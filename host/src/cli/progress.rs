@@ -74,7 +74,8 @@ impl Bar {
         Self { bar: ProgressBar::hidden(), stage, last_log: None, silent: true }
     }
 
-    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
+    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a
+    /// rate).
     pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
         if self.silent {
             return;

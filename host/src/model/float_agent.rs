@@ -3,7 +3,8 @@
 use super::{Parameters, NORM_EPSILON};
 use algodistill_core::{Channel, Interface, PortableRng};
 
-/// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics as `algodistill_core::Agent`.
+/// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics
+/// as `algodistill_core::Agent`.
 pub struct FloatAgent<'a> {
     weights: Weights<'a>,
     parameters: &'a Parameters,
@@ -67,7 +68,8 @@ impl<'a> FloatAgent<'a> {
         self.feedback_row = self.parameters.interface.no_feedback_row();
     }
 
-    /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is greedy.
+    /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is
+    /// greedy.
     pub fn act(&mut self, observation: &[i32], temperature: f32, rng: &mut PortableRng) -> usize {
         self.step(observation);
         self.action_row = self.draw(temperature, rng);

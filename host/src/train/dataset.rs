@@ -1,4 +1,5 @@
-//! The histories of a run: their digest, what each rank needs of them, and whether the engine can rely on them.
+//! The histories of a run: their digest, what each rank needs of them, and whether the engine can
+//! rely on them.
 
 use super::objective::Objective;
 use super::TrainConfig;
@@ -11,10 +12,11 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
-/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in hexadecimal.
+/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in
+/// hexadecimal.
 ///
-/// The interface enters as postcard writes it, so a field or a kind of channel that is added later changes no digest of
-/// what was there before; columns that the histories do not have do not enter.
+/// The interface enters as postcard writes it, so a field or a kind of channel that is added later
+/// changes no digest of what was there before; columns that the histories do not have do not enter.
 pub fn histories_digest(histories: &Histories) -> String {
     digest_of(histories, &history_digests(histories, 0..histories.index.len()).concat())
 }
@@ -77,8 +79,8 @@ pub fn share(ranks: &Ranks, config: &TrainConfig) -> Share {
     }
 }
 
-/// Checks what the engine relies on: columns of one length, histories inside them, values inside the interface's ranges;
-/// and what the objective needs.
+/// Checks what the engine relies on: columns of one length, histories inside them, values inside
+/// the interface's ranges; and what the objective needs.
 pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<()> {
     let Histories { interface, index, steps } = histories;
     let wrong = |problem: String| Err(Error::argument("histories", problem));
