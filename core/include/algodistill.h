@@ -17,16 +17,16 @@
 
 // Words of 32 bits of the workspace of a model with these dimensions, a constant: `static uint32_t workspace[AD_WORKSPACE_WORDS(...)];`.
 // A model too big for the chip then fails to link. The dimensions are printed by `algodistill inspect` and examples/c/embed.
-#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions)                   \
+#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions, final_words)      \
     ((layers) * ((window) * ((d_model) + 4 * (heads)) + AD_SLOTS(window) * (d_model)) / 4   \
-     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions)                \
+     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions) + (final_words) \
      + AD_SLOTS(window) / 2 + 3 * AD_LARGER(d_model, d_ff) / 4)
 
 // Temperature that stands for the first action with the largest logit.
 #define AD_GREEDY 0.0
 
 // Pointer-sized words of an agent.
-#define AD_AGENT_WORDS 352
+#define AD_AGENT_WORDS 400
 
 // What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call says otherwise.
 enum ad_status
@@ -115,6 +115,8 @@ typedef struct ad_agent {
 typedef struct ad_model_info {
   // Words of an observation; 0 where there is nothing to observe.
   size_t observation_words;
+  // Words of a final observation (`ad_agent_feedback`) that the model looks at: those of an observation, or 0.
+  size_t final_observation_words;
   // Number of actions, hence of logits.
   size_t actions;
   // Bytes of a snapshot.
@@ -226,12 +228,16 @@ ad_status ad_agent_demonstrate(struct ad_agent *agent,
                                uint32_t action);
 
 // What the last action brought. `done` is not 0 where the episode ended: the next observation is that of a new one, the context is kept.
+// `final_observation` is then what was observed after the last action, before the reset, `count` words; null and 0 where nothing was. It is not
+// looked at where `done` is 0, so the caller may pass the same buffer in every step.
 //
 // # Safety
-// `agent` points to an `ad_agent`.
+// The pointers are null or point to their types, `final_observation` to `count` words.
 ad_status ad_agent_feedback(struct ad_agent *agent,
                             float reward,
-                            int32_t done);
+                            int32_t done,
+                            const int32_t *final_observation,
+                            size_t count);
 
 // Copies the logits of the last step, one an action, in units of 2^-16, to `logits`, which has room for `capacity` of them.
 //

@@ -38,10 +38,10 @@ impl<'a> Agent<'a> {
     pub fn new(model: Model<'a>, workspace: &'a mut [u32]) -> Result<Self, Error> {
         let (needed, found) = (model.workspace_words(), workspace.len());
         let dimensions = model.dimensions();
-        let (ring, scratch) =
+        let (context, scratch) =
             forward::split_workspace(&dimensions, workspace).ok_or(Error::Workspace { needed, found })?;
         let mut agent = Self {
-            ring: Ring::new(ring, dimensions),
+            ring: Ring::new(context, dimensions),
             scratch,
             pending: Pending::none(&model.interface),
             log2_factor: None,
@@ -103,16 +103,34 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// What the last action brought. After `done` the next observation is that of a new episode; the context is kept.
-    pub fn feedback(&mut self, reward: f32, done: bool) -> Result<(), Error> {
+    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended, the next
+    /// observation is that of a new episode, the context is kept, and `ended` is what was observed after
+    /// the last action, before the reset: a door, a platform, a terminal cell may be seen at that moment
+    /// only. Empty where nothing was observed then. A model without tables for it does not look at it.
+    ///
+    /// # Errors
+    /// [`Error::FeedbackUnexpected`], [`Error::Reward`], or what [`Agent::act`] says of an observation
+    /// that is wrong; nothing has changed then.
+    pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<(), Error> {
         if !self.pending.awaits_feedback {
             return Err(Error::FeedbackUnexpected);
         }
         if reward.is_nan() {
             return Err(Error::Reward);
         }
-        self.pending.feedback_row = self.model.interface.feedback_row(reward, done);
-        self.pending.awaits_feedback = false;
+        let interface = &self.model.interface;
+        let observed = ended.filter(|words| !words.is_empty());
+        if let Some(words) = observed {
+            interface.check(words)?;
+            let memory = self.ring.final_observation();
+            memory.iter_mut().zip(words).for_each(|(word, value)| *word = *value);
+        }
+        self.pending = Pending {
+            feedback_row: interface.feedback_row(reward, ended.is_some()),
+            final_observation: observed.is_some() && self.model.dimensions.final_words > 0,
+            awaits_feedback: false,
+            ..self.pending
+        };
         Ok(())
     }
 
@@ -143,8 +161,8 @@ impl<'a> Agent<'a> {
             return Err(Error::FeedbackMissing);
         }
         self.model.interface.check(observation)?;
-        let Pending { action_row, feedback_row, .. } = self.pending;
-        let token = Token { observation, action_row, feedback_row };
+        let Pending { action_row, feedback_row, final_observation, .. } = self.pending;
+        let token = Token { observation, final_observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
         kernels.run(Step { model, kernels: *kernels, ring, scratch, token });
         Ok(())
@@ -152,6 +170,7 @@ impl<'a> Agent<'a> {
 
     fn await_feedback(&mut self, action: usize) {
         self.pending.action_row = self.model.interface.action_row(action);
+        self.pending.final_observation = false;
         self.pending.awaits_feedback = true;
     }
 

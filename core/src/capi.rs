@@ -137,7 +137,7 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
 pub const AD_GREEDY: f32 = 0.0;
 
 /// Pointer-sized words of an agent.
-pub const AD_AGENT_WORDS: usize = 352;
+pub const AD_AGENT_WORDS: usize = 400;
 
 /// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied or moved while it is an agent.
 #[repr(C)]
@@ -184,6 +184,8 @@ pub struct AdRng {
 pub struct AdModelInfo {
     /// Words of an observation; 0 where there is nothing to observe.
     pub observation_words: usize,
+    /// Words of a final observation (`ad_agent_feedback`) that the model looks at: those of an observation, or 0.
+    pub final_observation_words: usize,
     /// Number of actions, hence of logits.
     pub actions: usize,
     /// Bytes of a snapshot.
@@ -447,6 +449,7 @@ pub unsafe extern "C" fn ad_agent_info(agent: *mut AdAgent, info: *mut AdModelIn
         let model = agent.model();
         let values = AdModelInfo {
             observation_words: model.interface().observation_len(),
+            final_observation_words: model.dimensions().final_words,
             actions: model.interface().actions.into(),
             snapshot_bytes: agent.snapshot_len(),
             workspace_words: model.workspace_words(),
@@ -543,15 +546,25 @@ pub unsafe extern "C" fn ad_agent_demonstrate(
 }
 
 /// What the last action brought. `done` is not 0 where the episode ended: the next observation is that of a new one, the context is kept.
+/// `final_observation` is then what was observed after the last action, before the reset, `count` words; null and 0 where nothing was. It is not
+/// looked at where `done` is 0, so the caller may pass the same buffer in every step.
 ///
 /// # Safety
-/// `agent` points to an `ad_agent`.
+/// The pointers are null or point to their types, `final_observation` to `count` words.
 #[no_mangle]
-pub unsafe extern "C" fn ad_agent_feedback(agent: *mut AdAgent, reward: f32, done: i32) -> AdStatus {
+pub unsafe extern "C" fn ad_agent_feedback(
+    agent: *mut AdAgent,
+    reward: f32,
+    done: i32,
+    final_observation: *const i32,
+    count: usize,
+) -> AdStatus {
     status((|| {
         // SAFETY: the caller's promise.
-        let Slot { agent, .. } = unsafe { slot(agent, &[]) }?;
-        Ok(agent.feedback(reward, done != 0)?)
+        let Slot { agent, .. } = unsafe { slot(agent, &[addresses(final_observation, count)?]) }?;
+        // SAFETY: checked above; only read during this call.
+        let words = unsafe { slice(final_observation, count) };
+        Ok(agent.feedback(reward, (done != 0).then_some(words))?)
     })())
 }
 

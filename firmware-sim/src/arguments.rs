@@ -171,6 +171,9 @@ pub struct RandomModelArguments {
     pub d_ff: u16,
     #[arg(long, default_value_t = 160)]
     pub window: u16,
+    /// With tables for the observation that ends an episode.
+    #[arg(long)]
+    pub final_observation: bool,
     /// Preset whose interface the model has.
     #[arg(long, default_value = "dark-room", value_parser = Environment::parser())]
     pub environment: Environment,

@@ -180,10 +180,13 @@ fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result
         frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
         machine.send(&frame)?;
         let action = answer(machine, report)?;
-        let transition = world.apply(action, &mut unused);
+        let transition = world.apply(action, observation, &mut unused);
         let mut frame = vec![FEEDBACK];
         frame.extend(transition.reward.to_le_bytes());
         frame.push(transition.done.into());
+        if transition.done {
+            frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
+        }
         machine.send(&frame)?;
     }
     machine.send(&[END])

@@ -79,9 +79,25 @@ struct BadSensor<W> {
 
 impl<W: World> World for BadSensor<W> {
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool {
-        if !self.world.observe(observation, rng) {
-            return false;
+        let running = self.world.observe(observation, rng);
+        if running {
+            self.sense(observation);
         }
+        running
+    }
+
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition {
+        let transition = self.world.apply(action, observation, rng);
+        if transition.done {
+            self.sense(observation);
+        }
+        transition
+    }
+}
+
+impl<W> BadSensor<W> {
+    /// What the sensor makes of an observation.
+    fn sense(&mut self, observation: &mut [i32]) {
         if self.seen && !observation.is_empty() && self.rng.uniform() < self.probability {
             self.dropped += 1;
             self.last.iter().zip(observation).for_each(|(last, word)| *word = *last);
@@ -89,11 +105,6 @@ impl<W: World> World for BadSensor<W> {
             self.seen = true;
             self.last.iter_mut().zip(observation).for_each(|(last, word)| *last = *word);
         }
-        true
-    }
-
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
-        self.world.apply(action, rng)
     }
 }
 
@@ -127,8 +138,8 @@ impl<W: World> Device<W> {
         }
         let action = agent.act(observation, &mut self.rng)?;
         let logits = agent.logits().to_vec();
-        let transition = self.world.apply(action, &mut self.rng);
-        agent.feedback(transition.reward, transition.done)?;
+        let transition = self.world.apply(action, observation, &mut self.rng);
+        agent.feedback(transition.reward, transition.done.then_some(observation))?;
         Ok(Some((action, logits)))
     }
 }

@@ -93,7 +93,7 @@ impl World for Apart {
         self.world.observe(observation, &mut self.rng)
     }
 
-    fn apply(&mut self, action: usize, _agent: &mut PortableRng) -> Transition {
-        self.world.apply(action, &mut self.rng)
+    fn apply(&mut self, action: usize, observation: &mut [i32], _agent: &mut PortableRng) -> Transition {
+        self.world.apply(action, observation, &mut self.rng)
     }
 }

@@ -73,6 +73,7 @@ fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Re
         heads,
         d_ff,
         window: WINDOW,
+        final_observation: true,
         environment,
         seed: 0,
         out: out.clone(),

@@ -8,6 +8,7 @@ pub mod numerics;
 pub(crate) mod tensor;
 pub mod weights;
 
+use crate::interface::MAX_CHANNELS;
 use crate::{Error, Interface};
 use heapless::Vec;
 use numerics::{square_root, Scale};
@@ -28,7 +29,10 @@ pub(crate) struct Layer<'a> {
 pub struct Model<'a> {
     pub(crate) dimensions: Dimensions,
     pub(crate) interface: Interface,
-    pub(crate) observation: Vec<Tensor<'a>, { crate::interface::MAX_CHANNELS }>,
+    /// One table per channel.
+    pub(crate) observation: Vec<Tensor<'a>, MAX_CHANNELS>,
+    /// Another table per channel, for the observation that ends an episode; or none.
+    pub(crate) final_observation: Vec<Tensor<'a>, MAX_CHANNELS>,
     pub(crate) action: Tensor<'a>,
     pub(crate) feedback: Tensor<'a>,
     pub(crate) layers: Vec<Layer<'a>, { weights::MAX_LAYERS }>,
@@ -43,37 +47,37 @@ pub struct Model<'a> {
 impl<'a> Model<'a> {
     /// Validates a weights file. The model borrows from `file`; nothing is copied.
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
-        let decoded = weights::decode(file)?;
-        let parameters = decoded.tensors.iter().map(Tensor::len).sum();
-        let mut tensors = decoded.tensors.iter().copied();
-        let mut next = || tensors.next().ok_or(Error::Metadata);
-        let mut observation = Vec::new();
-        for _ in 0..decoded.metadata.interface.channels.len() {
-            observation.push(next()?).map_err(|_| Error::Metadata)?;
-        }
-        let (action, feedback) = (next()?, next()?);
+        let mut file = weights::open(file)?;
+        let channels = file.metadata.interface.channels.len();
+        let observation = tables(&mut file, channels)?;
+        let final_channels = if file.dimensions.final_words > 0 { channels } else { 0 };
+        let final_observation = tables(&mut file, final_channels)?;
+        let (action, feedback) = (file.tensor()?, file.tensor()?);
         let mut layers = Vec::new();
-        for _ in 0..decoded.dimensions.layers {
+        for _ in 0..file.dimensions.layers {
             let layer = Layer {
-                query_key_value: next()?,
-                attention_output: next()?,
-                feed_forward_up: next()?,
-                feed_forward_down: next()?,
+                query_key_value: file.tensor()?,
+                attention_output: file.tensor()?,
+                feed_forward_up: file.tensor()?,
+                feed_forward_down: file.tensor()?,
             };
             layers.push(layer).map_err(|_| Error::Dimension("layers"))?;
         }
+        let head = file.tensor()?;
+        file.end()?;
         Ok(Self {
-            dimensions: decoded.dimensions,
-            interface: decoded.metadata.interface,
+            dimensions: file.dimensions,
+            interface: file.metadata.interface,
             observation,
+            final_observation,
             action,
             feedback,
             layers,
-            head: next()?,
-            score_scale: score_scale(decoded.dimensions.d_head()),
-            parameters,
-            card: decoded.metadata.card,
-            crc: decoded.crc,
+            head,
+            score_scale: score_scale(file.dimensions.d_head()),
+            parameters: file.parameters,
+            card: file.metadata.card,
+            crc: file.crc,
         })
     }
 
@@ -106,6 +110,15 @@ impl<'a> Model<'a> {
     pub fn workspace_words(&self) -> usize {
         forward::workspace_words(&self.dimensions)
     }
+}
+
+/// The next `count` embedding tables.
+fn tables<'a>(file: &mut weights::Reader<'a>, count: usize) -> Result<Vec<Tensor<'a>, MAX_CHANNELS>, Error> {
+    let mut tables = Vec::new();
+    for _ in 0..count {
+        tables.push(file.tensor()?).map_err(|_| Error::Metadata)?;
+    }
+    Ok(tables)
 }
 
 /// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone, so that a `static` can have exactly the

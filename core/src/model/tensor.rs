@@ -28,11 +28,6 @@ impl<'a> Tensor<'a> {
         self.columns
     }
 
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.data.len()
-    }
-
     /// Row scales, in units of `2^-exponent`.
     pub fn scales(&self) -> impl Iterator<Item = u32> + Clone + 'a {
         let (scales, _) = self.scales.as_chunks::<2>();

@@ -12,8 +12,9 @@ pub trait World {
     /// Writes the observation of the next step; `false` where there is none, because the run is over.
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool;
 
-    /// What the action brings.
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition;
+    /// What the action brings. Where the episode ends with it, `observation` receives what is seen before
+    /// the next one starts.
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition;
 }
 
 /// Told about every step: implemented by the image (which measures and prints) and by the runner (which keeps the trace).
@@ -43,8 +44,8 @@ pub fn run(
         monitor.acting();
         let action = act(agent, observation, rng)?;
         monitor.acted(action, agent.logits());
-        let transition = world.apply(action, rng);
-        agent.feedback(transition.reward, transition.done)?;
+        let transition = world.apply(action, observation, rng);
+        agent.feedback(transition.reward, transition.done.then_some(observation))?;
         monitor.fed_back(transition);
     }
     Ok(())
@@ -82,9 +83,12 @@ impl<E: Environment> World for Simulated<E> {
         true
     }
 
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition {
         let transition = self.environment.step(action, rng);
         self.done = transition.done;
+        if self.done {
+            self.environment.observe(observation);
+        }
         transition
     }
 }
