@@ -10,16 +10,18 @@ use crate::{Error, Model, PortableRng};
 /// How an action is chosen from the logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampling {
-    /// From softmax(logits / temperature), temperature 0.01 to 100. 1 is what the model was trained for.
+    /// From softmax(logits / temperature), temperature 0.01 to 100. 1 is what the model was trained
+    /// for.
     Temperature(f32),
     /// The first action with the largest logit.
     Greedy,
 }
 
-/// A model at work: learns a new task from what it sees, in a ring buffer of fixed size, with fixed weights.
+/// A model at work: learns a new task from what it sees, in a ring buffer of fixed size, with fixed
+/// weights.
 ///
-/// Calls in turn: [`Agent::act`], [`Agent::feedback`]. All memory is in the workspace that the caller lends; it belongs to the agent until
-/// that is dropped.
+/// Calls in turn: [`Agent::act`], [`Agent::feedback`]. All memory is in the workspace that the
+/// caller lends; it belongs to the agent until that is dropped.
 pub struct Agent<'a> {
     model: Model<'a>,
     ring: Ring<'a>,
@@ -33,8 +35,8 @@ pub struct Agent<'a> {
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
 
 impl<'a> Agent<'a> {
-    /// An agent with an empty context that samples at temperature 1. `workspace` has at least [`Model::workspace_words`] words; its
-    /// content does not matter.
+    /// An agent with an empty context that samples at temperature 1. `workspace` has at least
+    /// [`Model::workspace_words`] words; its content does not matter.
     pub fn new(model: Model<'a>, workspace: &'a mut [u32]) -> Result<Self, Error> {
         let (needed, found) = (model.workspace_words(), workspace.len());
         let dimensions = model.dimensions();
@@ -85,7 +87,8 @@ impl<'a> Agent<'a> {
         self.pending = Pending::none(&self.model.interface);
     }
 
-    /// One step: runs the token of `observation` (and of the action and feedback before it) through the model and draws an action.
+    /// One step: runs the token of `observation` (and of the action and feedback before it) through
+    /// the model and draws an action.
     pub fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
         self.step(observation)?;
         let action = self.sample(rng);
@@ -103,14 +106,15 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended, the next
-    /// observation is that of a new episode, the context is kept, and `ended` is what was observed after
-    /// the last action, before the reset: a door, a platform, a terminal cell may be seen at that moment
-    /// only. Empty where nothing was observed then. A model without tables for it does not look at it.
+    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended,
+    /// the next observation is that of a new episode, the context is kept, and `ended` is what
+    /// was observed after the last action, before the reset: a door, a platform, a terminal
+    /// cell may be seen at that moment only. Empty where nothing was observed then. A model
+    /// without tables for it does not look at it.
     ///
     /// # Errors
-    /// [`Error::FeedbackUnexpected`], [`Error::Reward`], or what [`Agent::act`] says of an observation
-    /// that is wrong; nothing has changed then.
+    /// [`Error::FeedbackUnexpected`], [`Error::Reward`], or what [`Agent::act`] says of an
+    /// observation that is wrong; nothing has changed then.
     pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<(), Error> {
         if !self.pending.awaits_feedback {
             return Err(Error::FeedbackUnexpected);
@@ -134,7 +138,7 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// Logits of the last step, Q16.16, one an action.
+    /// Logits of the last step, Q16.16, one per action.
     pub fn logits(&self) -> &[i32] {
         self.scratch.logits
     }
@@ -144,13 +148,14 @@ impl<'a> Agent<'a> {
         snapshot_len(&self.model.dimensions)
     }
 
-    /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`] beside it to continue with
-    /// identical actions.
+    /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`]
+    /// beside it to continue with identical actions.
     pub fn snapshot(&self, out: &mut [u8]) -> Result<usize, Error> {
         self.ring.write_snapshot(self.model.crc(), self.pending, out)
     }
 
-    /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the context is as before.
+    /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the
+    /// context is as before.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), Error> {
         self.pending = self.ring.read_snapshot(self.model.crc(), snapshot, &self.model.interface)?;
         Ok(())
@@ -174,7 +179,8 @@ impl<'a> Agent<'a> {
         self.pending.awaits_feedback = true;
     }
 
-    /// Inverse transform sampling with integer weights 2^((logit - largest) log2(e) / temperature), Q15.
+    /// Inverse transform sampling with integer weights 2^((logit - largest) log2(e) / temperature),
+    /// Q15.
     fn sample(&self, rng: &mut PortableRng) -> usize {
         let logits: &[i32] = self.scratch.logits;
         let largest = logits.iter().copied().max().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! The context: a ring buffer of the keys and values of the last W steps, what the next token says of the
-//! step before it, and the snapshot of both.
+//! The context: a ring buffer of the keys and values of the last W steps, what the next token says
+//! of the step before it, and the snapshot of both.
 //!
-//! Slots are interchangeable: attention has no positions, and integer sums do not depend on their order. So the ring needs no order,
-//! and nothing in it grows with uptime.
+//! Slots are interchangeable: attention has no positions, and integer sums do not depend on their
+//! order. So the ring needs no order, and nothing in it grows with uptime.
 
 use crate::interface::{Interface, MAX_OBSERVATION_WORDS};
 use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
@@ -10,8 +10,8 @@ use crate::Error;
 
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
-/// Version of the snapshot format that this build writes. It also reads version 2, which had no final
-/// observation, of models without tables for one: the bytes are the same.
+/// Version of the snapshot format that this build writes. It also reads version 2, which had no
+/// final observation, of models without tables for one: the bytes are the same.
 pub const SNAPSHOT_VERSION: u16 = 3;
 const SNAPSHOT_HEADER_LEN: usize = 32;
 
@@ -27,8 +27,9 @@ pub(crate) const fn context_words(dimensions: &Dimensions) -> usize {
 
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
-/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see [`crate::model::kernels::value_index`]); key scales
-/// `[layer, head, slot]` u16, value scales the same; then the words of a final observation, i32.
+/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see
+/// [`crate::model::kernels::value_index`]); key scales `[layer, head, slot]` u16, value scales the
+/// same; then the words of a final observation, i32.
 pub(crate) struct Ring<'a> {
     memory: &'a mut [u32],
     dimensions: Dimensions,
@@ -51,8 +52,9 @@ pub(crate) struct LayerRing<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// An empty ring in `memory`, which has [`context_words`] words. Memory of slots that were never written is multiplied by zero: it is cleared
-    /// here, so that nobody depends on what the caller left in it.
+    /// An empty ring in `memory`, which has [`context_words`] words. Memory of slots that were
+    /// never written is multiplied by zero: it is cleared here, so that nobody depends on what
+    /// the caller left in it.
     pub fn new(memory: &'a mut [u32], dimensions: Dimensions) -> Self {
         memory.fill(0);
         Self { memory, dimensions, next: 0, filled: 0 }
@@ -223,7 +225,8 @@ impl Pending {
     }
 }
 
-/// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was lent.
+/// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was
+/// lent.
 fn split<T>(slice: &mut [T], middle: usize) -> (&mut [T], &mut [T]) {
     let middle = middle.min(slice.len());
     slice.split_at_mut_checked(middle).unwrap_or((&mut [], &mut []))

@@ -19,8 +19,8 @@ static inline uint32_t trace_crc32(uint32_t crc, uint32_t value, unsigned bytes)
 }
 
 typedef struct {
-    uint32_t actions_crc32; /* one byte an action */
-    uint32_t logits_crc32;  /* four bytes a logit, little-endian */
+    uint32_t actions_crc32; /* one byte per action */
+    uint32_t logits_crc32;  /* four bytes per logit, little-endian */
 } trace;
 
 /* Lives `episodes` episodes of a task; the agent keeps its context from one to the next. `seed` decides how actions are

@@ -121,7 +121,8 @@ fn dropouts(run: &Run, probability: f32, file: &[u8]) -> anyhow::Result<Dropouts
     Ok(Dropouts { dropped: world.dropped, ..result })
 }
 
-/// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator), the world goes on by itself.
+/// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator),
+/// the world goes on by itself.
 struct Device<W> {
     world: W,
     rng: PortableRng,
@@ -144,8 +145,8 @@ impl<W: World> Device<W> {
     }
 }
 
-/// Cuts the power before every step of the first episodes, restores the snapshot into memory full of garbage, and compares all that follows.
-/// The number of brown-outs.
+/// Cuts the power before every step of the first episodes, restores the snapshot into memory full
+/// of garbage, and compares all that follows. The number of brown-outs.
 fn brown_outs(run: &Run, file: &[u8]) -> anyhow::Result<usize> {
     let model = Model::decode(file)?;
     let mut memory = workspace(file)?;
@@ -181,8 +182,9 @@ fn brown_outs(run: &Run, file: &[u8]) -> anyhow::Result<usize> {
 
 /// The number of bits of the file, after showing of every one that its flip is detected.
 ///
-/// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is found for all places by walking from the end. A
-/// change of 0 would go unnoticed. The decoder itself is asked about every bit of the header and about a sample of the others.
+/// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is
+/// found for all places by walking from the end. A change of 0 would go unnoticed. The decoder
+/// itself is asked about every bit of the header and about a sample of the others.
 fn flipped_bits(file: &[u8], path: &Path) -> anyhow::Result<usize> {
     let original = checksum(file);
     let mut changes: [u32; 8] = std::array::from_fn(|bit| after_a_byte(1 << bit));

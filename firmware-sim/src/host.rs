@@ -1,5 +1,5 @@
-//! The device played by the host: a workspace of exactly the size that the weights' header asks for, and
-//! an allocator that ends the program if anything allocates after start-up.
+//! The device played by the host: a workspace of exactly the size that the weights' header asks
+//! for, and an allocator that ends the program if anything allocates after start-up.
 
 use crate::environment::Environment;
 use crate::trace::{Recorder, Trace};

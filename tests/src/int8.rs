@@ -36,7 +36,8 @@ pub struct Int8Tensor {
 }
 
 impl Int8Model {
-    /// Weights at the scale of a trained model: logits of a few units, attention neither flat nor one-hot.
+    /// Weights at the scale of a trained model: logits of a few units, attention neither flat nor
+    /// one-hot.
     pub fn random(dimensions: Dimensions, interface: Interface, seed: u64) -> Self {
         let mut rng = PortableRng::new(seed, 0);
         let shapes = shapes(&dimensions, &interface);

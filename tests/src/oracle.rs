@@ -1,11 +1,12 @@
-//! A second implementation of `docs/numerics.md`, written from the document: the banded full forward pass
-//! over a whole stream, layer by layer, with every key and value kept. No ring, no kernels, no workspace;
-//! `i128` throughout.
+//! A second implementation of `docs/numerics.md`, written from the document: the banded full
+//! forward pass over a whole stream, layer by layer, with every key and value kept. No ring, no
+//! kernels, no workspace; `i128` throughout.
 
 use crate::int8::{Int8Model, Int8Tensor};
 
-/// One token: for each embedding table, in the order of the tensors (observation channels, channels of the
-/// final observation if the model has tables for it, action, feedback), the row that is added, if one is.
+/// One token: for each embedding table, in the order of the tensors (observation channels, channels
+/// of the final observation if the model has tables for it, action, feedback), the row that is
+/// added, if one is.
 pub type Token = Vec<Option<usize>>;
 
 /// `mantissa * 2^-exponent`, mantissa of 15 bits.
@@ -132,7 +133,8 @@ fn attend(query: &[i128], keys: &[Stored], values: &[Stored]) -> Vec<i128> {
         .collect()
 }
 
-/// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j < window.
+/// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j <
+/// window.
 pub fn banded_forward(model: &Int8Model, stream: &[Token]) -> Vec<Vec<i128>> {
     let dimensions = model.dimensions;
     let channels = model.interface.channels.len() * if dimensions.final_words > 0 { 2 } else { 1 };

@@ -1,4 +1,5 @@
-//! The committed corpora of the fuzz targets, run by what the fuzzer runs; `.ci/fuzz` looks for more.
+//! The committed corpora of the fuzz targets, run by what the fuzzer runs; `.ci/fuzz` looks for
+//! more.
 
 #[path = "../../core/fuzz/src/lib.rs"]
 mod fuzz;
@@ -20,9 +21,9 @@ fn replay(target: &str, run: impl Fn(&[u8]) -> bool) -> (usize, usize) {
         .fold((0, 0), |(count, accepted), bytes| (count + 1, accepted + usize::from(run(&bytes))))
 }
 
-/// A corpus of which little is accepted is of another format: the fuzzer would not get past the header. After
-/// a change of the format `OVERWRITE_EXPECTED=1` writes the files to start from again; delete those that
-/// are refused now.
+/// A corpus of which little is accepted is of another format: the fuzzer would not get past the
+/// header. After a change of the format `OVERWRITE_EXPECTED=1` writes the files to start from
+/// again; delete those that are refused now.
 #[test]
 fn corpora_hold_files_that_are_accepted() {
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {

@@ -1,4 +1,5 @@
-//! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the same behaviour, never a panic.
+//! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the
+//! same behaviour, never a panic.
 
 use algodistill_core::{workspace_words, Agent, Dimensions, Error, Model, PortableRng};
 use algodistill_tests::dark_room_interface;
@@ -99,7 +100,8 @@ fn errors_name_the_cause() {
     assert_eq!(with(34, &[1]), Error::Leftover);
     // Version 2 had no final observation.
     assert_eq!(with(4, &[2, 0]), Error::Leftover);
-    // One layer less: the tensors of the second are left over, which the number of exponents shows first.
+    // One layer less: the tensors of the second are left over, which the number of exponents shows
+    // first.
     assert_eq!(with(16, &[1, 0]), Error::Metadata);
 }
 
@@ -300,15 +302,16 @@ fn logits_of_fixtures(weights: &str, snapshot: &str) -> String {
     format!("{:?}\n", agent.logits())
 }
 
-/// Files made by the version of this program that introduced their format, and the logits after them.
+/// Files made by the version of this program that introduced their format, and the logits after
+/// them.
 #[test]
 fn fixtures_of_version_2_give_the_same_logits() {
     let expected = std::fs::read_to_string(fixture("v2.logits")).unwrap();
     assert_eq!(logits_of_fixtures("v2.adw", "v2.ads"), expected);
 }
 
-/// With a final observation in the context. Refresh with `OVERWRITE_EXPECTED=1`, which a compatible change
-/// never needs.
+/// With a final observation in the context. Refresh with `OVERWRITE_EXPECTED=1`, which a compatible
+/// change never needs.
 #[test]
 fn fixtures_of_version_3_give_the_same_logits() {
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {

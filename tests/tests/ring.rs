@@ -84,8 +84,8 @@ fn assert_streamed_equals_banded(
     }
 }
 
-/// All stream lengths from 1 step to 5 windows end at every wrap position; a prefix of a stream is a stream, so one long stream
-/// checks them all.
+/// All stream lengths from 1 step to 5 windows end at every wrap position; a prefix of a stream is
+/// a stream, so one long stream checks them all.
 #[test]
 fn all_wrap_positions_of_five_windows() {
     for kernels in [Kernels::Scalar, Kernels::detect()] {

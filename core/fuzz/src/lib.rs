@@ -17,8 +17,9 @@ const VERSION_OFFSET: usize = 4;
 const LENGTH_OFFSET: usize = 8;
 const MODEL_CRC_OFFSET: usize = 16;
 
-/// Whatever the bytes, an error or a model that acts, with the same logits whichever kernels run. The bytes are tried as they are and with the fields
-/// repaired that no fuzzer guesses; returns whether a model came out of either.
+/// Whatever the bytes, an error or a model that acts, with the same logits whichever kernels run.
+/// The bytes are tried as they are and with the fields repaired that no fuzzer guesses; returns
+/// whether a model came out of either.
 pub fn weights(bytes: &[u8]) -> bool {
     let mut accepted = decode(bytes);
     let mut repaired = bytes.to_vec();
@@ -42,8 +43,9 @@ fn decode(file: &[u8]) -> bool {
     true
 }
 
-/// Whatever the bytes, the context is as before after an error, and after success it is the one in the bytes, with which the agent acts. Returns whether
-/// the bytes were accepted, as they are or with length and checksums repaired.
+/// Whatever the bytes, the context is as before after an error, and after success it is the one in
+/// the bytes, with which the agent acts. Returns whether the bytes were accepted, as they are or
+/// with length and checksums repaired.
 pub fn snapshot(bytes: &[u8]) -> bool {
     MODELS.iter().fold(false, |accepted, file| snapshot_of(file, bytes) || accepted)
 }

@@ -17,8 +17,8 @@ pub(crate) struct Token<'t> {
     pub feedback_row: usize,
 }
 
-/// Writes the token's embedding to `residual`; `row` is working memory. Both fixed-point, `[d_model]`.
-/// `final_observation`: its words, if they belong to the token.
+/// Writes the token's embedding to `residual`; `row` is working memory. Both fixed-point,
+/// `[d_model]`. `final_observation`: its words, if they belong to the token.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub(super) fn embed(
     model: &Model,
@@ -51,8 +51,8 @@ fn add_channel(channel: &Channel, words: &[i32], table: &Tensor, row: &mut [i32]
     }
 }
 
-/// Adds a row of a table. One copy of it on a microcontroller: inlined wherever it is called it would cost
-/// kilobytes of flash.
+/// Adds a row of a table. One copy of it on a microcontroller: inlined wherever it is called it
+/// would cost kilobytes of flash.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 #[cfg_attr(not(target_arch = "x86_64"), inline(never))]
 fn add_row(table: &Tensor, index: usize, row: &mut [i32], residual: &mut [i32]) {

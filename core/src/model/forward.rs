@@ -48,7 +48,7 @@ pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
     2 * d_model + max(3 * d_model, d_ff) + window + actions + weight_words(window) + widest / 4 + widest / 2
 }
 
-/// Words of the attention weights: two a word, in whole groups of slots.
+/// Words of the attention weights: two per word, in whole groups of slots.
 const fn weight_words(window: usize) -> usize {
     window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP / 2
 }
@@ -79,10 +79,11 @@ pub(crate) fn split_workspace<'a>(
     Some((context, scratch))
 }
 
-/// One token's way through the model: its keys and values enter the ring, its logits are in `scratch.logits`.
+/// One token's way through the model: its keys and values enter the ring, its logits are in
+/// `scratch.logits`.
 ///
-/// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once for AVX2 and once without, the
-/// elementwise loops included.
+/// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once
+/// for AVX2 and once without, the elementwise loops included.
 pub(crate) struct Step<'s, 'a> {
     pub model: &'s Model<'a>,
     pub kernels: Kernels,

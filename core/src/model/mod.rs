@@ -96,7 +96,8 @@ impl<'a> Model<'a> {
         self.parameters
     }
 
-    /// Training card: JSON text (environment, source algorithm, seed, dataset digest, evaluation results).
+    /// Training card: JSON text (environment, source algorithm, seed, dataset digest, evaluation
+    /// results).
     pub fn card(&self) -> &'a str {
         self.card
     }
@@ -121,8 +122,9 @@ fn tables<'a>(file: &mut weights::Reader<'a>, count: usize) -> Result<Vec<Tensor
     Ok(tables)
 }
 
-/// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone, so that a `static` can have exactly the
-/// right size. `None` where the header is too short or out of the limits of the format.
+/// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone,
+/// so that a `static` can have exactly the right size. `None` where the header is too short or out
+/// of the limits of the format.
 ///
 /// ```
 /// static MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dark-room.adw"));
@@ -138,7 +140,8 @@ pub const fn workspace_words(file: &[u8]) -> Option<usize> {
 
 /// `log2(e) / (127^2 sqrt(d_head))`.
 fn score_scale(d_head: usize) -> Scale {
-    // log2(e) in Q62 divided by 127^2 has 49 bits; 2^15 / sqrt(d_head) comes from one integer square root.
+    // log2(e) in Q62 divided by 127^2 has 49 bits; 2^15 / sqrt(d_head) comes from one integer square
+    // root.
     const LOG2_E_Q62: u64 = 6_653_256_548_922_161_245;
     let inverse_root = u64::from(square_root((1 << 30) / d_head.max(1) as u64));
     Scale::new((LOG2_E_Q62 / (127 * 127)) * inverse_root, 62 + 15)

@@ -16,7 +16,8 @@ struct Aligned<T: ?Sized>(T);
 /// The weights file, in flash.
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL")));
 
-/// A model that is damaged in its header does not compile; one that is too big for the chip does not link.
+/// A model that is damaged in its header does not compile; one that is too big for the chip does
+/// not link.
 const WORDS: usize = workspace_words(&MODEL.0).unwrap();
 static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
 

@@ -9,15 +9,17 @@ pub const AGENT_STREAM: u64 = 1;
 
 /// What the agent lives in: an environment in the same memory, or one at the other end of a link.
 pub trait World {
-    /// Writes the observation of the next step; `false` where there is none, because the run is over.
+    /// Writes the observation of the next step; `false` where there is none, because the run is
+    /// over.
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool;
 
-    /// What the action brings. Where the episode ends with it, `observation` receives what is seen before
-    /// the next one starts.
+    /// What the action brings. Where the episode ends with it, `observation` receives what is seen
+    /// before the next one starts.
     fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition;
 }
 
-/// Told about every step: implemented by the image (which measures and prints) and by the runner (which keeps the trace).
+/// Told about every step: implemented by the image (which measures and prints) and by the runner
+/// (which keeps the trace).
 pub trait Monitor {
     /// The model starts to work.
     fn acting(&mut self) {}
@@ -51,7 +53,8 @@ pub fn run(
     Ok(())
 }
 
-/// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol tells its code apart.
+/// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol
+/// tells its code apart.
 #[inline(never)]
 pub fn act(agent: &mut Agent, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
     agent.act(observation, rng)

@@ -62,8 +62,8 @@ pub struct Dimensions {
     pub window: usize,
     /// Number of actions.
     pub actions: usize,
-    /// Words of the observation that ends an episode, where the model has tables for it; 0 where it has
-    /// none.
+    /// Words of the observation that ends an episode, where the model has tables for it; 0 where it
+    /// has none.
     pub final_words: usize,
 }
 
@@ -144,9 +144,10 @@ pub struct Metadata<'a> {
     pub card: &'a str,
 }
 
-/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels; the
-/// same for the observation that ends an episode, where `dimensions.final_words` is not 0; previous
-/// action, feedback; for each layer query-key-value, attention output, feed-forward up and down; head.
+/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels;
+/// the same for the observation that ends an episode, where `dimensions.final_words` is not 0;
+/// previous action, feedback; for each layer query-key-value, attention output, feed-forward up and
+/// down; head.
 pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
     let mut shapes = Vec::new();

@@ -6,7 +6,8 @@ use crate::model::tensor::Tensor;
 use crate::Error;
 use heapless::Vec;
 
-/// A weights file whose header and metadata are validated; its tensors are validated as they are taken.
+/// A weights file whose header and metadata are validated; its tensors are validated as they are
+/// taken.
 pub(crate) struct Reader<'a> {
     pub dimensions: Dimensions,
     pub metadata: Metadata<'a>,
@@ -95,7 +96,8 @@ pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
 
 /// Splits `len` bytes and their zero padding off the front of `rest`.
 fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
-    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not wrap.
+    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not
+    // wrap.
     if len > rest.len() {
         return Err(Error::Truncated);
     }

@@ -24,8 +24,8 @@ pub struct TensorParts<'a> {
 /// training card is `card` (JSON text).
 ///
 /// # Errors
-/// What [`Model::decode`] refuses is refused here; [`Error::Metadata`] also where the tensors are not
-/// those of [`shapes`].
+/// What [`Model::decode`] refuses is refused here; [`Error::Metadata`] also where the tensors are
+/// not those of [`shapes`].
 pub fn write(
     dimensions: &Dimensions,
     interface: &Interface,
