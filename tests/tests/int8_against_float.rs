@@ -35,7 +35,7 @@ fn distributions_agree_over_two_windows() {
         let top = |d: &[f64]| (0..d.len()).max_by(|a, b| d[*a].total_cmp(&d[*b])).unwrap();
         agreed += usize::from(top(&p) == top(&q));
         int8.feedback(reward, done.then_some(&[])).unwrap();
-        float.feedback(reward, done);
+        float.feedback(reward, done.then_some(&[]));
     }
     let (kl, agreement) = (kl / steps as f64, agreed as f64 / steps as f64);
     println!("mean KL {kl:.5} nats, top-1 agreement {agreement:.3}");

@@ -110,7 +110,7 @@ impl Game {
                 let action = policy.act(&observation, &mut self.rng)?;
                 let transition = self.task.step(action, &mut self.rng);
                 self.task.observe(&mut observation);
-                policy.feedback(transition.reward, transition.done)?;
+                policy.feedback(transition.reward, transition.done.then_some(&observation[..]))?;
                 episode.observations.push(observation.clone());
                 episode.actions.push(action);
                 episode.rewards.push(transition.reward);

@@ -82,9 +82,9 @@ impl<'a> FloatAgent<'a> {
         self.action_row = action;
     }
 
-    /// What the last action brought.
-    pub fn feedback(&mut self, reward: f32, done: bool) {
-        self.feedback_row = self.parameters.interface.feedback_row(reward, done);
+    /// What the last action brought; where the episode ended with it, what was observed then.
+    pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) {
+        self.feedback_row = self.parameters.interface.feedback_row(reward, ended.is_some());
     }
 
     /// Logits of the last step.

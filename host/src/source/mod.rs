@@ -118,6 +118,13 @@ pub struct Outcome<'a> {
     pub done: bool,
 }
 
+impl<'a> Outcome<'a> {
+    /// What was observed at the end of the episode, if this is the end.
+    pub fn ended(&self) -> Option<&'a [i32]> {
+        self.done.then_some(self.next_observation)
+    }
+}
+
 /// [`Algorithm`] without its type; implemented for all of them.
 trait AnyAlgorithm: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
