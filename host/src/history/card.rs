@@ -87,7 +87,9 @@ impl Card {
         let card: Self = serde_json::from_str(&text).map_err(|e| refuse(format!("is not a card: {e}")))?;
         if !(1..=FORMAT_VERSION).contains(&card.format_version) {
             let found = card.format_version;
-            return Err(refuse(format!("format_version is {found}, this program reads 1 to {FORMAT_VERSION}")));
+            return Err(refuse(format!(
+                "format_version is {found}, this program reads 1 to {FORMAT_VERSION}"
+            )));
         }
         let digest = files::hexadecimal(Sha256::digest(text.replacen(&card.card_sha256, "", 1)));
         if digest != card.card_sha256 {

@@ -585,8 +585,8 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::FinalObservations;
     use crate::history::generate;
+    use crate::source::FinalObservations;
     use crate::source::SourceConfig;
 
     fn config(environment: &str, source: &str) -> GenerateConfig {

@@ -17,6 +17,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 mod arms;
 mod columns;
 mod pair;
+#[cfg(test)]
+mod testing;
 
 pub use columns::{Columns, FinalObservations};
 pub use pair::{Learning, Pair, Recorded, Run};
