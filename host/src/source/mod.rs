@@ -39,6 +39,7 @@ sources! {
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
     psrl::Psrl,
+    sweep::Sweep,
     q_learning::QLearning,
     noise::Noise,
 }
