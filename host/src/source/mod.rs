@@ -41,6 +41,7 @@ sources! {
     psrl::Psrl,
     sweep::Sweep,
     q_learning::QLearning,
+    q_lambda::QLambda,
     noise::Noise,
 }
 
