@@ -116,6 +116,7 @@ macro_rules! environments {
             dark_room::DarkRoom,
             bandit::Bandit,
             key_to_door::KeyToDoor,
+            linear_bandit::LinearBandit,
         }
     };
 }

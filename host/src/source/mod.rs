@@ -35,6 +35,8 @@ macro_rules! sources {
 // The one list of source algorithms: the module and the struct of the parameters. Of those that can learn
 // in an environment the first is the default there.
 sources! {
+    linucb::LinUcb,
+    linear_thompson::LinearThompson,
     ucb::Ucb,
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
