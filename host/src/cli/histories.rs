@@ -146,7 +146,7 @@ fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) 
 mod tests {
     use super::*;
     use crate::history::{generate_to_file, GenerateConfig};
-    use crate::progress::Bar as Progress;
+    use crate::progress::NoProgress;
     use crate::source::SourceConfig;
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
             histories_per_task: 2,
             ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap()).unwrap()
         };
-        generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
+        generate_to_file(&config, &path, &NoProgress).unwrap();
         let shown = show(&path, 21).unwrap();
         let tokens = shown.json["first_steps"].as_array().unwrap();
         assert!(tokens[0].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[0]);

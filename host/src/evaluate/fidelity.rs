@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::rollout::{each_context, one_context, Contexts};
 use crate::environment::EnvironmentConfig;
 use crate::model::FloatAgent;
-use crate::progress::Bar as Progress;
+use crate::progress::Progress;
 use crate::Result;
 use algodistill_core::PortableRng;
 
@@ -26,9 +26,10 @@ pub fn fidelity(
     contexts: &Contexts,
     int8: &Int8Model,
     float: &FloatModel,
+    progress: &dyn Progress,
 ) -> Result<Fidelity> {
-    let progress = Progress::new("fidelity", contexts.count() as u64);
-    let sums = each_context(contexts, &progress, |task, run| {
+    progress.begin("fidelity", contexts.count() as u64);
+    let sums = each_context(contexts, progress, |task, run| {
         int8.with_agent(|int8| {
             let float = FloatAgent::new(&float.parameters);
             let mut pair = Pair { int8, float, divergence: 0.0, agreements: 0, steps: 0 };

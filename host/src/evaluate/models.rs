@@ -48,7 +48,7 @@ impl Int8Model {
             return Ok(());
         }
         let problem = format!("{name} has other observations or actions than {}", self.path.display());
-        Err(Error::argument("--environment", problem))
+        Err(Error::argument("environment", problem))
     }
 
     /// Runs `body` with an agent that has an empty context.
@@ -56,7 +56,7 @@ impl Int8Model {
         let model = self.decode()?;
         let mut workspace = vec![0; model.workspace_words()];
         let mut agent = Agent::new(model, &mut workspace).map_err(|error| self.error(error))?;
-        agent.set_sampling(self.sampling).map_err(|error| Error::argument("--temperature", error))?;
+        agent.set_sampling(self.sampling).map_err(|error| Error::argument("temperature", error))?;
         body(Int8Policy { agent, path: &self.path })
     }
 

@@ -5,7 +5,7 @@ use super::columns::{EncodedRows, Layout, Reader, Rows};
 use super::generate::{GenerateConfig, Plan};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
-use crate::progress::Bar as Progress;
+use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
 use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
@@ -17,19 +17,27 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Largest Parquet file that is read: it is decoded in memory.
 const MAX_PARQUET_BYTES: u64 = 16 << 30;
 
 /// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
-pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &dyn Progress) -> Result<Card> {
     generate_on(&Ranks::alone(), config, path, progress)
 }
 
 /// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in turns, and rank 0 writes. The files are the same, byte for byte.
-pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+pub fn generate_on(
+    ranks: &Ranks,
+    config: &GenerateConfig,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Card> {
     check_name(path)?;
     let plan = Plan::new(config)?;
+    let (begun, source_steps) = (Instant::now(), config.source_steps()?);
+    progress.begin("generate", source_steps);
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
     let layout = Layout::new(config.environment.interface()?.observation_len()).map_err(refuse)?;
     let generator =
@@ -45,6 +53,9 @@ pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress
             serde_json::from_slice(&ranks.broadcast_bytes(Vec::new())).map_err(|e| Error::file(path, e))?
         }
     };
+    let seconds = begun.elapsed().as_secs_f64();
+    let rate = source_steps as f64 / seconds / 1e6;
+    progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {rate:.1} million per second"));
     Ok(card)
 }
 
@@ -54,7 +65,7 @@ struct Generator<'a> {
     held_out: HashSet<u32>,
     layout: Layout,
     path: &'a Path,
-    progress: &'a Progress,
+    progress: &'a dyn Progress,
 }
 
 /// A row group, and what the card says about it.
@@ -105,7 +116,7 @@ impl Generator<'_> {
                     0 => own.next().transpose()?,
                     rank => {
                         self.progress
-                            .advance(plan.source_steps(chunk), || format!("steps of {}", plan.source()));
+                            .advance(plan.source_steps(chunk), &|| format!("steps of {}", plan.source()));
                         Some(self.receive(&ranks.receive(rank))?)
                     }
                 };
@@ -551,7 +562,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
     let held_out = held_out.map_or(tasks.len() / 10, |count| count as usize);
     if held_out >= tasks.len() {
         return Err(Error::argument(
-            "--held-out",
+            "held_out",
             format!(
                 "is {held_out}, but the file has {} tasks and at least one is needed for training",
                 tasks.len()
@@ -569,6 +580,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 mod tests {
     use super::*;
     use crate::history::generate;
+    use crate::progress::NoProgress;
     use crate::source::SourceConfig;
 
     fn config(environment: &str, source: &str) -> GenerateConfig {
@@ -582,8 +594,8 @@ mod tests {
         }
     }
 
-    fn progress() -> Progress {
-        Progress::new("test", 0)
+    fn progress() -> NoProgress {
+        NoProgress
     }
 
     /// A small file in a folder of its own.
