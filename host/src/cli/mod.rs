@@ -11,9 +11,7 @@ use std::io::{ErrorKind, Write};
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
-pub mod bench_act;
-pub mod bench_generate;
-pub mod bench_train;
+pub mod bench;
 pub mod evaluate;
 pub mod export;
 pub mod fields;
@@ -79,17 +77,7 @@ enum Command {
     List,
     /// Measure speed.
     #[command(subcommand)]
-    Bench(Bench),
-}
-
-#[derive(Debug, Subcommand)]
-enum Bench {
-    /// Microseconds a step of the int8 agent.
-    Act(bench_act::Args),
-    /// Tokens a second of training.
-    Train(bench_train::Args),
-    /// Steps a second of a source algorithm.
-    Generate(bench_generate::Args),
+    Bench(bench::Command),
 }
 
 /// Parameters of an environment that differ from those of its preset.
@@ -208,9 +196,7 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::List => list::run(),
-        Command::Bench(Bench::Act(args)) => bench_act::run(&args),
-        Command::Bench(Bench::Train(args)) => bench_train::run(&args),
-        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
+        Command::Bench(command) => bench::run(&command),
     }
 }
 

@@ -1,6 +1,5 @@
 //! One evaluation: learners and references on the same tasks.
 
-use super::card::EvaluationSummary;
 use super::fidelity::{fidelity, Fidelity};
 use super::models::{FloatModel, Int8Model};
 use super::policy::Learner;
@@ -8,6 +7,7 @@ use super::report::{Kind, Series};
 use super::rollout::{rollout, rollout_source, Axis, Contexts};
 use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
 use crate::environment::EnvironmentConfig;
+use crate::export::card::EvaluationSummary;
 use crate::progress::Progress;
 use crate::source::SourceConfig;
 use crate::Result;

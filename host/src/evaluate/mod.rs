@@ -3,10 +3,10 @@
 //! Nothing is trained here. A *context* is one learner, its memory empty at first, on one task over several episodes;
 //! what improves from episode to episode was learned in context.
 
-pub mod card;
 pub mod evaluation;
 pub mod fidelity;
 pub mod models;
+mod play;
 pub mod policy;
 pub mod report;
 pub mod rollout;
@@ -14,9 +14,7 @@ mod run;
 pub mod statistics;
 mod tasks;
 
-pub use card::TrainingCard;
 pub use evaluation::Evaluation;
+pub use play::{play, Moment, PlayConfig, Played};
 pub(crate) use run::check_name;
 pub use run::{evaluate, Contestant, Contestants, EvaluateConfig};
-#[cfg(feature = "cli")]
-pub(crate) use tasks::untrained_tasks;

@@ -1,6 +1,5 @@
 //! From model files and options to an [`Evaluation`].
 
-use super::card::TrainingCard;
 use super::evaluation::{Evaluation, ModelSummary};
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
@@ -8,6 +7,7 @@ use super::report::chart::{Kind, Series, RESERVED_KEYS};
 use super::rollout::{Axis, Contexts, Stream};
 use super::tasks::untrained_tasks;
 use crate::environment::EnvironmentConfig;
+use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
 use crate::parameters::Parameters;
 use crate::progress::Progress;

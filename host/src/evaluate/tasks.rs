@@ -1,7 +1,7 @@
 //! Which tasks models may be evaluated on.
 
-use super::card::TrainingCard;
 use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
 use crate::{Error, Result};
 use algodistill_core::PortableRng;

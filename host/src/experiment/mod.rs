@@ -18,8 +18,8 @@ mod config;
 pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConfig};
 
 use crate::evaluate::report::{self, Kind, Series};
-use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation, TrainingCard};
-use crate::export::{encode, quantize};
+use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation};
+use crate::export::{encode, quantize, TrainingCard};
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{generate_to_file, GenerateConfig, Mixture};

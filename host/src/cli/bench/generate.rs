@@ -1,8 +1,8 @@
 //! `algodistill bench generate`: steps a second of a source algorithm, in memory and written to Parquet.
 
-use super::generate::{EnvironmentArgs, SourceArgs};
-use super::progress::Terminal;
-use super::Report;
+use crate::cli::generate::{EnvironmentArgs, SourceArgs};
+use crate::cli::progress::Terminal;
+use crate::cli::Report;
 use crate::history::{generate, generate_to_file, GenerateConfig};
 use crate::progress::{NoProgress, Progress};
 use crate::{Error, Result};
