@@ -1,4 +1,5 @@
-//! Tells the crate whether the target has the Arm DSP extension: stable compilers do not offer `cfg(target_feature = "dsp")`.
+//! Tells the crate whether the target has the Arm DSP extension: stable compilers do not offer
+//! `cfg(target_feature = "dsp")`.
 
 use std::env;
 
@@ -10,7 +11,8 @@ fn main() {
     }
 }
 
-/// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the processor or of the feature tells; some Cortex-M33 lack it.
+/// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the
+/// processor or of the feature tells; some Cortex-M33 lack it.
 fn has_dsp() -> bool {
     const ARMV8M_WITH_DSP: [&str; 6] =
         ["cortex-m33", "cortex-m35p", "cortex-m52", "cortex-m55", "cortex-m85", "star-mc1"];

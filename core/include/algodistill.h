@@ -17,18 +17,19 @@
 
 // Words of 32 bits of the workspace of a model with these dimensions, a constant: `static uint32_t workspace[AD_WORKSPACE_WORDS(...)];`.
 // A model too big for the chip then fails to link. The dimensions are printed by `algodistill inspect` and examples/c/embed.
-#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions)                   \
+#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions, final_words)      \
     ((layers) * ((window) * ((d_model) + 4 * (heads)) + AD_SLOTS(window) * (d_model)) / 4   \
-     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions)                \
+     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions) + (final_words) \
      + AD_SLOTS(window) / 2 + 3 * AD_LARGER(d_model, d_ff) / 4)
 
 // Temperature that stands for the first action with the largest logit.
 #define AD_GREEDY 0.0
 
 // Pointer-sized words of an agent.
-#define AD_AGENT_WORDS 352
+#define AD_AGENT_WORDS 400
 
-// What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call says otherwise.
+// What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call
+// says otherwise.
 enum ad_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
@@ -99,13 +100,15 @@ typedef int32_t ad_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a snapshot to continue with identical actions.
+// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a
+// snapshot to continue with identical actions.
 typedef struct ad_rng {
   // Never all zeros once initialised.
   uint32_t state[4];
 } ad_rng;
 
-// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied or moved while it is an agent.
+// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
+// or moved while it is an agent.
 typedef struct ad_agent {
   // Not for the caller.
   size_t opaque[AD_AGENT_WORDS];
@@ -115,6 +118,9 @@ typedef struct ad_agent {
 typedef struct ad_model_info {
   // Words of an observation; 0 where there is nothing to observe.
   size_t observation_words;
+  // Words of a final observation (`ad_agent_feedback`) that the model looks at: those of an
+  // observation, or 0.
+  size_t final_observation_words;
   // Number of actions, hence of logits.
   size_t actions;
   // Bytes of a snapshot.
@@ -137,14 +143,12 @@ const char *ad_status_text(int32_t status);
 // Bytes of an agent in this library, for callers that cannot use `sizeof(ad_agent)`.
 size_t ad_agent_size(void);
 
-// Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header of the weights file only (64 bytes);
-// `AD_WORKSPACE_WORDS` is the same number at compile time.
+// Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header
+// of the weights file only (64 bytes); `AD_WORKSPACE_WORDS` is the same number at compile time.
 //
 // # Safety
 // `weights` points to `weights_len` bytes, `words` to one word.
-ad_status ad_workspace_words(const uint8_t *weights,
-                             size_t weights_len,
-                             size_t *words);
+ad_status ad_workspace_words(const uint8_t *weights, size_t weights_len, size_t *words);
 
 // Seeds a generator. Different streams of one seed are independent.
 //
@@ -166,12 +170,15 @@ ad_status ad_rng_uniform(struct ad_rng *rng, float *value);
 
 // Validates the weights and makes an agent with an empty context that samples at temperature 1.
 //
-// `agent_size` is `sizeof(ad_agent)`. `weights` are the bytes of an `.adw` file; they stay where they are (flash) and nothing is copied.
-// `workspace` has at least `ad_workspace_words` words; its content does not matter. Both belong to the agent until `ad_agent_destroy`. An agent that
-// already lies in the memory is replaced; where the weights or the workspace do not fit (`AD_STATUS_TRUNCATED` and above) there is none.
+// `agent_size` is `sizeof(ad_agent)`. `weights` are the bytes of an `.adw` file; they stay where
+// they are (flash) and nothing is copied. `workspace` has at least `ad_workspace_words` words; its
+// content does not matter. Both belong to the agent until `ad_agent_destroy`. An agent that
+// already lies in the memory is replaced; where the weights or the workspace do not fit
+// (`AD_STATUS_TRUNCATED` and above) there is none.
 //
 // # Safety
-// The pointers are null or point to as much memory as the lengths say. No other agent uses the workspace.
+// The pointers are null or point to as much memory as the lengths say. No other agent uses the
+// workspace.
 ad_status ad_agent_init(struct ad_agent *agent,
                         size_t agent_size,
                         const uint8_t *weights,
@@ -191,13 +198,12 @@ ad_status ad_agent_destroy(struct ad_agent *agent);
 // The pointers are null or point to their types.
 ad_status ad_agent_info(struct ad_agent *agent, struct ad_model_info *info);
 
-// How actions are drawn: from softmax(logits / temperature), 0.01 to 100 (1 is what the model was trained for), or with `AD_GREEDY` the
-// first action with the largest logit.
+// How actions are drawn: from softmax(logits / temperature), 0.01 to 100 (1 is what the model was
+// trained for), or with `AD_GREEDY` the first action with the largest logit.
 //
 // # Safety
 // `agent` points to an `ad_agent`.
-ad_status ad_agent_set_sampling(struct ad_agent *agent,
-                                float temperature);
+ad_status ad_agent_set_sampling(struct ad_agent *agent, float temperature);
 
 // Forgets the task: empties the context.
 //
@@ -205,8 +211,9 @@ ad_status ad_agent_set_sampling(struct ad_agent *agent,
 // `agent` points to an `ad_agent`.
 ad_status ad_agent_reset(struct ad_agent *agent);
 
-// One step: runs the observation (and the action and feedback before it) through the model, draws an action and writes it to `action`.
-// `observation` may be null where the model observes nothing and `count` is 0.
+// One step: runs the observation (and the action and feedback before it) through the model, draws
+// an action and writes it to `action`. `observation` may be null where the model observes nothing
+// and `count` is 0.
 //
 // # Safety
 // The pointers are null or point to their types, `observation` to `count` words.
@@ -225,38 +232,40 @@ ad_status ad_agent_demonstrate(struct ad_agent *agent,
                                size_t count,
                                uint32_t action);
 
-// What the last action brought. `done` is not 0 where the episode ended: the next observation is that of a new one, the context is kept.
+// What the last action brought. `done` is not 0 where the episode ended: the next observation is
+// that of a new one, the context is kept. `final_observation` is then what was observed after the
+// last action, before the reset, `count` words; null and 0 where nothing was. It is not
+// looked at where `done` is 0, so the caller may pass the same buffer in every step.
 //
 // # Safety
-// `agent` points to an `ad_agent`.
+// The pointers are null or point to their types, `final_observation` to `count` words.
 ad_status ad_agent_feedback(struct ad_agent *agent,
                             float reward,
-                            int32_t done);
+                            int32_t done,
+                            const int32_t *final_observation,
+                            size_t count);
 
-// Copies the logits of the last step, one an action, in units of 2^-16, to `logits`, which has room for `capacity` of them.
+// Copies the logits of the last step, one per action, in units of 2^-16, to `logits`, which has
+// room for `capacity` of them.
 //
 // # Safety
 // The pointers are null or point to their types, `logits` to `capacity` words.
-ad_status ad_agent_logits(struct ad_agent *agent,
-                          int32_t *logits,
-                          size_t capacity);
+ad_status ad_agent_logits(struct ad_agent *agent, int32_t *logits, size_t capacity);
 
-// Writes the context to the front of `bytes`, which has room for `capacity` bytes, and their number (`snapshot_bytes` of `ad_agent_info`) to `written`.
+// Writes the context to the front of `bytes`, which has room for `capacity` bytes, and their
+// number (`snapshot_bytes` of `ad_agent_info`) to `written`.
 //
 // # Safety
-// The pointers are null or point to their types, `bytes` to `capacity` bytes that have been written before (a `static` buffer has).
-ad_status ad_agent_snapshot(struct ad_agent *agent,
-                            uint8_t *bytes,
-                            size_t capacity,
-                            size_t *written);
+// The pointers are null or point to their types, `bytes` to `capacity` bytes that have been
+// written before (a `static` buffer has).
+ad_status ad_agent_snapshot(struct ad_agent *agent, uint8_t *bytes, size_t capacity, size_t *written);
 
-// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context is as before.
+// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context
+// is as before.
 //
 // # Safety
 // The pointers are null or point to their types, `bytes` to `len` bytes.
-ad_status ad_agent_restore(struct ad_agent *agent,
-                           const uint8_t *bytes,
-                           size_t len);
+ad_status ad_agent_restore(struct ad_agent *agent, const uint8_t *bytes, size_t len);
 
 #ifdef __cplusplus
 }  // extern "C"

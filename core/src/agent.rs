@@ -10,16 +10,18 @@ use crate::{Error, Model, PortableRng};
 /// How an action is chosen from the logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampling {
-    /// From softmax(logits / temperature), temperature 0.01 to 100. 1 is what the model was trained for.
+    /// From softmax(logits / temperature), temperature 0.01 to 100. 1 is what the model was trained
+    /// for.
     Temperature(f32),
     /// The first action with the largest logit.
     Greedy,
 }
 
-/// A model at work: learns a new task from what it sees, in a ring buffer of fixed size, with fixed weights.
+/// A model at work: learns a new task from what it sees, in a ring buffer of fixed size, with fixed
+/// weights.
 ///
-/// Calls in turn: [`Agent::act`], [`Agent::feedback`]. All memory is in the workspace that the caller lends; it belongs to the agent until
-/// that is dropped.
+/// Calls in turn: [`Agent::act`], [`Agent::feedback`]. All memory is in the workspace that the
+/// caller lends; it belongs to the agent until that is dropped.
 pub struct Agent<'a> {
     model: Model<'a>,
     ring: Ring<'a>,
@@ -33,15 +35,15 @@ pub struct Agent<'a> {
 const LOG2_E: f32 = core::f32::consts::LOG2_E;
 
 impl<'a> Agent<'a> {
-    /// An agent with an empty context that samples at temperature 1. `workspace` has at least [`Model::workspace_words`] words; its
-    /// content does not matter.
+    /// An agent with an empty context that samples at temperature 1. `workspace` has at least
+    /// [`Model::workspace_words`] words; its content does not matter.
     pub fn new(model: Model<'a>, workspace: &'a mut [u32]) -> Result<Self, Error> {
         let (needed, found) = (model.workspace_words(), workspace.len());
         let dimensions = model.dimensions();
-        let (ring, scratch) =
+        let (context, scratch) =
             forward::split_workspace(&dimensions, workspace).ok_or(Error::Workspace { needed, found })?;
         let mut agent = Self {
-            ring: Ring::new(ring, dimensions),
+            ring: Ring::new(context, dimensions),
             scratch,
             pending: Pending::none(&model.interface),
             log2_factor: None,
@@ -85,7 +87,8 @@ impl<'a> Agent<'a> {
         self.pending = Pending::none(&self.model.interface);
     }
 
-    /// One step: runs the token of `observation` (and of the action and feedback before it) through the model and draws an action.
+    /// One step: runs the token of `observation` (and of the action and feedback before it) through
+    /// the model and draws an action.
     pub fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
         self.step(observation)?;
         let action = self.sample(rng);
@@ -103,20 +106,39 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// What the last action brought. After `done` the next observation is that of a new episode; the context is kept.
-    pub fn feedback(&mut self, reward: f32, done: bool) -> Result<(), Error> {
+    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended, the
+    /// next observation is that of a new episode, and the context is kept. `ended` is then what was
+    /// observed after the last action, before the reset (a door, a platform, a terminal cell may be
+    /// seen at that moment only), or empty where nothing was. A model without tables for it checks
+    /// it and goes on without.
+    ///
+    /// # Errors
+    /// [`Error::FeedbackUnexpected`], [`Error::Reward`], or what [`Agent::act`] says of an
+    /// observation that is wrong; nothing has changed then.
+    pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<(), Error> {
         if !self.pending.awaits_feedback {
             return Err(Error::FeedbackUnexpected);
         }
         if reward.is_nan() {
             return Err(Error::Reward);
         }
-        self.pending.feedback_row = self.model.interface.feedback_row(reward, done);
-        self.pending.awaits_feedback = false;
+        let interface = &self.model.interface;
+        let observed = ended.filter(|words| !words.is_empty());
+        if let Some(words) = observed {
+            interface.check(words)?;
+            let memory = self.ring.final_observation();
+            memory.iter_mut().zip(words).for_each(|(word, value)| *word = *value);
+        }
+        self.pending = Pending {
+            feedback_row: interface.feedback_row(reward, ended.is_some()),
+            final_observation: observed.is_some() && self.model.dimensions.final_words > 0,
+            awaits_feedback: false,
+            ..self.pending
+        };
         Ok(())
     }
 
-    /// Logits of the last step, Q16.16, one an action.
+    /// Logits of the last step, Q16.16, one per action.
     pub fn logits(&self) -> &[i32] {
         self.scratch.logits
     }
@@ -126,13 +148,14 @@ impl<'a> Agent<'a> {
         snapshot_len(&self.model.dimensions)
     }
 
-    /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`] beside it to continue with
-    /// identical actions.
+    /// Writes the context to the front of `out` and returns its length. Save [`PortableRng::state`]
+    /// beside it to continue with identical actions.
     pub fn snapshot(&self, out: &mut [u8]) -> Result<usize, Error> {
         self.ring.write_snapshot(self.model.crc(), self.pending, out)
     }
 
-    /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the context is as before.
+    /// Restores a context written by [`Agent::snapshot`] with the same weights. On an error the
+    /// context is as before.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), Error> {
         self.pending = self.ring.read_snapshot(self.model.crc(), snapshot, &self.model.interface)?;
         Ok(())
@@ -143,8 +166,8 @@ impl<'a> Agent<'a> {
             return Err(Error::FeedbackMissing);
         }
         self.model.interface.check(observation)?;
-        let Pending { action_row, feedback_row, .. } = self.pending;
-        let token = Token { observation, action_row, feedback_row };
+        let Pending { action_row, feedback_row, final_observation, .. } = self.pending;
+        let token = Token { observation, final_observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
         kernels.run(Step { model, kernels: *kernels, ring, scratch, token });
         Ok(())
@@ -152,10 +175,12 @@ impl<'a> Agent<'a> {
 
     fn await_feedback(&mut self, action: usize) {
         self.pending.action_row = self.model.interface.action_row(action);
+        self.pending.final_observation = false;
         self.pending.awaits_feedback = true;
     }
 
-    /// Inverse transform sampling with integer weights 2^((logit - largest) log2(e) / temperature), Q15.
+    /// Inverse transform sampling with integer weights 2^((logit - largest) log2(e) / temperature),
+    /// Q15.
     fn sample(&self, rng: &mut PortableRng) -> usize {
         let logits: &[i32] = self.scratch.logits;
         let largest = logits.iter().copied().max().unwrap_or(0);

@@ -1,8 +1,9 @@
-//! The C API: the agent for firmware that is not written in Rust. `core/include/algodistill.h` is generated from this file (`.ci/c-api`), so the
-//! comments here are written for readers of C.
+//! The C API: the agent for firmware that is not written in Rust. `core/include/algodistill.h` is
+//! generated from this file (`.ci/c-api`), so the comments here are written for readers of C.
 //!
-//! A caller in C can pass anything. Whatever can be told from the arguments alone (null, misaligned, too short, overlapping, an agent that is not
-//! one) is refused with a status; what cannot (an address that is not memory) is the caller's promise, and the only one.
+//! A caller in C can pass anything. Whatever can be told from the arguments alone (null,
+//! misaligned, too short, overlapping, an agent that is not one) is refused with a status; what
+//! cannot (an address that is not memory) is the caller's promise, and the only one.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +14,8 @@ use core::mem::{align_of, size_of, MaybeUninit};
 use core::ops::Range;
 use core::ptr;
 
-/// What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call says otherwise.
+/// What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call
+/// says otherwise.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdStatus {
@@ -101,7 +103,8 @@ impl From<Error> for AdStatus {
     }
 }
 
-/// Texts of the statuses. Not `Display` of the errors: that would link the formatting machinery into the firmware.
+/// Texts of the statuses. Not `Display` of the errors: that would link the formatting machinery
+/// into the firmware.
 const TEXTS: [(AdStatus, &CStr); 28] = [
     (AdStatus::Ok, c"done"),
     (AdStatus::Null, c"a pointer is null"),
@@ -137,9 +140,10 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
 pub const AD_GREEDY: f32 = 0.0;
 
 /// Pointer-sized words of an agent.
-pub const AD_AGENT_WORDS: usize = 352;
+pub const AD_AGENT_WORDS: usize = 400;
 
-/// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied or moved while it is an agent.
+/// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
+/// or moved while it is an agent.
 #[repr(C)]
 pub struct AdAgent {
     /// Not for the caller.
@@ -149,7 +153,8 @@ pub struct AdAgent {
 /// What lies in an [`AdAgent`].
 struct Slot {
     agent: Agent<'static>,
-    /// Addresses that no buffer of a call may touch: the agent holds references to them. Weights, workspace.
+    /// Addresses that no buffer of a call may touch: the agent holds references to them. Weights,
+    /// workspace.
     held: [Range<usize>; 2],
 }
 
@@ -165,12 +170,14 @@ const _: () = assert!(size_of::<Memory>() <= size_of::<AdAgent>(), "raise AD_AGE
 const _: () =
     assert!(align_of::<Memory>() <= align_of::<AdAgent>(), "an agent needs more than word alignment");
 
-/// The magic word of an agent at `address`. The address is in it because a byte-wise copy of an agent would be a second owner of its workspace.
+/// The magic word of an agent at `address`. The address is in it because a byte-wise copy of an
+/// agent would be a second owner of its workspace.
 fn seal(address: usize) -> usize {
     address ^ 0x4144_4147
 }
 
-/// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a snapshot to continue with identical actions.
+/// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a
+/// snapshot to continue with identical actions.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct AdRng {
@@ -184,6 +191,9 @@ pub struct AdRng {
 pub struct AdModelInfo {
     /// Words of an observation; 0 where there is nothing to observe.
     pub observation_words: usize,
+    /// Words of a final observation (`ad_agent_feedback`) that the model looks at: those of an
+    /// observation, or 0.
+    pub final_observation_words: usize,
     /// Number of actions, hence of logits.
     pub actions: usize,
     /// Bytes of a snapshot.
@@ -204,7 +214,8 @@ fn status(result: Result<(), AdStatus>) -> AdStatus {
     }
 }
 
-/// Addresses of `count` elements at `start`, if such a buffer can exist. Nothing at null is an empty buffer.
+/// Addresses of `count` elements at `start`, if such a buffer can exist. Nothing at null is an
+/// empty buffer.
 fn addresses<T>(start: *const T, count: usize) -> Result<Range<usize>, AdStatus> {
     if count == 0 {
         return Ok(0..0);
@@ -227,7 +238,8 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 /// `start[0..count]` as a slice.
 ///
 /// # Safety
-/// [`addresses`] accepted the two, the memory is the caller's, and nothing writes to it during `'s`.
+/// [`addresses`] accepted the two, the memory is the caller's, and nothing writes to it during
+/// `'s`.
 unsafe fn slice<'s, T>(start: *const T, count: usize) -> &'s [T] {
     if count == 0 {
         return &[];
@@ -248,14 +260,16 @@ unsafe fn slice_mut<'s, T>(start: *mut T, count: usize) -> &'s mut [T] {
     unsafe { core::slice::from_raw_parts_mut(start, count) }
 }
 
-/// The agent in `memory`, where `buffers`, the other arguments of the call, stay clear of all that it holds.
+/// The agent in `memory`, where `buffers`, the other arguments of the call, stay clear of all that
+/// it holds.
 ///
 /// # Safety
 /// `memory` is null or points to memory, and no other call with it runs.
 unsafe fn slot<'s>(memory: *mut AdAgent, buffers: &[Range<usize>]) -> Result<&'s mut Slot, AdStatus> {
     let own = addresses(memory, 1)?;
     let memory = memory.cast::<Memory>();
-    // SAFETY: aligned and not null. Volatile, because the memory may never have been written: any value will do.
+    // SAFETY: aligned and not null. Volatile, because the memory may never have been written: any value
+    // will do.
     let found = unsafe { ptr::addr_of!((*memory).seal).read_volatile() };
     if found != seal(memory.addr()) {
         return Err(AdStatus::Agent);
@@ -296,8 +310,8 @@ pub extern "C" fn ad_agent_size() -> usize {
     size_of::<AdAgent>()
 }
 
-/// Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header of the weights file only (64 bytes);
-/// `AD_WORKSPACE_WORDS` is the same number at compile time.
+/// Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header
+/// of the weights file only (64 bytes); `AD_WORKSPACE_WORDS` is the same number at compile time.
 ///
 /// # Safety
 /// `weights` points to `weights_len` bytes, `words` to one word.
@@ -379,12 +393,15 @@ unsafe fn draw<T>(rng: *mut AdRng, value: *mut T, next: impl FnOnce(&mut Portabl
 
 /// Validates the weights and makes an agent with an empty context that samples at temperature 1.
 ///
-/// `agent_size` is `sizeof(ad_agent)`. `weights` are the bytes of an `.adw` file; they stay where they are (flash) and nothing is copied.
-/// `workspace` has at least `ad_workspace_words` words; its content does not matter. Both belong to the agent until `ad_agent_destroy`. An agent that
-/// already lies in the memory is replaced; where the weights or the workspace do not fit (`AD_STATUS_TRUNCATED` and above) there is none.
+/// `agent_size` is `sizeof(ad_agent)`. `weights` are the bytes of an `.adw` file; they stay where
+/// they are (flash) and nothing is copied. `workspace` has at least `ad_workspace_words` words; its
+/// content does not matter. Both belong to the agent until `ad_agent_destroy`. An agent that
+/// already lies in the memory is replaced; where the weights or the workspace do not fit
+/// (`AD_STATUS_TRUNCATED` and above) there is none.
 ///
 /// # Safety
-/// The pointers are null or point to as much memory as the lengths say. No other agent uses the workspace.
+/// The pointers are null or point to as much memory as the lengths say. No other agent uses the
+/// workspace.
 #[no_mangle]
 pub unsafe extern "C" fn ad_agent_init(
     agent: *mut AdAgent,
@@ -447,6 +464,7 @@ pub unsafe extern "C" fn ad_agent_info(agent: *mut AdAgent, info: *mut AdModelIn
         let model = agent.model();
         let values = AdModelInfo {
             observation_words: model.interface().observation_len(),
+            final_observation_words: model.dimensions().final_words,
             actions: model.interface().actions.into(),
             snapshot_bytes: agent.snapshot_len(),
             workspace_words: model.workspace_words(),
@@ -459,8 +477,8 @@ pub unsafe extern "C" fn ad_agent_info(agent: *mut AdAgent, info: *mut AdModelIn
     })())
 }
 
-/// How actions are drawn: from softmax(logits / temperature), 0.01 to 100 (1 is what the model was trained for), or with `AD_GREEDY` the
-/// first action with the largest logit.
+/// How actions are drawn: from softmax(logits / temperature), 0.01 to 100 (1 is what the model was
+/// trained for), or with `AD_GREEDY` the first action with the largest logit.
 ///
 /// # Safety
 /// `agent` points to an `ad_agent`.
@@ -489,8 +507,9 @@ pub unsafe extern "C" fn ad_agent_reset(agent: *mut AdAgent) -> AdStatus {
     })())
 }
 
-/// One step: runs the observation (and the action and feedback before it) through the model, draws an action and writes it to `action`.
-/// `observation` may be null where the model observes nothing and `count` is 0.
+/// One step: runs the observation (and the action and feedback before it) through the model, draws
+/// an action and writes it to `action`. `observation` may be null where the model observes nothing
+/// and `count` is 0.
 ///
 /// # Safety
 /// The pointers are null or point to their types, `observation` to `count` words.
@@ -542,20 +561,32 @@ pub unsafe extern "C" fn ad_agent_demonstrate(
     })())
 }
 
-/// What the last action brought. `done` is not 0 where the episode ended: the next observation is that of a new one, the context is kept.
+/// What the last action brought. `done` is not 0 where the episode ended: the next observation is
+/// that of a new one, the context is kept. `final_observation` is then what was observed after the
+/// last action, before the reset, `count` words; null and 0 where nothing was. It is not
+/// looked at where `done` is 0, so the caller may pass the same buffer in every step.
 ///
 /// # Safety
-/// `agent` points to an `ad_agent`.
+/// The pointers are null or point to their types, `final_observation` to `count` words.
 #[no_mangle]
-pub unsafe extern "C" fn ad_agent_feedback(agent: *mut AdAgent, reward: f32, done: i32) -> AdStatus {
+pub unsafe extern "C" fn ad_agent_feedback(
+    agent: *mut AdAgent,
+    reward: f32,
+    done: i32,
+    final_observation: *const i32,
+    count: usize,
+) -> AdStatus {
     status((|| {
         // SAFETY: the caller's promise.
-        let Slot { agent, .. } = unsafe { slot(agent, &[]) }?;
-        Ok(agent.feedback(reward, done != 0)?)
+        let Slot { agent, .. } = unsafe { slot(agent, &[addresses(final_observation, count)?]) }?;
+        // SAFETY: checked above; only read during this call.
+        let words = unsafe { slice(final_observation, count) };
+        Ok(agent.feedback(reward, (done != 0).then_some(words))?)
     })())
 }
 
-/// Copies the logits of the last step, one an action, in units of 2^-16, to `logits`, which has room for `capacity` of them.
+/// Copies the logits of the last step, one per action, in units of 2^-16, to `logits`, which has
+/// room for `capacity` of them.
 ///
 /// # Safety
 /// The pointers are null or point to their types, `logits` to `capacity` words.
@@ -577,10 +608,12 @@ pub unsafe extern "C" fn ad_agent_logits(agent: *mut AdAgent, logits: *mut i32, 
     })())
 }
 
-/// Writes the context to the front of `bytes`, which has room for `capacity` bytes, and their number (`snapshot_bytes` of `ad_agent_info`) to `written`.
+/// Writes the context to the front of `bytes`, which has room for `capacity` bytes, and their
+/// number (`snapshot_bytes` of `ad_agent_info`) to `written`.
 ///
 /// # Safety
-/// The pointers are null or point to their types, `bytes` to `capacity` bytes that have been written before (a `static` buffer has).
+/// The pointers are null or point to their types, `bytes` to `capacity` bytes that have been
+/// written before (a `static` buffer has).
 #[no_mangle]
 pub unsafe extern "C" fn ad_agent_snapshot(
     agent: *mut AdAgent,
@@ -604,7 +637,8 @@ pub unsafe extern "C" fn ad_agent_snapshot(
     })())
 }
 
-/// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context is as before.
+/// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context
+/// is as before.
 ///
 /// # Safety
 /// The pointers are null or point to their types, `bytes` to `len` bytes.

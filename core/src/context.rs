@@ -1,26 +1,35 @@
-//! The context: a ring buffer of the keys and values of the last W steps, and its snapshot.
+//! The context: a ring buffer of the keys and values of the last W steps, what the next token says
+//! of the step before it, and the snapshot of both.
 //!
-//! Slots are interchangeable: attention has no positions, and integer sums do not depend on their order. So the ring needs no order,
-//! and nothing in it grows with uptime.
+//! Slots are interchangeable: attention has no positions, and integer sums do not depend on their
+//! order. So the ring needs no order, and nothing in it grows with uptime.
 
+use crate::interface::{Interface, MAX_OBSERVATION_WORDS};
 use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
-use crate::{Error, Interface};
+use crate::Error;
 
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
-/// Version of the snapshot format that this build writes and reads.
-pub const SNAPSHOT_VERSION: u16 = 2;
+/// Version of the snapshot format that this build writes. It also reads version 2, which had no
+/// final observation, of models without tables for one: the bytes are the same.
+pub const SNAPSHOT_VERSION: u16 = 3;
 const SNAPSHOT_HEADER_LEN: usize = 32;
 
 /// Bytes of a snapshot of a model's context.
 pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
-    SNAPSHOT_HEADER_LEN + dimensions.ring_bytes()
+    SNAPSHOT_HEADER_LEN + 4 * context_words(dimensions)
+}
+
+/// Words of 32 bits of the ring and of a final observation.
+pub(crate) const fn context_words(dimensions: &Dimensions) -> usize {
+    dimensions.ring_bytes().div_ceil(4) + dimensions.final_words
 }
 
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
-/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see [`crate::model::kernels::value_index`]); key scales
-/// `[layer, head, slot]` u16, value scales the same.
+/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see
+/// [`crate::model::kernels::value_index`]); key scales `[layer, head, slot]` u16, value scales the
+/// same; then the words of a final observation, i32.
 pub(crate) struct Ring<'a> {
     memory: &'a mut [u32],
     dimensions: Dimensions,
@@ -43,8 +52,9 @@ pub(crate) struct LayerRing<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// An empty ring in `memory`, which has `dimensions.ring_bytes() / 4` words. Memory of slots that were never written is multiplied by zero: it is cleared
-    /// here, so that nobody depends on what the caller left in it.
+    /// An empty ring in `memory`, which has [`context_words`] words. Memory of slots that were
+    /// never written is multiplied by zero: it is cleared here, so that nobody depends on what
+    /// the caller left in it.
     pub fn new(memory: &'a mut [u32], dimensions: Dimensions) -> Self {
         memory.fill(0);
         Self { memory, dimensions, next: 0, filled: 0 }
@@ -89,6 +99,13 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Words of the observation that ended the last episode, if they are known.
+    pub fn final_observation(&mut self) -> &mut [i32] {
+        let start = self.dimensions.ring_bytes().div_ceil(4);
+        let words = self.memory.get_mut(start..).unwrap_or(&mut []);
+        bytemuck::try_cast_slice_mut(words).unwrap_or(&mut [])
+    }
+
     /// Writes a snapshot to the front of `out`; `docs/weights-format.md` lists the fields.
     pub fn write_snapshot(&self, model_crc: u32, pending: Pending, out: &mut [u8]) -> Result<usize, Error> {
         let needed = snapshot_len(&self.dimensions);
@@ -104,7 +121,7 @@ impl<'a> Ring<'a> {
             model_crc,
             self.next as u32 | (self.filled as u32) << 16,
             pending.action_row as u32 | (pending.feedback_row as u32) << 16,
-            u32::from(pending.awaits_feedback),
+            u32::from(pending.awaits_feedback) | u32::from(pending.final_observation) << 1,
         ];
         for (bytes, field) in header.chunks_mut(4).zip(fields) {
             copy(bytes, &field.to_le_bytes());
@@ -130,11 +147,13 @@ impl<'a> Ring<'a> {
         for (field, word) in fields.iter_mut().zip(words) {
             *field = u32::from_le_bytes(*word);
         }
-        let [magic, version, length, crc, model, slots, pending, awaits] = fields;
+        let [magic, version, length, crc, model, slots, pending, flags] = fields;
         if magic.to_le_bytes() != SNAPSHOT_MAGIC {
             return Err(Error::Magic);
         }
-        if version != u32::from(SNAPSHOT_VERSION) {
+        let readable =
+            version == u32::from(SNAPSHOT_VERSION) || version == 2 && self.dimensions.final_words == 0;
+        if !readable {
             return Err(Error::Version(version as u16));
         }
         if bytes.len() < length as usize {
@@ -158,13 +177,26 @@ impl<'a> Ring<'a> {
         // Until the ring is full the next slot is the number of filled ones.
         let counters = next < window && (filled == window || filled == next);
         let rows = action_row < interface.action_rows() && feedback_row < interface.feedback_rows();
-        if !counters || !rows || awaits > 1 {
+        let final_observation = flags & 2 != 0;
+        let seen = !final_observation || self.check_final_observation(body, interface);
+        if !counters || !rows || flags > 3 || !seen {
             return Err(Error::SnapshotState);
         }
         copy(bytemuck::try_cast_slice_mut(self.memory).unwrap_or(&mut []), body);
         self.next = next;
         self.filled = filled;
-        Ok(Pending { action_row, feedback_row, awaits_feedback: awaits == 1 })
+        Ok(Pending { action_row, feedback_row, final_observation, awaits_feedback: flags & 1 != 0 })
+    }
+
+    /// Whether the bytes of a snapshot's context end with a valid final observation.
+    fn check_final_observation(&self, body: &[u8], interface: &Interface) -> bool {
+        let mut observation = [0; MAX_OBSERVATION_WORDS];
+        let words = body.get(self.dimensions.ring_bytes()..).unwrap_or(&[]).as_chunks::<4>().0;
+        for (word, bytes) in observation.iter_mut().zip(words) {
+            *word = i32::from_le_bytes(*bytes);
+        }
+        let observation = observation.get(..self.dimensions.final_words).unwrap_or(&[]);
+        !observation.is_empty() && interface.check(observation).is_ok()
     }
 }
 
@@ -175,6 +207,8 @@ pub(crate) struct Pending {
     pub action_row: usize,
     /// Row of the feedback table.
     pub feedback_row: usize,
+    /// Whether [`Ring::final_observation`] belongs to the token.
+    pub final_observation: bool,
     /// Whether the last action still waits for its feedback.
     pub awaits_feedback: bool,
 }
@@ -185,12 +219,14 @@ impl Pending {
         Self {
             action_row: interface.no_action_row(),
             feedback_row: interface.no_feedback_row(),
+            final_observation: false,
             awaits_feedback: false,
         }
     }
 }
 
-/// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was lent.
+/// `split_at_mut` that shortens instead of panicking; the memory's length was checked when it was
+/// lent.
 fn split<T>(slice: &mut [T], middle: usize) -> (&mut [T], &mut [T]) {
     let middle = middle.min(slice.len());
     slice.split_at_mut_checked(middle).unwrap_or((&mut [], &mut []))

@@ -74,7 +74,8 @@ impl fmt::Display for Error {
             Error::Version(found) => {
                 write!(
                     f,
-                    "format version {found} is not supported, expected {}",
+                    "format version {found} is not supported, expected {} to {}",
+                    crate::model::weights::OLDEST_VERSION,
                     crate::model::FORMAT_VERSION
                 )
             }

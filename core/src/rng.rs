@@ -3,10 +3,11 @@
 use core::convert::Infallible;
 use rand_core::TryRng;
 
-/// xoshiro128++ 1.0 (Blackman and Vigna 2021, "Scrambled linear pseudorandom number generators"), 32-bit operations only.
+/// xoshiro128++ 1.0 (Blackman and Vigna 2021, "Scrambled linear pseudorandom number generators"),
+/// 32-bit operations only.
 ///
-/// Seeded with SplitMix64 from a seed and a stream number, so that parallel work (one stream a task, a
-/// history, an evaluation run) needs no shared state. Not for cryptography.
+/// Seeded with SplitMix64 from a seed and a stream number, so that parallel work (one stream a
+/// task, a history, an evaluation run) needs no shared state. Not for cryptography.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortableRng {
     state: [u32; 4],
@@ -14,7 +15,8 @@ pub struct PortableRng {
 
 impl PortableRng {
     /// Generator number `stream` of `seed`.
-    // Inlined, it would have the caller keep the state as two 64-bit words, which costs as much as the generator.
+    // Inlined, it would have the caller keep the state as two 64-bit words, which costs as much as the
+    // generator.
     #[inline(never)]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut mix = SplitMix64(seed ^ SplitMix64(stream).next().rotate_left(17));
@@ -23,8 +25,8 @@ impl PortableRng {
         Self::from_state(state)
     }
 
-    /// Continues from a state returned by [`PortableRng::state`]. The all-zero state, a fixed point of the
-    /// generator, is replaced.
+    /// Continues from a state returned by [`PortableRng::state`]. The all-zero state, a fixed point
+    /// of the generator, is replaced.
     pub fn from_state(state: [u32; 4]) -> Self {
         if state == [0; 4] {
             return Self { state: [0x9E37_79B9, 0x243F_6A88, 0xB7E1_5162, 1] };
@@ -52,8 +54,8 @@ impl PortableRng {
         result
     }
 
-    /// Uniform in `0..bound`; 0 where `bound` is 0. Multiply-shift (Lemire 2019) without rejection: the bias is below
-    /// `bound / 2^32`.
+    /// Uniform in `0..bound`; 0 where `bound` is 0. Multiply-shift (Lemire 2019) without rejection:
+    /// the bias is below `bound / 2^32`.
     #[inline]
     pub fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32

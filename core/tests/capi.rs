@@ -48,10 +48,10 @@ fn actions_and_logits_are_those_of_the_rust_api() {
             let mut action = 0;
             assert_eq!(ad_agent_act(agent, ptr::null(), 0, &mut rng, &mut action), AdStatus::Ok);
             assert_eq!(ad_agent_logits(agent, logits.as_mut_ptr(), logits.len()), AdStatus::Ok);
-            assert_eq!(ad_agent_feedback(agent, pull as f32, 2 * (pull % 2)), AdStatus::Ok);
+            assert_eq!(ad_agent_feedback(agent, pull as f32, 2 * (pull % 2), ptr::null(), 0), AdStatus::Ok);
             assert_eq!(rust.act(&[], &mut rust_rng).unwrap(), action as usize);
             assert_eq!(rust.logits(), logits);
-            rust.feedback(pull as f32, pull % 2 == 1).unwrap();
+            rust.feedback(pull as f32, (pull % 2 == 1).then_some(&[])).unwrap();
         }
         assert_eq!(rng.state, rust_rng.state());
         assert_eq!(ad_agent_destroy(agent), AdStatus::Ok);
@@ -102,7 +102,7 @@ fn a_snapshot_is_restored() {
         assert_eq!(ad_agent_reset(agent), AdStatus::Ok);
         assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written), AdStatus::Ok);
         // The demonstrated action still waits for its feedback.
-        assert_eq!(ad_agent_feedback(agent, 1.0, 1), AdStatus::Ok);
+        assert_eq!(ad_agent_feedback(agent, 1.0, 1, ptr::null(), 0), AdStatus::Ok);
         assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written - 1), AdStatus::Truncated);
     }
 }

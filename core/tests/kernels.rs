@@ -1,4 +1,5 @@
-//! The kernels equal exact sums on any shape and value, -128 included, and give the same bits whichever set runs.
+//! The kernels equal exact sums on any shape and value, -128 included, and give the same bits
+//! whichever set runs.
 
 use algodistill_core::model::kernels::{code, decode, value_index, Operand, SLOTS_PER_GROUP};
 use algodistill_core::Kernels;

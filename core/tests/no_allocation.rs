@@ -25,7 +25,8 @@ static COUNTING: Counting = Counting;
 /// A weights file with pseudo-random tensors.
 fn weights() -> Vec<u8> {
     let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).unwrap();
-    let dimensions = Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 64, window: 24, actions: 5 };
+    let dimensions =
+        Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 64, window: 24, actions: 5, final_words: 2 };
     let mut rng = PortableRng::new(0, 0);
     let tensors: Vec<_> = shapes(&dimensions, &interface)
         .iter()
@@ -51,7 +52,7 @@ fn the_agent_never_allocates() {
     let mut rng = PortableRng::new(1, 0);
     for step in 0..if cfg!(miri) { 1 } else { 100 } {
         agent.act(&[step % 9, 3], &mut rng).unwrap();
-        agent.feedback(1.0, step % 20 == 19).unwrap();
+        agent.feedback(1.0, (step % 20 == 19).then_some(&[8, 0])).unwrap();
     }
     agent.set_sampling(Sampling::Greedy).unwrap();
     let len = agent.snapshot(&mut snapshot).unwrap();

@@ -19,8 +19,8 @@ static inline uint32_t trace_crc32(uint32_t crc, uint32_t value, unsigned bytes)
 }
 
 typedef struct {
-    uint32_t actions_crc32; /* one byte an action */
-    uint32_t logits_crc32;  /* four bytes a logit, little-endian */
+    uint32_t actions_crc32; /* one byte per action */
+    uint32_t logits_crc32;  /* four bytes per logit, little-endian */
 } trace;
 
 /* Lives `episodes` episodes of a task; the agent keeps its context from one to the next. `seed` decides how actions are
@@ -52,7 +52,9 @@ static inline ad_status trace_run(ad_agent *agent, uint32_t task, uint64_t seed,
                 out->logits_crc32 = trace_crc32(out->logits_crc32, (uint32_t)logits[index], 4);
             }
             transition = dark_room_step(&room, action);
-            status = ad_agent_feedback(agent, transition.reward, transition.done);
+            /* What is seen before the reset; only looked at where the episode ends. */
+            dark_room_observe(&room, observation);
+            status = ad_agent_feedback(agent, transition.reward, transition.done, observation, DARK_ROOM_WORDS);
             if (status != AD_STATUS_OK) {
                 return status;
             }

@@ -5,7 +5,8 @@ use crate::target::{Target, TARGETS};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Run the int8 agent as firmware would, on the host or in QEMU, and compare every action and logit. Without a command: `run`.
+/// Run the int8 agent as firmware would, on the host or in QEMU, and compare every action and
+/// logit. Without a command: `run`.
 #[derive(Parser, Debug)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -19,19 +20,24 @@ pub struct Arguments {
 pub enum Command {
     /// Run the agent and print the CRC of its action trace; on a target, compare it with the host.
     Run(RunArguments),
-    /// Build the image and look into it: no allocator, no panic, no instruction that the core does not have.
+    /// Build the image and look into it: no allocator, no panic, no instruction that the core does
+    /// not have.
     Check(CheckArguments),
-    /// Compare traces, instruction counts and sizes of the shipped models with `firmware-sim/expected`.
+    /// Compare traces, instruction counts and sizes of the shipped models with
+    /// `firmware-sim/expected`.
     Expected(ExpectedArguments),
-    /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling included.
+    /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling
+    /// included.
     Bench(BenchArguments),
     /// Say what is missing on this machine to build and run every image.
     Tools(ToolsArguments),
-    /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the host, without QEMU.
+    /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the
+    /// host, without QEMU.
     Faults(FaultArguments),
     /// Instructions, flash, RAM and stack of every target for three sizes of model.
     Table(TableArguments),
-    /// Write a weights file with random weights, to measure sizes and speed of a model before it exists.
+    /// Write a weights file with random weights, to measure sizes and speed of a model before it
+    /// exists.
     RandomModel(RandomModelArguments),
 }
 
@@ -49,8 +55,8 @@ pub struct RunArguments {
     /// Episodes; the context is kept from one to the next.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
-    /// absent.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the
+    /// seed if absent.
     #[arg(long)]
     pub task: Option<u32>,
     /// Decides everything random.
@@ -84,7 +90,7 @@ pub struct CheckArguments {
     /// Weights file; the shipped one for Dark Room if absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Print one JSON object a target.
+    /// Print one JSON object per target.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -108,7 +114,7 @@ pub struct BenchArguments {
     /// An instruction set, or all of them.
     #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
     pub target: Targets,
-    /// Print one JSON object a shape.
+    /// Print one JSON object per shape.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -138,8 +144,8 @@ pub struct FaultArguments {
     /// Probability that the sensor fails at a step and its last value is held.
     #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
     pub dropout: f32,
-    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the seed if
-    /// absent.
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the
+    /// seed if absent.
     #[arg(long)]
     pub task: Option<u32>,
     /// Decides everything random.
@@ -171,6 +177,9 @@ pub struct RandomModelArguments {
     pub d_ff: u16,
     #[arg(long, default_value_t = 160)]
     pub window: u16,
+    /// With tables for the observation that ends an episode.
+    #[arg(long)]
+    pub final_observation: bool,
     /// Preset whose interface the model has.
     #[arg(long, default_value = "dark-room", value_parser = Environment::parser())]
     pub environment: Environment,

@@ -50,7 +50,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Instructions a step while the ring is filled with `window` steps: the mean, or `None` in a shorter run.
+    /// Instructions a step while the ring is filled with `window` steps: the mean, or `None` in a
+    /// shorter run.
     pub fn instructions_full_ring(&self, window: usize) -> Option<u64> {
         let full = self.instructions.get(window..).filter(|steps| !steps.is_empty())?;
         Some(full.iter().sum::<u64>() / full.len() as u64)
@@ -168,7 +169,8 @@ pub fn bench(target: &Target, image: &Image, timeout: Duration) -> anyhow::Resul
     Ok(report)
 }
 
-/// Plays the environment for a device that has none: sends observations, waits for actions, sends what they bring.
+/// Plays the environment for a device that has none: sends observations, waits for actions, sends
+/// what they bring.
 fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result<()> {
     let mut world = run.world()?;
     let mut unused = PortableRng::new(0, 0);
@@ -180,10 +182,13 @@ fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result
         frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
         machine.send(&frame)?;
         let action = answer(machine, report)?;
-        let transition = world.apply(action, &mut unused);
+        let transition = world.apply(action, observation, &mut unused);
         let mut frame = vec![FEEDBACK];
         frame.extend(transition.reward.to_le_bytes());
         frame.push(transition.done.into());
+        if transition.done {
+            frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
+        }
         machine.send(&frame)?;
     }
     machine.send(&[END])

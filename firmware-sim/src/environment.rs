@@ -22,8 +22,8 @@ pub struct Environment {
 pub struct Environments(pub Vec<Environment>);
 
 impl Environments {
-    /// The name of a preset, or `all`: every environment of the core's list with its first preset, and
-    /// every other preset that has a shipped model of its own.
+    /// The name of a preset, or `all`: every environment of the core's list with its first preset,
+    /// and every other preset that has a shipped model of its own.
     pub fn parser() -> impl TypedValueParser<Value = Self> {
         let names = AnyFamily::preset_names().chain(["all"]);
         PossibleValuesParser::new(names).map(|name| match Environment::find(&name) {

@@ -1,7 +1,8 @@
 //! `expected`: golden results of every target, reviewed as a diff.
 //!
-//! `expected/TARGET.run` has traces and instruction counts, `expected/TARGET.size` has sizes, both of the shipped models. With the compiler that wrote
-//! them they must be equal; another compiler may make other code, so its sizes and counts may differ by a tenth, and nothing else may.
+//! `expected/TARGET.run` has traces and instruction counts, `expected/TARGET.size` has sizes, both
+//! of the shipped models. With the compiler that wrote them they must be equal; another compiler
+//! may make other code, so its sizes and counts may differ by a tenth, and nothing else may.
 
 use crate::arguments::ExpectedArguments;
 use crate::environment::{Environment, Folder};

@@ -79,9 +79,25 @@ struct BadSensor<W> {
 
 impl<W: World> World for BadSensor<W> {
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool {
-        if !self.world.observe(observation, rng) {
-            return false;
+        let running = self.world.observe(observation, rng);
+        if running {
+            self.sense(observation);
         }
+        running
+    }
+
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition {
+        let transition = self.world.apply(action, observation, rng);
+        if transition.done {
+            self.sense(observation);
+        }
+        transition
+    }
+}
+
+impl<W> BadSensor<W> {
+    /// What the sensor makes of an observation.
+    fn sense(&mut self, observation: &mut [i32]) {
         if self.seen && !observation.is_empty() && self.rng.uniform() < self.probability {
             self.dropped += 1;
             self.last.iter().zip(observation).for_each(|(last, word)| *word = *last);
@@ -89,11 +105,6 @@ impl<W: World> World for BadSensor<W> {
             self.seen = true;
             self.last.iter_mut().zip(observation).for_each(|(last, word)| *last = *word);
         }
-        true
-    }
-
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
-        self.world.apply(action, rng)
     }
 }
 
@@ -110,7 +121,8 @@ fn dropouts(run: &Run, probability: f32, file: &[u8]) -> anyhow::Result<Dropouts
     Ok(Dropouts { dropped: world.dropped, ..result })
 }
 
-/// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator), the world goes on by itself.
+/// A device at the start of a step: what survives a brown-out is in storage (snapshot, generator),
+/// the world goes on by itself.
 struct Device<W> {
     world: W,
     rng: PortableRng,
@@ -127,14 +139,14 @@ impl<W: World> Device<W> {
         }
         let action = agent.act(observation, &mut self.rng)?;
         let logits = agent.logits().to_vec();
-        let transition = self.world.apply(action, &mut self.rng);
-        agent.feedback(transition.reward, transition.done)?;
+        let transition = self.world.apply(action, observation, &mut self.rng);
+        agent.feedback(transition.reward, transition.done.then_some(observation))?;
         Ok(Some((action, logits)))
     }
 }
 
-/// Cuts the power before every step of the first episodes, restores the snapshot into memory full of garbage, and compares all that follows.
-/// The number of brown-outs.
+/// Cuts the power before every step of the first episodes, restores the snapshot into memory full
+/// of garbage, and compares all that follows. The number of brown-outs.
 fn brown_outs(run: &Run, file: &[u8]) -> anyhow::Result<usize> {
     let model = Model::decode(file)?;
     let mut memory = workspace(file)?;
@@ -170,8 +182,9 @@ fn brown_outs(run: &Run, file: &[u8]) -> anyhow::Result<usize> {
 
 /// The number of bits of the file, after showing of every one that its flip is detected.
 ///
-/// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is found for all places by walking from the end. A
-/// change of 0 would go unnoticed. The decoder itself is asked about every bit of the header and about a sample of the others.
+/// CRC-32 is linear: what a flipped bit changes in the checksum depends on its place alone, and is
+/// found for all places by walking from the end. A change of 0 would go unnoticed. The decoder
+/// itself is asked about every bit of the header and about a sample of the others.
 fn flipped_bits(file: &[u8], path: &Path) -> anyhow::Result<usize> {
     let original = checksum(file);
     let mut changes: [u32; 8] = std::array::from_fn(|bit| after_a_byte(1 << bit));

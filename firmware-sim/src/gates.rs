@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Parts of the names of what the image must not contain: allocators, the panic handler and what leads to it, text formatting. All of the image is
-/// held to this, so all that `act` reaches is.
+/// Parts of the names of what the image must not contain: allocators, the panic handler and what
+/// leads to it, text formatting. All of the image is held to this, so all that `act` reaches is.
 const FORBIDDEN: [&str; 8] = [
     "__rust_alloc",
     "__rg_alloc",
@@ -64,8 +64,9 @@ pub fn symbols(image: &Image) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Flips bits of the weights in the image, one at a time, mostly where a compiler that knows the file could leave out the check; the device must refuse each.
-/// Returns how many there were. The host shows that any other bit changes the CRC-32 (see `faults`).
+/// Flips bits of the weights in the image, one at a time, mostly where a compiler that knows the
+/// file could leave out the check; the device must refuse each. Returns how many there were. The
+/// host shows that any other bit changes the CRC-32 (see `faults`).
 fn flipped_flash(target: &Target, image: &Image, model: &Path, timeout: Duration) -> anyhow::Result<usize> {
     let (mut elf, weights) = (fs::read(&image.path)?, read_model(model)?);
     let start = weights.get(..256).context("the model is too short")?;
@@ -94,8 +95,8 @@ fn flipped_flash(target: &Target, image: &Image, model: &Path, timeout: Duration
     Ok(places.len())
 }
 
-/// Disassembles the image for exactly this core and returns the number of instructions: one that the core lacks is shown as unknown and refused.
-/// QEMU would execute some of these.
+/// Disassembles the image for exactly this core and returns the number of instructions: one that
+/// the core lacks is shown as unknown and refused. QEMU would execute some of these.
 fn instructions(target: &Target, elf: &Path) -> anyhow::Result<usize> {
     let mut command = Command::new(disassembler()?);
     command.arg("--disassemble");

@@ -1,5 +1,5 @@
-//! The device played by the host: a workspace of exactly the size that the weights' header asks for, and
-//! an allocator that ends the program if anything allocates after start-up.
+//! The device played by the host: a workspace of exactly the size that the weights' header asks
+//! for, and an allocator that ends the program if anything allocates after start-up.
 
 use crate::environment::Environment;
 use crate::trace::{Recorder, Trace};
@@ -93,7 +93,7 @@ impl World for Apart {
         self.world.observe(observation, &mut self.rng)
     }
 
-    fn apply(&mut self, action: usize, _agent: &mut PortableRng) -> Transition {
-        self.world.apply(action, &mut self.rng)
+    fn apply(&mut self, action: usize, observation: &mut [i32], _agent: &mut PortableRng) -> Transition {
+        self.world.apply(action, observation, &mut self.rng)
     }
 }

@@ -26,7 +26,8 @@ pub struct Image {
 
 /// Builds the image for `target` with the weights file at `model`.
 ///
-/// An image has its model's CRC in its name, and the folder is locked while it is made: two runs beside each other do not take each other's image.
+/// An image has its model's CRC in its name, and the folder is locked while it is made: two runs
+/// beside each other do not take each other's image.
 pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -> anyhow::Result<Image> {
     let file = read_model(model)?;
     let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;

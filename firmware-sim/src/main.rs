@@ -1,5 +1,5 @@
-//! Runs the agent the way firmware does: in the image for a real instruction set, in QEMU, and on the host with the same constraints. Every action
-//! and every logit must be the same.
+//! Runs the agent the way firmware does: in the image for a real instruction set, in QEMU, and on
+//! the host with the same constraints. Every action and every logit must be the same.
 
 #[macro_use]
 mod output;

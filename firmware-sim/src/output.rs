@@ -1,4 +1,5 @@
-//! Data on stdout. Whoever closes it, as `head` does, has seen enough: the program ends there without a word.
+//! Data on stdout. Whoever closes it, as `head` does, has seen enough: the program ends there
+//! without a word.
 
 use std::fmt::Arguments;
 use std::io::{stdout, Error, ErrorKind, Write};

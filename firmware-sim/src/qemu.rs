@@ -28,17 +28,20 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts the image `elf` with the words of `request` as its command line; after `timeout` the machine is stopped, because a guest can hang.
+    /// Starts the image `elf` with the words of `request` as its command line; after `timeout` the
+    /// machine is stopped, because a guest can hang.
     pub fn start(target: &Target, elf: &Path, request: &[&str], timeout: Duration) -> anyhow::Result<Self> {
         let mut semihosting = String::from("enable=on,target=native");
         for word in request {
             semihosting.push_str(&format!(",arg={word}"));
         }
         let mut command = Command::new(target.qemu);
-        // `-icount shift=0`: virtual time is the number of instructions executed, so timers count them and nothing depends on the host's speed.
+        // `-icount shift=0`: virtual time is the number of instructions executed, so timers count them and
+        // nothing depends on the host's speed.
         command
             .args(["-machine", target.machine, "-nographic", "-monitor", "none", "-serial", "none"])
-            // No character device for semihosting: QEMU's stdio device makes the input non-blocking, and the guest's read of nothing would end the run.
+            // No character device for semihosting: QEMU's stdio device makes the input non-blocking, and the
+            // guest's read of nothing would end the run.
             .args(["-semihosting-config", &semihosting])
             .args(["-icount", "shift=0"])
             .args(target.options)
@@ -78,7 +81,8 @@ impl Machine {
         input.write_all(bytes).and_then(|()| input.flush()).context("the device does not listen any more")
     }
 
-    /// Waits for the machine, which has closed its output; an error with what QEMU said where the image did not end with success.
+    /// Waits for the machine, which has closed its output; an error with what QEMU said where the
+    /// image did not end with success.
     pub fn finish(mut self) -> anyhow::Result<()> {
         let mut messages = String::new();
         if let Some(mut errors) = self.child.stderr.take() {

@@ -13,7 +13,8 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
     let [layers, d_model, heads, d_ff, window] = [layers, d_model, heads, d_ff, window].map(usize::from);
     let interface = arguments.environment.family.interface();
     let actions = interface.actions.into();
-    let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions };
+    let final_words = if arguments.final_observation { interface.observation_len() } else { 0 };
+    let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words };
     let file = weights(&dimensions, &interface, arguments.seed)?;
     let temporary = arguments.out.with_extension("tmp");
     fs::write(&temporary, &file).with_context(|| temporary.display().to_string())?;
@@ -24,7 +25,9 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
 pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
     let interface = environment.family.interface();
     let actions = interface.actions.into();
-    let dimensions = Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 64, window: 48, actions };
+    let final_words = interface.observation_len();
+    let dimensions =
+        Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 64, window: 48, actions, final_words };
     weights(&dimensions, &interface, 0)
 }
 

@@ -71,7 +71,7 @@ impl Display for Measured {
         let full = self.instructions().map_or("-".into(), |count| count.to_string());
         writeln!(
             f,
-            "  instructions a step (not cycles): {full} with a full ring, {largest} at most; kernels {}",
+            "  instructions per step (not cycles): {full} with a full ring, {largest} at most; kernels {}",
             report.kernels
         )?;
         let (flash, ram, stack) = (image.elf.flash, image.elf.ram, self.stack());

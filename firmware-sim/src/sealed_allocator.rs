@@ -1,4 +1,5 @@
-//! A global allocator that can be sealed: firmware has no heap, so an allocation while it runs ends the program.
+//! A global allocator that can be sealed: firmware has no heap, so an allocation while it runs ends
+//! the program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};

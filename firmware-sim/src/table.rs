@@ -25,7 +25,7 @@ pub fn run(arguments: &TableArguments) -> anyhow::Result<()> {
 
 fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     if !arguments.json {
-        println!("| target | parameters | instructions a step | flash: code | flash: weights | RAM: static | stack |");
+        println!("| target | parameters | instructions per step | flash: code | flash: weights | RAM: static | stack |");
         println!("|---|---|---|---|---|---|---|");
     }
     let models = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
@@ -73,6 +73,7 @@ fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Re
         heads,
         d_ff,
         window: WINDOW,
+        final_observation: true,
         environment,
         seed: 0,
         out: out.clone(),

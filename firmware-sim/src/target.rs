@@ -7,7 +7,8 @@ pub struct Target {
     pub name: &'static str,
     /// Of the compiler.
     pub triple: &'static str,
-    /// `-C target-cpu`, and `--mcpu` of the disassembler, which shows what the core lacks as unknown; empty for RISC-V.
+    /// `-C target-cpu`, and `--mcpu` of the disassembler, which shows what the core lacks as
+    /// unknown; empty for RISC-V.
     pub cpu: &'static str,
     /// `--mattr` of the disassembler.
     pub attributes: &'static str,

@@ -44,7 +44,8 @@ impl Trace {
     }
 }
 
-/// Keeps the trace of a run on the host. Its memory is reserved beforehand: nothing may allocate while the agent runs.
+/// Keeps the trace of a run on the host. Its memory is reserved beforehand: nothing may allocate
+/// while the agent runs.
 pub struct Recorder {
     trace: Trace,
     actions: crc::Digest<'static, u32>,

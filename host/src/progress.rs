@@ -5,14 +5,15 @@ pub trait Progress: Sync {
     /// A stage of `length` units begins.
     fn begin(&self, stage: &str, length: u64);
 
-    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
+    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a
+    /// rate).
     fn advance(&self, count: u64, message: &dyn Fn() -> String);
 
     /// The stage has ended; `message` says with what.
     fn finish(&self, message: &str);
 
-    /// Whether the work should stop: it is asked between two units, leaves what it has in good order, and ends with
-    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Whether the work should stop: it is asked between two units, leaves what it has in good
+    /// order, and ends with [`Error::Cancelled`](crate::Error::Cancelled).
     fn cancelled(&self) -> bool {
         false
     }

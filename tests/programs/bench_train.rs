@@ -125,7 +125,7 @@ fn a_peer_that_fails_is_an_error_with_its_name_and_its_last_words() {
         (ready.replace(r#""parameters": "#, r#""parameters": 7"#), &["parameters, ours"]),
         (ready.replace(r#""loss": "#, r#""loss": 9"#) + "\nread seconds", &["another model"]),
         (turn("echo stopped >&2; exit 4"), &["exit status: 4", "stopped"]),
-        (turn("echo fast"), &["\"fast\"", "tokens a second"]),
+        (turn("echo fast"), &["\"fast\"", "tokens per second"]),
         (turn(r#"echo '{"tokens_per_second": 0, "steps": 1}'"#), &["it reported 0 tokens"]),
     ] {
         install(peers.path(), "burn", &script);

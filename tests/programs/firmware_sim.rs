@@ -1,7 +1,7 @@
 //! The simulated device, on the host and on five instruction sets in QEMU.
 //!
-//! Golden traces: refresh with `OVERWRITE_EXPECTED=1 cargo test -p algodistill-firmware-sim` (host) and `algodistill-firmware-sim expected
-//! --overwrite-expected` (targets), and review the diff.
+//! Golden traces: refresh with `OVERWRITE_EXPECTED=1 cargo test -p algodistill-firmware-sim` (host)
+//! and `algodistill-firmware-sim expected --overwrite-expected` (targets), and review the diff.
 
 use algodistill::memory::MemoryPlan;
 use algodistill_core::Model;
@@ -85,8 +85,8 @@ fn every_environment_runs() {
     assert!(runs.iter().all(|run| run["steps"].as_u64() > Some(0)), "{runs:?}");
 }
 
-/// Actions and logits are those of the host, in every environment. `.ci/firmware` does the same on every
-/// target.
+/// Actions and logits are those of the host, in every environment. `.ci/firmware` does the same on
+/// every target.
 #[test]
 fn a_device_acts_like_the_host_in_every_environment() {
     if tools() {
@@ -124,7 +124,8 @@ fn wrong_usage_exits_2() {
     }
 }
 
-/// Actions and logits of every target are those of the host; sizes and instruction counts are the golden ones.
+/// Actions and logits of every target are those of the host; sizes and instruction counts are the
+/// golden ones.
 #[test]
 fn every_target_is_as_expected() {
     if tools() {
@@ -140,7 +141,8 @@ fn images_contain_nothing_forbidden() {
     }
 }
 
-/// `algodistill inspect` says of a model that was never measured what its run then shows: the stack is painted, static memory is the workspace and a few words.
+/// `algodistill inspect` says of a model that was never measured what its run then shows: the stack
+/// is painted, static memory is the workspace and a few words.
 #[test]
 fn the_memory_plan_agrees_with_the_run() {
     if !tools() {
@@ -176,7 +178,8 @@ fn a_fed_device_acts_like_the_host() {
     }
 }
 
-/// The ring of 400 steps needs more than the 64 KB of the Cortex-M3's board, and fits the 128 KB of the Cortex-M4F's.
+/// The ring of 400 steps needs more than the 64 KB of the Cortex-M3's board, and fits the 128 KB of
+/// the Cortex-M4F's.
 #[test]
 fn a_model_too_big_for_the_chip_does_not_link() {
     if tools() {

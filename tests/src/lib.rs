@@ -1,8 +1,8 @@
 //! Shared by the tests that cross crates: models without training.
 
+pub mod int8;
 pub mod oracle;
 
-use algodistill::export::{encode, quantize};
 use algodistill::model::{layout, Dimensions, Parameters};
 use algodistill_core::{Interface, PortableRng};
 
@@ -22,12 +22,6 @@ pub fn random_parameters(dimensions: Dimensions, interface: Interface, seed: u64
 /// Sum of twelve uniforms: close enough to a normal deviate.
 fn gaussian(rng: &mut PortableRng) -> f32 {
     (0..12).map(|_| rng.uniform()).sum::<f32>() - 6.0
-}
-
-/// The weights file of random parameters.
-pub fn random_weights(dimensions: Dimensions, interface: Interface, seed: u64) -> Vec<u8> {
-    let parameters = random_parameters(dimensions, interface, seed);
-    encode(&quantize(&parameters).expect("finite"), "{}").expect("within the limits")
 }
 
 /// Interface of Dark Room 9x9.

@@ -1,10 +1,13 @@
-//! A second implementation of `docs/numerics.md`, written from the document: the banded full forward pass over a whole stream, layer
-//! by layer, with every key and value kept. No ring, no kernels, no workspace; `i128` throughout.
+//! A second implementation of `docs/numerics.md`, written from the document: the banded full
+//! forward pass over a whole stream, layer by layer, with every key and value kept. No ring, no
+//! kernels, no workspace; `i128` throughout.
 
-use algodistill::export::{QuantizedModel, QuantizedTensor};
+use crate::int8::{Int8Model, Int8Tensor};
 
-/// One token: rows of the embedding tables, in the order of the tensors (observation channels, action, feedback).
-pub type Token = Vec<usize>;
+/// One token: for each embedding table, in the order of the tensors (observation channels, channels
+/// of the final observation if the model has tables for it, action, feedback), the row that is
+/// added, if one is.
+pub type Token = Vec<Option<usize>>;
 
 /// `mantissa * 2^-exponent`, mantissa of 15 bits.
 #[derive(Clone, Copy)]
@@ -48,7 +51,7 @@ fn quantize(x: &[i128], maximum: i128) -> Vec<i128> {
     x.iter().map(|x| round_shift((x.clamp(&-maximum, &maximum) << shift) * reciprocal, 54)).collect()
 }
 
-fn linear(tensor: &QuantizedTensor, input: &[i128], input_scale: Scale) -> Vec<i128> {
+fn linear(tensor: &Int8Tensor, input: &[i128], input_scale: Scale) -> Vec<i128> {
     let rows = tensor.data.chunks(tensor.shape[1]).zip(&tensor.scales);
     rows.map(|(row, row_scale)| {
         let sum: i128 = row.iter().zip(input).map(|(w, x)| i128::from(*w) * x).sum();
@@ -70,7 +73,7 @@ fn add(x: &mut [i128], y: &[i128]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = saturate(*x + y));
 }
 
-fn add_linear(x: &mut [i128], tensor: &QuantizedTensor, input: &[i128]) {
+fn add_linear(x: &mut [i128], tensor: &Int8Tensor, input: &[i128]) {
     let maximum = largest(input);
     let output = linear(tensor, &quantize(input, maximum), scale((maximum << 31) / 127, 47));
     add(x, &output);
@@ -130,16 +133,20 @@ fn attend(query: &[i128], keys: &[Stored], values: &[Stored]) -> Vec<i128> {
         .collect()
 }
 
-/// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j < window.
-pub fn banded_forward(model: &QuantizedModel, stream: &[Token]) -> Vec<Vec<i128>> {
+/// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j <
+/// window.
+pub fn banded_forward(model: &Int8Model, stream: &[Token]) -> Vec<Vec<i128>> {
     let dimensions = model.dimensions;
-    let (tables, rest) = model.tensors.split_at(model.interface.channels.len() + 2);
+    let channels = model.interface.channels.len() * if dimensions.final_words > 0 { 2 } else { 1 };
+    let (tables, rest) = model.tensors.split_at(channels + 2);
     let (layers, head) = rest.split_at(4 * dimensions.layers);
     let mut residuals: Vec<Vec<i128>> = stream
         .iter()
         .map(|token| {
             let mut x = vec![0; dimensions.d_model];
+            assert_eq!(tables.len(), token.len());
             for (table, row) in tables.iter().zip(token) {
+                let Some(row) = row else { continue };
                 let columns = table.shape[1];
                 let weights = &table.data[row * columns..(row + 1) * columns];
                 let scale = i128::from(table.scales[*row]);

@@ -15,7 +15,7 @@ fn a_thousand_damaged_configurations() {
     let generation = GenerateConfig {
         histories_per_task: 1,
         episodes: 2,
-        ..GenerateConfig::recommended(environment, source)
+        ..GenerateConfig::recommended(environment, source).unwrap()
     };
     let histories = generate(&generation, &NoProgress).unwrap().training;
     let config = TrainConfig {

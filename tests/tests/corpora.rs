@@ -1,11 +1,12 @@
-//! The committed corpora of the fuzz targets, run by what the fuzzer runs; `.ci/fuzz` looks for more.
+//! The committed corpora of the fuzz targets, run by what the fuzzer runs; `.ci/fuzz` looks for
+//! more.
 
 #[path = "../../core/fuzz/src/lib.rs"]
 mod fuzz;
 
-use algodistill::model::Dimensions;
-use algodistill_core::{Agent, Interface, Model, PortableRng};
-use algodistill_tests::{dark_room_interface, random_weights, TINY};
+use algodistill_core::{Agent, Dimensions, Interface, Model, PortableRng};
+use algodistill_tests::dark_room_interface;
+use algodistill_tests::int8::{random_weights, TINY};
 use std::path::{Path, PathBuf};
 
 fn folder(target: &str) -> PathBuf {
@@ -20,8 +21,9 @@ fn replay(target: &str, run: impl Fn(&[u8]) -> bool) -> (usize, usize) {
         .fold((0, 0), |(count, accepted), bytes| (count + 1, accepted + usize::from(run(&bytes))))
 }
 
-/// A corpus of which little is accepted is of another format: the fuzzer would not get past the header. After a change of the format
-/// `OVERWRITE_EXPECTED=1` writes the files to start from again; delete the others.
+/// A corpus of which little is accepted is of another format: the fuzzer would not get past the
+/// header. After a change of the format `OVERWRITE_EXPECTED=1` writes the files to start from
+/// again; delete those that are refused now.
 #[test]
 fn corpora_hold_files_that_are_accepted() {
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
@@ -37,8 +39,8 @@ fn corpora_hold_files_that_are_accepted() {
 
 /// What the fuzzer started from: small models and snapshots at different times.
 fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let bandit = Dimensions { layers: 1, heads: 1, d_ff: 16, window: 3, ..TINY };
-    let channels = Dimensions { layers: 1, heads: 4, window: 1, ..TINY };
+    let bandit = Dimensions { layers: 1, heads: 1, d_ff: 16, window: 3, actions: 2, final_words: 0, ..TINY };
+    let channels = Dimensions { layers: 1, heads: 4, window: 1, actions: 9, final_words: 3, ..TINY };
     let (no_channel, two_levels) = (&[], &[0.0, 1.0]);
     let bandit = random_weights(bandit, Interface::discrete(no_channel, 2, two_levels).unwrap(), 1);
     let interface = Interface::discrete(&[1, 3, 2], 9, &[-1.0, 0.0, 0.5, 1.0]).unwrap();
@@ -55,15 +57,19 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut after = |steps: i32| {
         agent.reset();
         for step in 0..steps {
-            let _ = agent.feedback(1.0, step % 5 == 0);
+            let _ = agent.feedback(1.0, (step % 5 == 0).then_some(&[step % 9, 0]));
             agent.act(&[step % 9, 8 - step % 9], &mut rng).unwrap();
+        }
+        if steps == 12 {
+            agent.feedback(0.0, Some(&[8, 7])).unwrap();
         }
         let mut bytes = vec![0; agent.snapshot_len()];
         agent.snapshot(&mut bytes).unwrap();
         bytes
     };
-    let snapshots = [("empty", 0), ("begun", 3), ("full", 7), ("wrapped", 12)];
+    let snapshots = [("empty-v3", 0), ("begun-v3", 3), ("full-v3", 7), ("ended-v3", 12)];
     let snapshots = snapshots.map(|(name, steps)| ("snapshot", name, after(steps)));
-    let models = [("tiny", tiny.clone()), ("bandit", bandit), ("channels", channels), ("large", large)];
+    let models =
+        [("tiny-v3", tiny.clone()), ("bandit-v3", bandit), ("channels-v3", channels), ("large-v3", large)];
     models.into_iter().map(|(name, bytes)| ("weights", name, bytes)).chain(snapshots).collect()
 }

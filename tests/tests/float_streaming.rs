@@ -20,7 +20,7 @@ fn largest_difference(dimensions: Dimensions, steps: usize, seed: u64) -> f32 {
         tokens.push(&interface, &observation, previous);
         agent.demonstrate(&observation, usize::from(action));
         streamed.extend_from_slice(agent.logits());
-        agent.feedback(reward, done);
+        agent.feedback(reward, done.then_some(&[]));
         previous = Some((action, reward, done));
     }
     let full = forward_logits(&parameters, &tokens);

@@ -1,7 +1,9 @@
-//! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the same behaviour, never a panic.
+//! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the
+//! same behaviour, never a panic.
 
-use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng};
-use algodistill_tests::{dark_room_interface, random_weights, TINY};
+use algodistill_core::{workspace_words, Agent, Dimensions, Error, Model, PortableRng};
+use algodistill_tests::dark_room_interface;
+use algodistill_tests::int8::{random_weights, TINY};
 
 fn tiny() -> Vec<u8> {
     random_weights(TINY, dark_room_interface(), 5)
@@ -14,7 +16,8 @@ fn played<'a>(model: &Model<'a>, workspace: &'a mut [u32], steps: usize) -> Agen
     for step in 0..steps {
         let observation = [rng.below(9) as i32, rng.below(9) as i32];
         agent.act(&observation, &mut rng).unwrap();
-        agent.feedback(rng.below(2) as f32, step % 5 == 4).unwrap();
+        let ended = (step % 5 == 4).then_some(&observation[..]);
+        agent.feedback(rng.below(2) as f32, ended).unwrap();
     }
     agent
 }
@@ -66,7 +69,7 @@ fn changed_bytes_with_a_valid_checksum_never_panic() {
         let mut agent = Agent::new(model, &mut workspace).unwrap();
         for _ in 0..10 {
             agent.act(&observation, &mut rng).unwrap();
-            agent.feedback(1.0, false).unwrap();
+            agent.feedback(1.0, Some(&observation)).unwrap();
         }
     }
     assert!(accepted > 100, "only {accepted} files were accepted: the test does not reach the agent");
@@ -85,15 +88,20 @@ fn errors_name_the_cause() {
     assert_eq!(Model::decode(b"").unwrap_err(), Error::Truncated);
     assert_eq!(with(0, b"GGUF"), Error::Magic);
     assert_eq!(with(4, &[1, 0]), Error::Version(1));
-    assert_eq!(with(4, &[3, 0]), Error::Version(3));
+    assert_eq!(with(4, &[4, 0]), Error::Version(4));
     assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
     assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
     assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));
     assert_eq!(with(22, &[1, 0]), Error::Dimension("d_ff"));
     assert_eq!(with(24, &[0, 0]), Error::Dimension("window"));
     assert_eq!(with(26, &[1, 0]), Error::Dimension("actions"));
-    assert_eq!(with(40, &[1]), Error::Leftover);
-    // One layer less: the tensors of the second are left over, which the number of exponents shows first.
+    assert_eq!(with(32, &[99, 0]), Error::Dimension("final_words"));
+    assert_eq!(with(32, &[1, 0]), Error::Metadata);
+    assert_eq!(with(34, &[1]), Error::Leftover);
+    // Version 2 had no final observation.
+    assert_eq!(with(4, &[2, 0]), Error::Leftover);
+    // One layer less: the tensors of the second are left over, which the number of exponents shows
+    // first.
     assert_eq!(with(16, &[1, 0]), Error::Metadata);
 }
 
@@ -146,7 +154,7 @@ fn snapshots_with_a_valid_checksum_never_panic() {
         if agent.restore(&snapshot).is_ok() {
             accepted += 1;
             for _ in 0..3 {
-                let _ = agent.feedback(0.0, false);
+                let _ = agent.feedback(0.0, None);
                 agent.act(&[0, 8], &mut rng).unwrap();
             }
         }
@@ -172,8 +180,8 @@ fn a_restored_agent_continues_with_identical_actions() {
             let action = agent.act(&observation, &mut rng).unwrap();
             assert_eq!(restored.act(&observation, &mut same).unwrap(), action);
             assert_eq!(restored.logits(), agent.logits());
-            agent.feedback(1.0, false).unwrap();
-            restored.feedback(1.0, false).unwrap();
+            agent.feedback(1.0, None).unwrap();
+            restored.feedback(1.0, None).unwrap();
         }
     }
 }
@@ -202,15 +210,23 @@ fn wrong_calls_get_a_typed_error_and_keep_the_context() {
     let mut memory = vec![0; needed];
     let mut agent = Agent::new(model, &mut memory).unwrap();
     let mut rng = PortableRng::new(1, 1);
-    assert_eq!(agent.feedback(0.0, false), Err(Error::FeedbackUnexpected));
+    assert_eq!(agent.feedback(0.0, None), Err(Error::FeedbackUnexpected));
     assert_eq!(agent.act(&[0], &mut rng), Err(Error::ObservationLength { needed: 2, found: 1 }));
     assert_eq!(agent.act(&[0, 9], &mut rng), Err(Error::Observation { channel: 1, value: 9 }));
     assert_eq!(agent.act(&[-1, 0], &mut rng), Err(Error::Observation { channel: 0, value: -1 }));
     assert_eq!(agent.demonstrate(&[0, 0], 5), Err(Error::Action(5)));
     agent.act(&[0, 0], &mut rng).unwrap();
     assert_eq!(agent.act(&[0, 0], &mut rng), Err(Error::FeedbackMissing));
-    assert_eq!(agent.feedback(f32::NAN, false), Err(Error::Reward));
-    agent.feedback(f32::INFINITY, true).unwrap();
+    let mut before = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut before).unwrap();
+    assert_eq!(agent.feedback(f32::NAN, None), Err(Error::Reward));
+    let wrong_length = Error::ObservationLength { needed: 2, found: 3 };
+    assert_eq!(agent.feedback(1.0, Some(&[0, 0, 0])), Err(wrong_length));
+    assert_eq!(agent.feedback(1.0, Some(&[9, 0])), Err(Error::Observation { channel: 0, value: 9 }));
+    let mut after = before.clone();
+    agent.snapshot(&mut after).unwrap();
+    assert_eq!(before, after);
+    agent.feedback(f32::INFINITY, Some(&[8, 8])).unwrap();
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert_eq!(
             agent.set_sampling(algodistill_core::Sampling::Temperature(temperature)),
@@ -220,45 +236,108 @@ fn wrong_calls_get_a_typed_error_and_keep_the_context() {
     assert!(matches!(agent.snapshot(&mut [0; 8]), Err(Error::SnapshotLength { .. })));
 }
 
-/// Files of format version 2, made by the version of this program that introduced it, and the logits after them. Refresh with
-/// `OVERWRITE_EXPECTED=1`, which a compatible change never needs.
+/// The logits of the step after an episode that ended as given.
+fn logits_after(model: &Model, ended: Option<&[i32]>) -> Vec<i32> {
+    let mut memory = vec![0; model.workspace_words()];
+    let mut agent = played(model, &mut memory, 3);
+    agent.demonstrate(&[1, 2], 3).unwrap();
+    agent.feedback(1.0, ended).unwrap();
+    agent.demonstrate(&[4, 4], 0).unwrap();
+    agent.logits().to_vec()
+}
+
+#[test]
+fn only_a_model_with_tables_for_it_sees_the_final_observation() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let [here, there, unseen] = [&[0, 0][..], &[8, 0], &[]].map(|words| logits_after(&model, Some(words)));
+    assert!(here != there && here != unseen && there != unseen);
+    let without = Dimensions { final_words: 0, ..TINY };
+    let file = random_weights(without, dark_room_interface(), 5);
+    let model = Model::decode(&file).unwrap();
+    let [here, there, unseen] = [&[0, 0][..], &[8, 0], &[]].map(|words| logits_after(&model, Some(words)));
+    assert!(here == there && here == unseen);
+}
+
+#[test]
+fn a_final_observation_belongs_to_one_token_and_survives_a_power_cut_before_it() {
+    let file = tiny();
+    let model = Model::decode(&file).unwrap();
+    let (mut memory, mut other_memory) = (vec![0; model.workspace_words()], vec![7; model.workspace_words()]);
+    let mut agent = Agent::new(model.clone(), &mut memory).unwrap();
+    agent.demonstrate(&[4, 4], 1).unwrap();
+    agent.feedback(1.0, Some(&[8, 1])).unwrap();
+    let mut snapshot = vec![0; agent.snapshot_len()];
+    agent.snapshot(&mut snapshot).unwrap();
+    let mut restored = Agent::new(model.clone(), &mut other_memory).unwrap();
+    restored.restore(&snapshot).unwrap();
+    for step in 0..20 {
+        let observation = [step % 9, 4];
+        agent.demonstrate(&observation, 2).unwrap();
+        restored.demonstrate(&observation, 2).unwrap();
+        assert_eq!(agent.logits(), restored.logits());
+        agent.feedback(0.0, None).unwrap();
+        restored.feedback(0.0, None).unwrap();
+    }
+    // Words that no observation has.
+    let end = snapshot.len();
+    snapshot[end - 1] = 0x7f;
+    let crc = algodistill_core::model::weights::checksum(&snapshot);
+    snapshot[12..16].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(restored.restore(&snapshot), Err(Error::SnapshotState));
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+/// The logits after a model and a context from files.
+fn logits_of_fixtures(weights: &str, snapshot: &str) -> String {
+    let file = std::fs::read(fixture(weights)).unwrap();
+    let model = Model::decode(&file).unwrap();
+    let mut memory = vec![0; model.workspace_words()];
+    let mut agent = Agent::new(model, &mut memory).unwrap();
+    agent.restore(&std::fs::read(fixture(snapshot)).unwrap()).unwrap();
+    agent.demonstrate(&[3, 4], 1).unwrap();
+    format!("{:?}\n", agent.logits())
+}
+
+/// Files made by the version of this program that introduced their format, and the logits after
+/// them.
 #[test]
 fn fixtures_of_version_2_give_the_same_logits() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let [weights, snapshot, logits] = ["v2.adw", "v2.ads", "v2.logits"].map(|name| folder.join(name));
+    let expected = std::fs::read_to_string(fixture("v2.logits")).unwrap();
+    assert_eq!(logits_of_fixtures("v2.adw", "v2.ads"), expected);
+}
+
+/// With a final observation in the context. Refresh with `OVERWRITE_EXPECTED=1`, which a compatible
+/// change never needs.
+#[test]
+fn fixtures_of_version_3_give_the_same_logits() {
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
         let file = tiny();
         let model = Model::decode(&file).unwrap();
         let mut memory = vec![0; model.workspace_words()];
-        let agent = played(&model, &mut memory, 12);
+        let agent = played(&model, &mut memory, 15);
         let mut bytes = vec![0; agent.snapshot_len()];
         agent.snapshot(&mut bytes).unwrap();
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(&weights, &file).unwrap();
-        std::fs::write(&snapshot, bytes).unwrap();
+        std::fs::write(fixture("v3.adw"), &file).unwrap();
+        std::fs::write(fixture("v3.ads"), bytes).unwrap();
+        std::fs::write(fixture("v3.logits"), logits_of_fixtures("v3.adw", "v3.ads")).unwrap();
     }
-    let file = std::fs::read(&weights).unwrap();
-    let model = Model::decode(&file).unwrap();
-    let mut memory = vec![0; model.workspace_words()];
-    let mut agent = Agent::new(model, &mut memory).unwrap();
-    agent.restore(&std::fs::read(&snapshot).unwrap()).unwrap();
-    agent.demonstrate(&[3, 4], 1).unwrap();
-    let found = format!("{:?}\n", agent.logits());
-    if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
-        std::fs::write(&logits, &found).unwrap();
-    }
-    assert_eq!(found, std::fs::read_to_string(&logits).unwrap());
+    let expected = std::fs::read_to_string(fixture("v3.logits")).unwrap();
+    assert_eq!(logits_of_fixtures("v3.adw", "v3.ads"), expected);
 }
 
 /// Version 1 stored rows plain. Nothing but its number tells.
 #[test]
 fn files_of_version_1_are_refused_by_number() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let weights = std::fs::read(folder.join("v1.adw")).unwrap();
+    let weights = std::fs::read(fixture("v1.adw")).unwrap();
     assert_eq!(Model::decode(&weights).unwrap_err(), Error::Version(1));
     let file = tiny();
     let model = Model::decode(&file).unwrap();
     let mut memory = vec![0; model.workspace_words()];
-    let snapshot = std::fs::read(folder.join("v1.ads")).unwrap();
-    assert_eq!(Agent::new(model, &mut memory).unwrap().restore(&snapshot), Err(Error::Version(1)));
+    let mut agent = Agent::new(model, &mut memory).unwrap();
+    let version = |name| agent.restore(&std::fs::read(fixture(name)).unwrap());
+    assert_eq!(["v1.ads", "v2.ads"].map(version), [Err(Error::Version(1)), Err(Error::Version(2))]);
 }

@@ -3,7 +3,7 @@
 use algodistill::export::{encode, quantize};
 use algodistill::model::FloatAgent;
 use algodistill_core::{Agent, Kernels, Model, PortableRng};
-use algodistill_tests::{dark_room_interface, random_parameters, REFERENCE};
+use algodistill_tests::{dark_room_interface, int8, random_parameters, REFERENCE};
 
 fn softmax(logits: &[f64]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -34,8 +34,8 @@ fn distributions_agree_over_two_windows() {
         kl += p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum::<f64>();
         let top = |d: &[f64]| (0..d.len()).max_by(|a, b| d[*a].total_cmp(&d[*b])).unwrap();
         agreed += usize::from(top(&p) == top(&q));
-        int8.feedback(reward, done).unwrap();
-        float.feedback(reward, done);
+        int8.feedback(reward, done.then_some(&[])).unwrap();
+        float.feedback(reward, done.then_some(&[]));
     }
     let (kl, agreement) = (kl / steps as f64, agreed as f64 / steps as f64);
     println!("mean KL {kl:.5} nats, top-1 agreement {agreement:.3}");
@@ -45,7 +45,7 @@ fn distributions_agree_over_two_windows() {
 
 #[test]
 fn kernels_give_the_same_logits() {
-    let file = algodistill_tests::random_weights(REFERENCE, dark_room_interface(), 3);
+    let file = int8::random_weights(int8::REFERENCE, dark_room_interface(), 3);
     let model = Model::decode(&file).unwrap();
     let (mut memory_a, mut memory_b) = (vec![0; model.workspace_words()], vec![0; model.workspace_words()]);
     let mut fast = Agent::new(model.clone(), &mut memory_a).unwrap();
@@ -58,7 +58,7 @@ fn kernels_give_the_same_logits() {
         let action = fast.act(&observation, &mut rng).unwrap();
         assert_eq!(oracle.act(&observation, &mut same).unwrap(), action);
         assert_eq!(fast.logits(), oracle.logits());
-        fast.feedback(0.0, false).unwrap();
-        oracle.feedback(0.0, false).unwrap();
+        fast.feedback(0.0, None).unwrap();
+        oracle.feedback(0.0, None).unwrap();
     }
 }

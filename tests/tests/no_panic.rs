@@ -1,4 +1,5 @@
-//! No panic is reachable from the core's API: `tests/no-panic` has a panic handler that does not link.
+//! No panic is reachable from the core's API: `tests/no-panic` has a panic handler that does not
+//! link.
 
 use std::path::Path;
 use std::process::Command;

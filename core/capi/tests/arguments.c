@@ -161,7 +161,7 @@ static void not_an_agent(ad_status expected, ad_agent *wrong) {
     check(__LINE__, expected, ad_agent_reset(wrong));
     check(__LINE__, expected, ad_agent_act(wrong, cell, DARK_ROOM_WORDS, &rng, &action));
     check(__LINE__, expected, ad_agent_demonstrate(wrong, cell, DARK_ROOM_WORDS, 0));
-    check(__LINE__, expected, ad_agent_feedback(wrong, 0.0f, 0));
+    check(__LINE__, expected, ad_agent_feedback(wrong, 0.0f, 1, cell, DARK_ROOM_WORDS));
     check(__LINE__, expected, ad_agent_logits(wrong, logits, DARK_ROOM_ACTIONS));
     check(__LINE__, expected, ad_agent_snapshot(wrong, &byte, 1, &written));
     check(__LINE__, expected, ad_agent_restore(wrong, &byte, 1));
@@ -195,6 +195,7 @@ static void calls_of_an_agent(void) {
     CHECK(OVERLAP, ad_agent_info(&agent, (ad_model_info *)(void *)workspace));
     CHECK(OK, ad_agent_info(&agent, &info));
     CHECK_TRUE(info.observation_words == DARK_ROOM_WORDS && info.actions == DARK_ROOM_ACTIONS);
+    CHECK_TRUE(info.final_observation_words == 0 || info.final_observation_words == DARK_ROOM_WORDS);
     CHECK_TRUE(info.workspace_words == WORDS && info.parameters > 0 && info.crc32 == model[3]);
 
     CHECK(TEMPERATURE, ad_agent_set_sampling(&agent, -1.0f));
@@ -204,7 +205,7 @@ static void calls_of_an_agent(void) {
     CHECK(OK, ad_agent_set_sampling(&agent, 1.0f));
 
     before = rng;
-    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 0.0f, 0));
+    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 0.0f, 0, NULL, 0));
     CHECK(NULL, ad_agent_act(&agent, NULL, DARK_ROOM_WORDS, &rng, &action));
     CHECK(NULL, ad_agent_act(&agent, cell, DARK_ROOM_WORDS, NULL, &action));
     CHECK(NULL, ad_agent_act(&agent, cell, DARK_ROOM_WORDS, &rng, NULL));
@@ -224,9 +225,19 @@ static void calls_of_an_agent(void) {
     CHECK_TRUE(action < DARK_ROOM_ACTIONS && memcmp(&before, &rng, sizeof rng) != 0);
     CHECK(FEEDBACK_MISSING, ad_agent_act(&agent, cell, DARK_ROOM_WORDS, &rng, &action));
     CHECK(FEEDBACK_MISSING, ad_agent_demonstrate(&agent, cell, DARK_ROOM_WORDS, 0));
-    CHECK(REWARD, ad_agent_feedback(&agent, NAN, 0));
-    CHECK(OK, ad_agent_feedback(&agent, 1.0f, 0));
-    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 1.0f, 0));
+    CHECK(REWARD, ad_agent_feedback(&agent, NAN, 0, NULL, 0));
+    CHECK(NULL, ad_agent_feedback(&agent, 1.0f, 1, NULL, DARK_ROOM_WORDS));
+    CHECK(MISALIGNED, ad_agent_feedback(&agent, 1.0f, 1, displaced(cell, 1), DARK_ROOM_WORDS));
+    CHECK(BUFFER, ad_agent_feedback(&agent, 1.0f, 1, cell, SIZE_MAX));
+    CHECK(OVERLAP, ad_agent_feedback(&agent, 1.0f, 1, (int32_t *)workspace, DARK_ROOM_WORDS));
+    CHECK(OBSERVATION_LENGTH, ad_agent_feedback(&agent, 1.0f, 1, cell, 1));
+    CHECK(OBSERVATION, ad_agent_feedback(&agent, 1.0f, 1, outside, DARK_ROOM_WORDS));
+    CHECK(OK, ad_agent_feedback(&agent, 1.0f, 0, outside, 1));
+    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 1.0f, 0, NULL, 0));
+    CHECK(OK, ad_agent_demonstrate(&agent, cell, DARK_ROOM_WORDS, 0));
+    CHECK(OK, ad_agent_feedback(&agent, 1.0f, 1, NULL, 0));
+    CHECK(OK, ad_agent_demonstrate(&agent, cell, DARK_ROOM_WORDS, 0));
+    CHECK(OK, ad_agent_feedback(&agent, 1.0f, 1, cell, DARK_ROOM_WORDS));
 
     CHECK(NULL, ad_agent_demonstrate(&agent, NULL, DARK_ROOM_WORDS, 0));
     CHECK(MISALIGNED, ad_agent_demonstrate(&agent, displaced(cell, 3), DARK_ROOM_WORDS, 0));
@@ -246,14 +257,14 @@ static void calls_of_an_agent(void) {
     CHECK(OVERLAP, ad_agent_logits(&agent, (int32_t *)workspace, DARK_ROOM_ACTIONS));
     CHECK(OK, ad_agent_logits(&agent, logits, DARK_ROOM_ACTIONS));
     CHECK(OK, ad_agent_reset(&agent));
-    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 1.0f, 0));
+    CHECK(FEEDBACK_UNEXPECTED, ad_agent_feedback(&agent, 1.0f, 0, NULL, 0));
 }
 
 /* One step of an agent that stays in one cell. */
 static uint32_t step(void) {
     uint32_t action = 0;
     CHECK(OK, ad_agent_act(&agent, cell, DARK_ROOM_WORDS, &rng, &action));
-    CHECK(OK, ad_agent_feedback(&agent, action == 0 ? 1.0f : 0.0f, 0));
+    CHECK(OK, ad_agent_feedback(&agent, action == 0 ? 1.0f : 0.0f, action == 1, cell, DARK_ROOM_WORDS));
     return action;
 }
 

@@ -1,19 +1,25 @@
 //! What the fuzz targets do with their bytes. Panics where a promise is broken.
 
+use algodistill_core::context::SNAPSHOT_VERSION;
 use algodistill_core::model::weights::{checksum, CRC_OFFSET};
-use algodistill_core::{Agent, Channel, Interface, Kernels, Model, PortableRng, Sampling};
+use algodistill_core::{Agent, Interface, Kernels, Model, PortableRng, Sampling};
 
 /// Larger models would make the fuzzer slow, and run the same code.
 const MOST_WORDS: usize = 1 << 16;
 
-/// The model that snapshots are for.
-const TINY: &[u8] = include_bytes!("../../../tests/fixtures/v2.adw");
+/// The models that snapshots are for, of every version that is read.
+const MODELS: [&[u8]; 2] =
+    [include_bytes!("../../../tests/fixtures/v2.adw"), include_bytes!("../../../tests/fixtures/v3.adw")];
+
+/// Where snapshots and weights files have their version.
+const VERSION_OFFSET: usize = 4;
 
 const LENGTH_OFFSET: usize = 8;
 const MODEL_CRC_OFFSET: usize = 16;
 
-/// Whatever the bytes, an error or a model that acts, with the same logits whichever kernels run. The bytes are tried as they are and with the fields
-/// repaired that no fuzzer guesses; returns whether a model came out of either.
+/// Whatever the bytes, an error or a model that acts, with the same logits whichever kernels run.
+/// The bytes are tried as they are and with the fields repaired that no fuzzer guesses; returns
+/// whether a model came out of either.
 pub fn weights(bytes: &[u8]) -> bool {
     let mut accepted = decode(bytes);
     let mut repaired = bytes.to_vec();
@@ -37,26 +43,30 @@ fn decode(file: &[u8]) -> bool {
     true
 }
 
-/// Whatever the bytes, the context is as before after an error, and after success it is the one in the bytes, with which the agent acts. Returns whether
-/// the bytes were accepted, as they are or with length and checksums repaired.
+/// Whatever the bytes, the context is as before after an error, and after success it is the one in
+/// the bytes, with which the agent acts. Returns whether the bytes were accepted, as they are or
+/// with length and checksums repaired.
 pub fn snapshot(bytes: &[u8]) -> bool {
-    let mut accepted = restore(bytes);
+    MODELS.iter().fold(false, |accepted, file| snapshot_of(file, bytes) || accepted)
+}
+
+fn snapshot_of(file: &[u8], bytes: &[u8]) -> bool {
+    let model = Model::decode(file).expect("a model of a format that is read");
+    let mut accepted = restore(&model, bytes);
     let mut repaired = bytes.to_vec();
-    let model_crc = Model::decode(TINY).expect("a model of this format").crc();
     if set(&mut repaired, LENGTH_OFFSET, bytes.len() as u32)
-        && set(&mut repaired, MODEL_CRC_OFFSET, model_crc)
+        && set(&mut repaired, MODEL_CRC_OFFSET, model.crc())
         && set_checksum(&mut repaired)
     {
-        accepted |= repaired != bytes && restore(&repaired);
+        accepted |= repaired != bytes && restore(&model, &repaired);
     }
     accepted
 }
 
-fn restore(bytes: &[u8]) -> bool {
-    let model = Model::decode(TINY).expect("a model of this format");
+fn restore(model: &Model, bytes: &[u8]) -> bool {
     let (mut memory, mut scalar_memory) = ([0; 1 << 10], [0; 1 << 10]);
     let mut agent = Agent::new(model.clone(), &mut memory).expect("the workspace suffices");
-    let mut scalar = Agent::new(model, &mut scalar_memory).expect("the workspace suffices");
+    let mut scalar = Agent::new(model.clone(), &mut scalar_memory).expect("the workspace suffices");
     scalar.set_kernels(Kernels::Scalar);
     play(&mut agent, &mut scalar, 2);
     let before = taken(&agent);
@@ -66,9 +76,12 @@ fn restore(bytes: &[u8]) -> bool {
         assert!(taken(&agent) == before, "an error changed the context");
         return false;
     }
-    assert!(taken(&agent) == bytes, "the context is not the one in the snapshot");
+    let mut written = bytes.to_vec();
+    set(&mut written, VERSION_OFFSET, SNAPSHOT_VERSION.into());
+    set_checksum(&mut written);
+    assert!(taken(&agent) == written, "the context is not the one in the snapshot");
     // The restored step may still wait for its feedback.
-    let _ = (agent.feedback(0.0, false), scalar.feedback(0.0, false));
+    let _ = (agent.feedback(0.0, None), scalar.feedback(0.0, None));
     play(&mut agent, &mut scalar, 9);
     assert!(taken(&agent) == taken(&scalar));
     true
@@ -97,7 +110,12 @@ fn play(agent: &mut Agent, scalar: &mut Agent, steps: u32) {
         let act = |agent: &mut Agent, rng: &mut PortableRng| {
             agent.set_sampling(sampling).expect("within the limits");
             let action = agent.act(&observation, rng).expect("a valid observation");
-            agent.feedback(interface.reward_levels[level], step % 5 == 4).expect("after an action");
+            let ended = match step % 5 {
+                3 => Some(&[][..]),
+                4 => Some(&observation[..]),
+                _ => None,
+            };
+            agent.feedback(interface.reward_levels[level], ended).expect("after an action");
             action
         };
         let action = act(agent, &mut rng);
@@ -108,11 +126,13 @@ fn play(agent: &mut Agent, scalar: &mut Agent, steps: u32) {
 }
 
 fn observe(interface: &Interface, rng: &mut PortableRng) -> Vec<i32> {
-    let word = |channel: &Channel| match channel {
-        Channel::Discrete { size } => rng.below(u32::from(*size)) as i32,
-        _ => unreachable!("every channel is discrete"),
-    };
-    interface.channels.iter().map(word).collect()
+    let mut words = Vec::new();
+    for channel in &interface.channels {
+        let mut own = vec![0; channel.words()];
+        channel.sample(&mut own, rng);
+        words.extend(own);
+    }
+    words
 }
 
 /// Whether the bytes have this field.

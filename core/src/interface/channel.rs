@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// One observation channel. An observation is a slice of `i32`, the words of its channels one after
 /// the other.
 ///
-/// Every match over this type is exhaustive: a new kind of channel does not compile until each place
-/// that must know it does.
+/// Every match over this type is exhaustive: a new kind of channel does not compile until each
+/// place that must know it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {

@@ -1,4 +1,5 @@
-//! What an agent sees and does: the contract between an environment, a learning history and a model.
+//! What an agent sees and does: the contract between an environment, a learning history and a
+//! model.
 
 use crate::Error;
 use heapless::Vec;
@@ -19,14 +20,16 @@ pub const MAX_CHANNEL_SIZE: usize = 4096;
 /// Most words of an observation: room for a buffer that holds any.
 pub const MAX_OBSERVATION_WORDS: usize = MAX_CHANNELS;
 
-/// The shape of one interaction step: observation channels, actions, and the rewards that are told apart.
+/// The shape of one interaction step: observation channels, actions, and the rewards that are told
+/// apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
     /// Observation channels, in the order of the words of an observation. May be empty (a bandit).
     pub channels: Vec<Channel, MAX_CHANNELS>,
     /// Number of actions, 2 to [`MAX_ACTIONS`].
     pub actions: u16,
-    /// Finite and strictly increasing; a reward is embedded as the nearest of these (the lower one at a tie).
+    /// Finite and strictly increasing; a reward is embedded as the nearest of these (the lower one
+    /// at a tie).
     pub reward_levels: Vec<f32, MAX_REWARD_LEVELS>,
 }
 
@@ -75,7 +78,10 @@ impl Interface {
     /// Whether `observation` has the right number of words, each within its channel's range.
     ///
     /// # Errors
-    /// [`Error::ObservationLength`], or [`Error::Observation`] with the first channel that is wrong.
+    /// [`Error::ObservationLength`], or [`Error::Observation`] with the first channel that is
+    /// wrong.
+    // Not inlined: the agent asks in two places, and a copy costs a device more than a kilobyte.
+    #[inline(never)]
     pub fn check(&self, observation: &[i32]) -> Result<(), Error> {
         let needed = self.observation_len();
         if observation.len() != needed {
@@ -96,13 +102,14 @@ impl Interface {
             .count()
     }
 
-    /// Rows of the embedding table of the previous action: one per action, then one for "no action yet".
+    /// Rows of the embedding table of the previous action: one per action, then one for "no action
+    /// yet".
     pub fn action_rows(&self) -> usize {
         usize::from(self.actions) + 1
     }
 
-    /// Row of the table of the previous action for `action`; the last action's where there is no such
-    /// action.
+    /// Row of the table of the previous action for `action`; the last action's where there is no
+    /// such action.
     pub fn action_row(&self, action: usize) -> usize {
         action.min(usize::from(self.actions).saturating_sub(1))
     }

@@ -6,8 +6,8 @@ use super::numerics::{dot_bits, exp2_negative, maximum, quantize, rescale, Scale
 /// Binary places of the scales of keys and values in the ring.
 pub const RING_SCALE_BITS: i32 = 8;
 
-/// Quantizes a key or a value of one head for the ring and returns its scale: the largest magnitude in units of 2^-8, rounded up,
-/// at most 65535 (a magnitude of 256 and more saturates).
+/// Quantizes a key or a value of one head for the ring and returns its scale: the largest magnitude
+/// in units of 2^-8, rounded up, at most 65535 (a magnitude of 256 and more saturates).
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn quantize_for_ring(values: &mut [i32], quantized: &mut [i8]) -> u16 {
     let shift = (FRACTION_BITS - RING_SCALE_BITS) as u32;
@@ -29,9 +29,9 @@ pub struct HeadRing<'a> {
     pub keys: &'a [u8],
     /// See [`super::kernels::value_index`], with rows of `d_model`; the last group is whole.
     pub values: &'a [i8],
-    /// One a slot.
+    /// One per slot.
     pub key_scales: &'a [u16],
-    /// One a slot.
+    /// One per slot.
     pub value_scales: &'a [u16],
     pub d_model: usize,
 }
@@ -73,7 +73,8 @@ pub fn attend(
     let Weights { total, drop } = softmax(scores, ring.value_scales, weights);
     kernels.weighted_values(weights, ring.values, ring.d_model, output);
 
-    // acc * 2^drop * 2^-8 / (127 * total), to fixed-point. The mantissa of 15 bits has room for 16 more, the sum for none.
+    // acc * 2^drop * 2^-8 / (127 * total), to fixed-point. The mantissa of 15 bits has room for 16
+    // more, the sum for none.
     let inverse = Scale::new((1 << 62) / (127 * u64::from(total.max(1))), 62);
     let shift = inverse.exponent + RING_SCALE_BITS - FRACTION_BITS - drop as i32;
     rescale(output, 31, core::iter::repeat(inverse.mantissa << 16), shift + 16);
@@ -85,8 +86,8 @@ struct Weights {
     drop: u32,
 }
 
-/// Powers of two of the scores (Q15) times the scale of the slot's value, so that the weighted sum is of plain int8; as many bits of them as the sum has
-/// room for. `scores` are overwritten.
+/// Powers of two of the scores (Q15) times the scale of the slot's value, so that the weighted sum
+/// is of plain int8; as many bits of them as the sum has room for. `scores` are overwritten.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 fn softmax(scores: &mut [i32], value_scales: &[u16], weights: &mut [i16]) -> Weights {
     let largest = scores.iter().copied().max().unwrap_or(0);

@@ -6,7 +6,7 @@ use super::kernels::{code, value_index, Kernels, Operand, Work, SLOTS_PER_GROUP}
 use super::numerics::{add, dot_bits, maximum, quantize, rescale, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
-use crate::context::{LayerRing, Ring};
+use crate::context::{context_words, LayerRing, Ring};
 
 /// Working memory of the forward pass, lent by the caller. Sizes in elements.
 pub(crate) struct Scratch<'a> {
@@ -36,9 +36,9 @@ const fn max(a: usize, b: usize) -> usize {
     }
 }
 
-/// Words of 32 bits of ring and scratch.
+/// Words of 32 bits of context and scratch.
 pub(crate) const fn workspace_words(dimensions: &Dimensions) -> usize {
-    dimensions.ring_bytes().div_ceil(4) + scratch_words(dimensions)
+    context_words(dimensions) + scratch_words(dimensions)
 }
 
 /// Words of 32 bits of the scratch.
@@ -48,12 +48,12 @@ pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
     2 * d_model + max(3 * d_model, d_ff) + window + actions + weight_words(window) + widest / 4 + widest / 2
 }
 
-/// Words of the attention weights: two a word, in whole groups of slots.
+/// Words of the attention weights: two per word, in whole groups of slots.
 const fn weight_words(window: usize) -> usize {
     window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP / 2
 }
 
-/// Cuts the ring's words and the scratch out of a workspace. `None` where it is too small.
+/// Cuts the words of the context and the scratch out of a workspace. `None` where it is too small.
 pub(crate) fn split_workspace<'a>(
     dimensions: &Dimensions,
     workspace: &'a mut [u32],
@@ -65,7 +65,7 @@ pub(crate) fn split_workspace<'a>(
         rest = after;
         Some(part)
     };
-    let ring = take(dimensions.ring_bytes().div_ceil(4))?;
+    let context = take(context_words(dimensions))?;
     let scratch = Scratch {
         residual: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
         wide: bytemuck::try_cast_slice_mut(take(max(3 * d_model, d_ff))?).ok()?,
@@ -76,13 +76,14 @@ pub(crate) fn split_workspace<'a>(
         quantized: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 4)?).ok()?,
         operand: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 2)?).ok()?,
     };
-    Some((ring, scratch))
+    Some((context, scratch))
 }
 
-/// One token's way through the model: its keys and values enter the ring, its logits are in `scratch.logits`.
+/// One token's way through the model: its keys and values enter the ring, its logits are in
+/// `scratch.logits`.
 ///
-/// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once for AVX2 and once without, the
-/// elementwise loops included.
+/// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once
+/// for AVX2 and once without, the elementwise loops included.
 pub(crate) struct Step<'s, 'a> {
     pub model: &'s Model<'a>,
     pub kernels: Kernels,
@@ -95,7 +96,7 @@ impl Work for Step<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Step { model, kernels, ring, scratch, token } = self;
-        embedding::embed(model, &token, scratch.narrow, scratch.residual);
+        embedding::embed(model, &token, ring.final_observation(), scratch.narrow, scratch.residual);
         for (index, layer) in model.layers.iter().enumerate() {
             attention_block(model, kernels, layer, index, ring, scratch);
             feed_forward_block(model, kernels, layer, scratch);

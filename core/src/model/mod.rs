@@ -8,6 +8,7 @@ pub mod numerics;
 pub(crate) mod tensor;
 pub mod weights;
 
+use crate::interface::MAX_CHANNELS;
 use crate::{Error, Interface};
 use heapless::Vec;
 use numerics::{square_root, Scale};
@@ -28,7 +29,10 @@ pub(crate) struct Layer<'a> {
 pub struct Model<'a> {
     pub(crate) dimensions: Dimensions,
     pub(crate) interface: Interface,
-    pub(crate) observation: Vec<Tensor<'a>, { crate::interface::MAX_CHANNELS }>,
+    /// One table per channel.
+    pub(crate) observation: Vec<Tensor<'a>, MAX_CHANNELS>,
+    /// Another table per channel, for the observation that ends an episode; or none.
+    pub(crate) final_observation: Vec<Tensor<'a>, MAX_CHANNELS>,
     pub(crate) action: Tensor<'a>,
     pub(crate) feedback: Tensor<'a>,
     pub(crate) layers: Vec<Layer<'a>, { weights::MAX_LAYERS }>,
@@ -43,37 +47,37 @@ pub struct Model<'a> {
 impl<'a> Model<'a> {
     /// Validates a weights file. The model borrows from `file`; nothing is copied.
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
-        let decoded = weights::decode(file)?;
-        let parameters = decoded.tensors.iter().map(Tensor::len).sum();
-        let mut tensors = decoded.tensors.iter().copied();
-        let mut next = || tensors.next().ok_or(Error::Metadata);
-        let mut observation = Vec::new();
-        for _ in 0..decoded.metadata.interface.channels.len() {
-            observation.push(next()?).map_err(|_| Error::Metadata)?;
-        }
-        let (action, feedback) = (next()?, next()?);
+        let mut file = weights::open(file)?;
+        let channels = file.metadata.interface.channels.len();
+        let observation = tables(&mut file, channels)?;
+        let final_channels = if file.dimensions.final_words > 0 { channels } else { 0 };
+        let final_observation = tables(&mut file, final_channels)?;
+        let (action, feedback) = (file.tensor()?, file.tensor()?);
         let mut layers = Vec::new();
-        for _ in 0..decoded.dimensions.layers {
+        for _ in 0..file.dimensions.layers {
             let layer = Layer {
-                query_key_value: next()?,
-                attention_output: next()?,
-                feed_forward_up: next()?,
-                feed_forward_down: next()?,
+                query_key_value: file.tensor()?,
+                attention_output: file.tensor()?,
+                feed_forward_up: file.tensor()?,
+                feed_forward_down: file.tensor()?,
             };
             layers.push(layer).map_err(|_| Error::Dimension("layers"))?;
         }
+        let head = file.tensor()?;
+        file.end()?;
         Ok(Self {
-            dimensions: decoded.dimensions,
-            interface: decoded.metadata.interface,
+            dimensions: file.dimensions,
+            interface: file.metadata.interface,
             observation,
+            final_observation,
             action,
             feedback,
             layers,
-            head: next()?,
-            score_scale: score_scale(decoded.dimensions.d_head()),
-            parameters,
-            card: decoded.metadata.card,
-            crc: decoded.crc,
+            head,
+            score_scale: score_scale(file.dimensions.d_head()),
+            parameters: file.parameters,
+            card: file.metadata.card,
+            crc: file.crc,
         })
     }
 
@@ -92,7 +96,8 @@ impl<'a> Model<'a> {
         self.parameters
     }
 
-    /// Training card: JSON text (environment, source algorithm, seed, dataset digest, evaluation results).
+    /// Training card: JSON text (environment, source algorithm, seed, dataset digest, evaluation
+    /// results).
     pub fn card(&self) -> &'a str {
         self.card
     }
@@ -108,8 +113,18 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone, so that a `static` can have exactly the
-/// right size. `None` where the header is too short or out of the limits of the format.
+/// The next `count` embedding tables.
+fn tables<'a>(file: &mut weights::Reader<'a>, count: usize) -> Result<Vec<Tensor<'a>, MAX_CHANNELS>, Error> {
+    let mut tables = Vec::new();
+    for _ in 0..count {
+        tables.push(file.tensor()?).map_err(|_| Error::Metadata)?;
+    }
+    Ok(tables)
+}
+
+/// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone,
+/// so that a `static` can have exactly the right size. `None` where the header is too short or out
+/// of the limits of the format.
 ///
 /// ```
 /// static MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dark-room.adw"));
@@ -125,7 +140,8 @@ pub const fn workspace_words(file: &[u8]) -> Option<usize> {
 
 /// `log2(e) / (127^2 sqrt(d_head))`.
 fn score_scale(d_head: usize) -> Scale {
-    // log2(e) in Q62 divided by 127^2 has 49 bits; 2^15 / sqrt(d_head) comes from one integer square root.
+    // log2(e) in Q62 divided by 127^2 has 49 bits; 2^15 / sqrt(d_head) comes from one integer square
+    // root.
     const LOG2_E_Q62: u64 = 6_653_256_548_922_161_245;
     let inverse_root = u64::from(square_root((1 << 30) / d_head.max(1) as u64));
     Scale::new((LOG2_E_Q62 / (127 * 127)) * inverse_root, 62 + 15)

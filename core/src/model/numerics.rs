@@ -1,7 +1,8 @@
-//! Fixed-point arithmetic of the model: every rounding in one place. `docs/numerics.md` is the specification.
+//! Fixed-point arithmetic of the model: every rounding in one place. `docs/numerics.md` is the
+//! specification.
 //!
-//! Real numbers that are not int8 are `i32` in Q16.16 ("fixed"). There is no floating point, so every target that
-//! implements two's complement integers computes the same bits.
+//! Real numbers that are not int8 are `i32` in Q16.16 ("fixed"). There is no floating point, so
+//! every target that implements two's complement integers computes the same bits.
 
 /// Fractional bits of a fixed-point value.
 pub const FRACTION_BITS: i32 = 16;
@@ -10,8 +11,8 @@ const MANTISSA_BITS: u32 = 15;
 /// Largest magnitude of a quantized activation.
 pub const QUANTIZED_MAX: i32 = 127;
 
-/// A positive real number `mantissa * 2^-exponent`: the scale of an int8 vector. The mantissa has exactly 15 bits,
-/// or is 0.
+/// A positive real number `mantissa * 2^-exponent`: the scale of an int8 vector. The mantissa has
+/// exactly 15 bits, or is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
     /// 2^14 to 2^15 - 1, or 0.
@@ -46,8 +47,9 @@ impl Scale {
         Self::new(maximum as u64 * 16_909_320 + small as u64, 31 + FRACTION_BITS)
     }
 
-    /// Scale of a vector quantized with [`quantize`] after RMS normalisation: `sqrt(n / sum of squares)` for `n` int8
-    /// elements. The maximum cancels, so the norm needs one integer square root and no epsilon.
+    /// Scale of a vector quantized with [`quantize`] after RMS normalisation: `sqrt(n / sum of
+    /// squares)` for `n` int8 elements. The maximum cancels, so the norm needs one integer
+    /// square root and no epsilon.
     pub const fn of_rms_norm(elements: usize, sum_of_squares: u32) -> Self {
         if sum_of_squares == 0 {
             return Self::new(0, 0);
@@ -105,10 +107,12 @@ const fn high_product(a: i32, b: i32) -> i32 {
     ((a as i64 * b as i64) >> 32) as i32
 }
 
-/// `values[i] = round_shift(values[i] * multipliers[i], shift)` for multipliers below 2^31 and values of at most `bits` bits.
+/// `values[i] = round_shift(values[i] * multipliers[i], shift)` for multipliers below 2^31 and
+/// values of at most `bits` bits.
 ///
-/// Values and multipliers are shifted left until the result is the upper half of their product: one multiplication (SMMULR, MULH, VPMULDQ) and shifts of 32
-/// bits. Where they have no room for it, 64 bits do.
+/// Values and multipliers are shifted left until the result is the upper half of their product: one
+/// multiplication (SMMULR, MULH, VPMULDQ) and shifts of 32 bits. Where they have no room for it, 64
+/// bits do.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = u32> + Clone, shift: i32) {
     let missing = (32 - shift).max(0) as u32;
@@ -169,8 +173,9 @@ pub fn maximum(values: &[i32]) -> u32 {
     values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }
 
-/// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits, in two digits of 16 bits: a division of 64 bits is a long
-/// subroutine on a microcontroller (Knuth, The Art of Computer Programming 2, 4.3.1, algorithm D).
+/// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits, in two digits of
+/// 16 bits: a division of 64 bits is a long subroutine on a microcontroller (Knuth, The Art of
+/// Computer Programming 2, 4.3.1, algorithm D).
 const fn divide(upper: u32, divisor: u32) -> u32 {
     const fn digit(rest: u32, divisor: u32) -> (u32, u32) {
         // The estimate is of the upper 16 bits of the divisor, and at most 2 too large.
@@ -188,10 +193,12 @@ const fn divide(upper: u32, divisor: u32) -> u32 {
     first << 16 | second
 }
 
-/// Quantizes fixed-point values, of which none is larger than `maximum`: `q = round(127 * x / maximum)`, ties up. All zero where `maximum` is 0.
+/// Quantizes fixed-point values, of which none is larger than `maximum`: `q = round(127 * x /
+/// maximum)`, ties up. All zero where `maximum` is 0.
 ///
-/// Both x and `maximum` are shifted left until `maximum` has 31 bits; then the quotient `127 * 2^54 / maximum` fits 31 bits and the
-/// upper half of one 32 x 32 bit product holds the result with 22 fractional bits.
+/// Both x and `maximum` are shifted left until `maximum` has 31 bits; then the quotient `127 * 2^54
+/// / maximum` fits 31 bits and the upper half of one 32 x 32 bit product holds the result with 22
+/// fractional bits.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
     let maximum = maximum.min(i32::MAX as u32);

@@ -1,8 +1,9 @@
-//! An int8 matrix in flash, one scale a row.
+//! An int8 matrix in flash, one scale per row.
 
 use super::kernels::decode;
 
-/// `[rows, columns]` row-major int8, coded; the real value of element (i, j) is `decode(j, data[i, j]) * scales[i] * 2^-exponent`.
+/// `[rows, columns]` row-major int8, coded; the real value of element (i, j) is `decode(j, data[i,
+/// j]) * scales[i] * 2^-exponent`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tensor<'a> {
     scales: &'a [u8],
@@ -13,7 +14,7 @@ pub(crate) struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// `scales` are little-endian u16, two bytes a row, unaligned.
+    /// `scales` are little-endian u16, two bytes per row, unaligned.
     pub fn new(scales: &'a [u8], data: &'a [u8], columns: usize, exponent: i32) -> Self {
         Self { scales, data, columns, exponent }
     }
@@ -26,11 +27,6 @@ impl<'a> Tensor<'a> {
     /// Elements of a row.
     pub fn columns(&self) -> usize {
         self.columns
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.data.len()
     }
 
     /// Row scales, in units of `2^-exponent`.

@@ -1,4 +1,5 @@
-//! Measures the matrix-vector kernel at the shapes of the reference model, the rescaling of its outputs included.
+//! Measures the matrix-vector kernel at the shapes of the reference model, the rescaling of its
+//! outputs included.
 
 use crate::console::Console;
 use crate::counter;
@@ -11,13 +12,14 @@ use firmware_session::link::Line;
 /// Rows and columns.
 const SHAPES: [(usize, usize); 3] = [(64, 64), (64, 256), (256, 64)];
 const MOST: usize = 256;
-/// The coarsest timer counts 80 instructions a tick.
+/// The coarsest timer counts 80 instructions per tick.
 const REPETITIONS: u32 = 16;
 /// A shift that a real model has.
 const SHIFT: i32 = 30;
 
-/// Sends a line for each shape. The weights and their scales are bytes of `file`, whatever they mean: integer kernels take the same path for all. The vector is prepared
-/// in every repetition, as it is in a step.
+/// Sends a line for each shape. The weights and their scales are bytes of `file`, whatever they
+/// mean: integer kernels take the same path for all. The vector is prepared in every repetition, as
+/// it is in a step.
 pub fn run(file: &[u8], console: &mut Console) -> Option<()> {
     let kernels = Kernels::detect();
     let (inputs, mut outputs) = ([77i8; MOST], [0i32; MOST]);

@@ -1,5 +1,6 @@
-//! Counts instructions: under `qemu -icount shift=0` an instruction takes one virtual nanosecond, whatever it does, so every timer counts
-//! instructions. These are not cycles. DWT's cycle counter reads 0 in QEMU.
+//! Counts instructions: under `qemu -icount shift=0` an instruction takes one virtual nanosecond,
+//! whatever it does, so every timer counts instructions. These are not cycles. DWT's cycle counter
+//! reads 0 in QEMU.
 //!
 //! Ticks have a unit of their own on each board; [`calibrate`] measures it.
 
@@ -46,7 +47,8 @@ mod board {
     }
 }
 
-/// TIM2 of the STM32F4: counts up, 32 bits. (SysTick is too coarse there: QEMU derives it from a clock that does not divide a nanosecond.)
+/// TIM2 of the STM32F4: counts up, 32 bits. (SysTick is too coarse there: QEMU derives it from a
+/// clock that does not divide a nanosecond.)
 #[cfg(board = "netduinoplus2")]
 mod board {
     use core::ptr::{with_exposed_provenance_mut, write_volatile};

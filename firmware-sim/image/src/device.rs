@@ -16,7 +16,8 @@ struct Aligned<T: ?Sized>(T);
 /// The weights file, in flash.
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL")));
 
-/// A model that is damaged in its header does not compile; one that is too big for the chip does not link.
+/// A model that is damaged in its header does not compile; one that is too big for the chip does
+/// not link.
 const WORDS: usize = workspace_words(&MODEL.0).unwrap();
 static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
 
@@ -116,12 +117,9 @@ struct Fed {
     console: Console,
 }
 
-impl World for Fed {
-    fn observe(&mut self, observation: &mut [i32], _rng: &mut PortableRng) -> bool {
-        let mut kind = [END];
-        if self.console.receive(&mut kind).is_none() || kind != [OBSERVATION] {
-            return false;
-        }
+impl Fed {
+    /// Whether all of the observation came.
+    fn receive(&mut self, observation: &mut [i32]) -> bool {
         observation.iter_mut().all(|word| {
             let mut bytes = [0; 4];
             let received = self.console.receive(&mut bytes);
@@ -129,15 +127,23 @@ impl World for Fed {
             received.is_some()
         })
     }
+}
 
-    fn apply(&mut self, _action: usize, _rng: &mut PortableRng) -> Transition {
+impl World for Fed {
+    fn observe(&mut self, observation: &mut [i32], _rng: &mut PortableRng) -> bool {
+        let mut kind = [END];
+        self.console.receive(&mut kind).is_some() && kind == [OBSERVATION] && self.receive(observation)
+    }
+
+    fn apply(&mut self, _action: usize, observation: &mut [i32], _rng: &mut PortableRng) -> Transition {
+        // A reward that the agent refuses.
+        const BROKEN: Transition = Transition { reward: f32::NAN, done: true };
         let mut frame = [0; 6];
-        if self.console.receive(&mut frame).is_none() {
-            return Transition { reward: f32::NAN, done: true };
-        }
+        let received = self.console.receive(&mut frame).is_some();
         let [kind, a, b, c, d, done] = frame;
-        // Anything but a feedback frame becomes a reward that the agent refuses.
-        let reward = if kind == FEEDBACK { f32::from_le_bytes([a, b, c, d]) } else { f32::NAN };
-        Transition { reward, done: done != 0 }
+        if !received || kind != FEEDBACK || done != 0 && !self.receive(observation) {
+            return BROKEN;
+        }
+        Transition { reward: f32::from_le_bytes([a, b, c, d]), done: done != 0 }
     }
 }

@@ -23,7 +23,8 @@ fn main() -> ! {
     semihosting::exit(outcome.is_ok())
 }
 
-/// Formats nothing: the formatting machinery would be the largest part of the image. The runner's gate shows that not even this is linked.
+/// Formats nothing: the formatting machinery would be the largest part of the image. The runner's
+/// gate shows that not even this is linked.
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
     semihosting::exit(false)

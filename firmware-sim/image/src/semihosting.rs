@@ -1,5 +1,6 @@
-//! Semihosting: a breakpoint with an operation's number, which a debugger or emulator carries out. The calls that the image needs, by Arm's
-//! "Semihosting for AArch32 and AArch64" and, for RISC-V, "RISC-V Semihosting". The crates for it have panics in them, which the image must not.
+//! Semihosting: a breakpoint with an operation's number, which a debugger or emulator carries out.
+//! The calls that the image needs, by Arm's "Semihosting for AArch32 and AArch64" and, for RISC-V,
+//! "RISC-V Semihosting". The crates for it have panics in them, which the image must not.
 
 const OPEN: usize = 0x01;
 const WRITE: usize = 0x05;
@@ -70,14 +71,17 @@ pub fn exit(success: bool) -> ! {
 }
 
 /// # Safety
-/// The argument must be what the operation takes: for most the address of a block of words, valid for what the host does with them.
+/// The argument must be what the operation takes: for most the address of a block of words, valid
+/// for what the host does with them.
 unsafe fn call(operation: usize, argument: usize) -> usize {
     let result;
-    // SAFETY: the caller's promise. The host may read and write memory, which is what the default options say.
+    // SAFETY: the caller's promise. The host may read and write memory, which is what the default
+    // options say.
     unsafe {
         #[cfg(target_arch = "arm")]
         core::arch::asm!("bkpt #0xab", inlateout("r0") operation => result, in("r1") argument, options(nostack));
-        // The three instructions must be uncompressed and in one page: that is how the host tells them from a breakpoint.
+        // The three instructions must be uncompressed and in one page: that is how the host tells them from
+        // a breakpoint.
         #[cfg(target_arch = "riscv32")]
         core::arch::asm!(
             ".balign 16", ".option push", ".option norvc",

@@ -1,5 +1,5 @@
-//! The stack's high-water mark: paint the free stack, look later how much paint is left. On most QEMU machines a stack overflow is silent, so
-//! this is also how to see one coming.
+//! The stack's high-water mark: paint the free stack, look later how much paint is left. On most
+//! QEMU machines a stack overflow is silent, so this is also how to see one coming.
 
 use core::ptr::{addr_of, read_volatile, write_volatile};
 
@@ -25,7 +25,8 @@ fn pointer() -> usize {
     value
 }
 
-/// Left unpainted below the stack pointer: the compiler may move the reading of the pointer before the pushes of [`paint`].
+/// Left unpainted below the stack pointer: the compiler may move the reading of the pointer before
+/// the pushes of [`paint`].
 const MARGIN: usize = 64;
 
 /// Paints what is free now.
@@ -34,7 +35,8 @@ pub fn paint() {
     let mut word = addr_of!(_stack_end).cast_mut();
     let limit = pointer().saturating_sub(MARGIN);
     while (word as usize) < limit {
-        // SAFETY: below the stack pointer and above everything static; no interrupt is enabled that could use it.
+        // SAFETY: below the stack pointer and above everything static; no interrupt is enabled that could
+        // use it.
         unsafe {
             write_volatile(word, PAINT);
             word = word.add(1);

@@ -13,12 +13,14 @@
 //! error STAGE                                   instead of any of these
 //! ```
 //!
-//! In a fed run the host sends frames: [`OBSERVATION`] and the observation's words (i32, little-endian), and after the device's step line
-//! [`FEEDBACK`], the reward (f32, little-endian) and the done flag; [`END`] in place of an observation ends the run.
+//! In a fed run the host sends frames: [`OBSERVATION`] and the observation's words (i32,
+//! little-endian), and after the device's step line [`FEEDBACK`], the reward (f32, little-endian),
+//! the done flag and, where that is not 0, the words of the observation that ended the episode;
+//! [`END`] in place of an observation ends the run.
 
 /// Frame: an observation follows.
 pub const OBSERVATION: u8 = b'O';
-/// Frame: reward and done flag follow.
+/// Frame: reward, done flag and, after the last step of an episode, an observation follow.
 pub const FEEDBACK: u8 = b'F';
 /// Frame: the run is over.
 pub const END: u8 = b'E';

@@ -26,7 +26,8 @@ pub enum Request {
 }
 
 impl Request {
-    /// From `simulate PRESET TASK EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the text.
+    /// From `simulate PRESET TASK EPISODES SEED`, `feed SEED` or `bench`; the zero byte ends the
+    /// text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = line.split(|byte| *byte == 0).next()?;
         let mut words = text.split(|byte| *byte == b' ').filter(|word| !word.is_empty());

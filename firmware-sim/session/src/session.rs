@@ -9,14 +9,17 @@ pub const AGENT_STREAM: u64 = 1;
 
 /// What the agent lives in: an environment in the same memory, or one at the other end of a link.
 pub trait World {
-    /// Writes the observation of the next step; `false` where there is none, because the run is over.
+    /// Writes the observation of the next step; `false` where there is none, because the run is
+    /// over.
     fn observe(&mut self, observation: &mut [i32], rng: &mut PortableRng) -> bool;
 
-    /// What the action brings.
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition;
+    /// What the action brings. Where the episode ends with it, `observation` receives what is seen
+    /// before the next one starts.
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition;
 }
 
-/// Told about every step: implemented by the image (which measures and prints) and by the runner (which keeps the trace).
+/// Told about every step: implemented by the image (which measures and prints) and by the runner
+/// (which keeps the trace).
 pub trait Monitor {
     /// The model starts to work.
     fn acting(&mut self) {}
@@ -43,14 +46,15 @@ pub fn run(
         monitor.acting();
         let action = act(agent, observation, rng)?;
         monitor.acted(action, agent.logits());
-        let transition = world.apply(action, rng);
-        agent.feedback(transition.reward, transition.done)?;
+        let transition = world.apply(action, observation, rng);
+        agent.feedback(transition.reward, transition.done.then_some(observation))?;
         monitor.fed_back(transition);
     }
     Ok(())
 }
 
-/// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol tells its code apart.
+/// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol
+/// tells its code apart.
 #[inline(never)]
 pub fn act(agent: &mut Agent, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
     agent.act(observation, rng)
@@ -82,9 +86,12 @@ impl<E: Environment> World for Simulated<E> {
         true
     }
 
-    fn apply(&mut self, action: usize, rng: &mut PortableRng) -> Transition {
+    fn apply(&mut self, action: usize, observation: &mut [i32], rng: &mut PortableRng) -> Transition {
         let transition = self.environment.step(action, rng);
         self.done = transition.done;
+        if self.done {
+            self.environment.observe(observation);
+        }
         transition
     }
 }

@@ -1,5 +1,5 @@
-//! Fields of a configuration as options: one table of names and helps, from which the options are made. Their types and
-//! defaults are those of the configuration itself.
+//! Fields of a configuration as options: one table of names and helps, from which the options are
+//! made. Their types and defaults are those of the configuration itself.
 
 use crate::model::Dimensions;
 use crate::parameters::{fields, Assignment};

@@ -48,6 +48,9 @@ pub struct Args {
     /// Write every K-th episode only, so that progress shows within a context window [default: 5 for q-learning, else 1].
     #[arg(long, value_name = "K")]
     keep_every: Option<u32>,
+    /// Write the optimal action of every step, too: what `train --objective decision-pretrained` learns from.
+    #[arg(long)]
+    optimal_actions: bool,
 }
 
 /// Choice of an environment: a preset, and parameters that differ from it.
@@ -104,6 +107,7 @@ impl Args {
             held_out_histories_per_task: self.held_out_histories,
             episodes: self.episodes,
             keep_every: self.keep_every,
+            optimal_actions: self.optimal_actions.then_some(true),
         };
         asked.resolve()
     }

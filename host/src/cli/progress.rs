@@ -65,7 +65,8 @@ impl Bar {
         Self { bar, stage: stage.into(), last_log: (!terminal).then(|| Mutex::new(Instant::now())) }
     }
 
-    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a rate).
+    /// `count` more units are done; `message` says what a reader wants to know now (a loss, a
+    /// rate).
     pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
         self.bar.inc(count);
         match &self.last_log {

@@ -10,21 +10,25 @@ use crate::{train, Error, Result};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
-/// Train a transformer on learning histories. Writes config.toml, metrics.jsonl, checkpoint.safetensors and at the end
-/// model.safetensors. A run that was stopped goes on with --resume and ends with the same bytes.
+/// Train a transformer on learning histories. Writes config.toml, metrics.jsonl,
+/// checkpoint.safetensors and at the end model.safetensors. A run that was stopped goes on with
+/// --resume and ends with the same bytes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Learning histories, NAME.parquet. Several files, such as of several environments, train one model; their observations, actions and reward levels
-    /// must agree. Sequences are drawn evenly from all histories, so a file with twice the histories has twice the share.
+    /// Learning histories, NAME.parquet. Several files, such as of several environments, train one
+    /// model; their observations, actions and reward levels must agree. Sequences are drawn evenly
+    /// from all histories, so a file with twice the histories has twice the share.
     #[arg(required = true)]
     pub histories: Vec<PathBuf>,
     /// Folder of the run.
     #[arg(long)]
     pub out: PathBuf,
-    /// TOML file with a [train] table, such as the config.toml of another run; the options below override it.
+    /// TOML file with a [train] table, such as the config.toml of another run; the options below
+    /// override it.
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// Go on from the run's last checkpoint, with the run's own config.toml unless --config is given.
+    /// Go on from the run's last checkpoint, with the run's own config.toml unless --config is
+    /// given.
     #[arg(long)]
     pub resume: bool,
     /// The configuration's fields.
@@ -32,7 +36,8 @@ pub struct Args {
     pub overrides: Overrides,
 }
 
-/// The configuration that the arguments ask for, validated, as rank 0 finds it: other ranks may not have the run's folder.
+/// The configuration that the arguments ask for, validated, as rank 0 finds it: other ranks may not
+/// have the run's folder.
 fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
     let own = args.out.join("config.toml");
     let mut config = match &args.config {

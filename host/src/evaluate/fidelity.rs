@@ -68,9 +68,9 @@ impl Policy for Pair<'_> {
         Ok(action)
     }
 
-    fn feedback(&mut self, reward: f32, done: bool) -> Result<()> {
-        self.float.feedback(reward, done);
-        self.int8.feedback(reward, done)
+    fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<()> {
+        self.float.feedback(reward, ended);
+        self.int8.feedback(reward, ended)
     }
 
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {

@@ -91,8 +91,8 @@ impl Policy for Int8Policy<'_> {
         self.agent.act(observation, rng).map_err(|error| self.error(error))
     }
 
-    fn feedback(&mut self, reward: f32, done: bool) -> Result<()> {
-        self.agent.feedback(reward, done).map_err(|error| self.error(error))
+    fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<()> {
+        self.agent.feedback(reward, ended).map_err(|error| self.error(error))
     }
 
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
@@ -131,8 +131,8 @@ impl Policy for FloatPolicy<'_> {
         Ok(self.agent.act(observation, self.temperature, rng))
     }
 
-    fn feedback(&mut self, reward: f32, done: bool) -> Result<()> {
-        self.agent.feedback(reward, done);
+    fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<()> {
+        self.agent.feedback(reward, ended);
         Ok(())
     }
 

@@ -108,7 +108,7 @@ pub fn play(
             let action = policy.act(&observation, &mut rng)?;
             let transition = running.step(action, &mut rng);
             running.observe(&mut observation);
-            policy.feedback(transition.reward, transition.done)?;
+            policy.feedback(transition.reward, transition.done.then_some(&observation[..]))?;
             episode.observations.push(observation.clone());
             episode.actions.push(action);
             episode.rewards.push(transition.reward);

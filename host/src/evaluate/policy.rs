@@ -13,8 +13,9 @@ pub trait Policy {
     /// [`Interface`](algodistill_core::Interface).
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize>;
 
-    /// Takes note of the outcome of the last action.
-    fn feedback(&mut self, reward: f32, done: bool) -> Result<()>;
+    /// Takes note of the outcome of the last action. `ended` is `None` while the episode goes on; where it
+    /// ended, what was observed then, before any reset.
+    fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> Result<()>;
 
     /// Takes note of an action that somebody else chose. Baselines that do not learn from others ignore it.
     fn demonstrate(&mut self, _observation: &[i32], _action: usize) -> Result<()> {
@@ -47,7 +48,7 @@ impl Policy for UniformRandom {
         Ok(rng.below(u32::from(self.actions)) as usize)
     }
 
-    fn feedback(&mut self, _reward: f32, _done: bool) -> Result<()> {
+    fn feedback(&mut self, _reward: f32, _ended: Option<&[i32]>) -> Result<()> {
         Ok(())
     }
 }

@@ -253,7 +253,7 @@ pub(super) fn one_context(
             }
             Seen::After(outcome) => {
                 expert.learn(&outcome);
-                policy.feedback(outcome.reward, outcome.done)?;
+                policy.feedback(outcome.reward, outcome.ended())?;
                 Ok(outcome.action)
             }
         })?;
@@ -266,7 +266,7 @@ pub(super) fn one_context(
         steps += running.episode(left, |seen| match seen {
             Seen::Now(observation) => policy.act(observation, &mut rng),
             Seen::After(outcome) => {
-                policy.feedback(outcome.reward, outcome.done)?;
+                policy.feedback(outcome.reward, outcome.ended())?;
                 points.add(outcome.reward, outcome.done);
                 Ok(outcome.action)
             }
@@ -335,7 +335,7 @@ mod tests {
             Ok(self.arm)
         }
 
-        fn feedback(&mut self, reward: f32, _done: bool) -> Result<()> {
+        fn feedback(&mut self, reward: f32, _ended: Option<&[i32]>) -> Result<()> {
             self.arm = if reward > 0.0 { self.arm } else { (self.arm + 1) % 10 };
             Ok(())
         }
@@ -354,7 +354,7 @@ mod tests {
             Ok(self.0)
         }
 
-        fn feedback(&mut self, _reward: f32, _done: bool) -> Result<()> {
+        fn feedback(&mut self, _reward: f32, _ended: Option<&[i32]>) -> Result<()> {
             Ok(())
         }
     }

@@ -87,6 +87,8 @@ pub struct HistoriesConfig {
     pub episodes: Option<u32>,
     /// Of these, every so many-th is written.
     pub keep_every: Option<u32>,
+    /// Whether the optimal action of every step is written beside the one that was taken; absent: no.
+    pub optimal_actions: Option<bool>,
 }
 
 impl HistoriesConfig {
@@ -109,6 +111,7 @@ impl HistoriesConfig {
                 .unwrap_or(usual.held_out_histories_per_task),
             episodes: self.episodes.unwrap_or(usual.episodes),
             keep_every: self.keep_every.unwrap_or(usual.keep_every),
+            optimal_actions: self.optimal_actions.unwrap_or(usual.optimal_actions),
             ..usual
         };
         config.validate()?;
@@ -332,6 +335,7 @@ impl Experiment {
                 held_out_histories_per_task: Some(config.held_out_histories_per_task),
                 episodes: Some(config.episodes),
                 keep_every: Some(config.keep_every),
+                optimal_actions: config.optimal_actions.then_some(true),
             };
         }
         for model in &mut all.models {

@@ -39,7 +39,7 @@ fn agent_in(memory: &Memory) -> std::result::Result<Agent<'_>, Error> {
 /// let mut agent = OwnedAgent::read("models/dark-room.adw".as_ref())?;
 /// let mut rng = PortableRng::new(7, 0);
 /// let action = agent.act(&[4, 4], &mut rng).expect("an observation that the model knows");
-/// agent.feedback(0.0, false).expect("an action came before");
+/// agent.feedback(0.0, None).expect("an action came before");
 /// # Ok::<(), algodistill::Error>(())
 /// ```
 pub struct OwnedAgent {
@@ -95,8 +95,8 @@ impl OwnedAgent {
     ///
     /// # Errors
     /// As there.
-    pub fn feedback(&mut self, reward: f32, done: bool) -> std::result::Result<(), Error> {
-        self.cell.with_dependent_mut(|_, agent| agent.feedback(reward, done))
+    pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) -> std::result::Result<(), Error> {
+        self.cell.with_dependent_mut(|_, agent| agent.feedback(reward, ended))
     }
 
     /// Forgets the task: empties the context.
@@ -156,7 +156,7 @@ mod tests {
     fn steps(agent: &mut OwnedAgent, rng: &mut PortableRng, count: i32) -> Vec<(usize, Vec<f32>)> {
         let step = |at: i32| {
             let action = agent.act(&[at % 9, 4], rng).unwrap();
-            agent.feedback((at % 2) as f32, at % 20 == 19).unwrap();
+            agent.feedback((at % 2) as f32, (at % 20 == 19).then_some(&[1, 2][..])).unwrap();
             (action, agent.logits())
         };
         (0..count).map(step).collect()
@@ -172,7 +172,7 @@ mod tests {
         let expected: Vec<usize> = (0..50)
             .map(|at| {
                 let action = borrowing.act(&[at % 9, 4], &mut rng).unwrap();
-                borrowing.feedback((at % 2) as f32, at % 20 == 19).unwrap();
+                borrowing.feedback((at % 2) as f32, (at % 20 == 19).then_some(&[1, 2][..])).unwrap();
                 action
             })
             .collect();

@@ -1,4 +1,5 @@
-//! int8 quantization: symmetric, one scale per row, the gains of the norms folded into the matrices that follow them.
+//! int8 quantization: symmetric, one scale per row, the gains of the norms folded into the matrices
+//! that follow them.
 
 use crate::model::{Dimensions, Parameters, Role};
 use crate::{Error, Result};
@@ -53,8 +54,8 @@ pub fn quantize(parameters: &Parameters) -> Result<QuantizedModel> {
     Ok(QuantizedModel { dimensions: parameters.dimensions, interface: parameters.interface.clone(), tensors })
 }
 
-/// The matrices of the weights file: `norm(x) * gain` before a matrix is the same as the matrix with its columns times the gain, so
-/// the device has no gains.
+/// The matrices of the weights file: `norm(x) * gain` before a matrix is the same as the matrix
+/// with its columns times the gain, so the device has no gains.
 pub(super) fn folded(parameters: &Parameters) -> Vec<Folded> {
     let mut gain: Option<&[f32]> = None;
     let mut matrices = Vec::new();
@@ -75,7 +76,8 @@ pub(super) fn folded(parameters: &Parameters) -> Vec<Folded> {
     matrices
 }
 
-/// The scales are rounded up to 16 bits first and the weights quantized with the rounded scales, so their rounding costs nothing.
+/// The scales are rounded up to 16 bits first and the weights quantized with the rounded scales, so
+/// their rounding costs nothing.
 fn quantize_tensor(matrix: &Folded) -> Result<QuantizedTensor> {
     if let Some(index) = matrix.values.iter().position(|v| !v.is_finite()) {
         return Err(Error::argument(

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Version of the card and of the columns it describes.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the card and of the columns it describes. Version 1, which is read as well, has neither final
+/// observations nor optimal actions.
+pub const FORMAT_VERSION: u32 = 2;
 /// Most windows of [`Card::returns`].
 const WINDOWS: usize = 10;
 
@@ -84,9 +85,11 @@ impl Card {
         }
         let text = files::read_text(&path)?;
         let card: Self = serde_json::from_str(&text).map_err(|e| refuse(format!("is not a card: {e}")))?;
-        if card.format_version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&card.format_version) {
             let found = card.format_version;
-            return Err(refuse(format!("format_version is {found}, this program reads {FORMAT_VERSION}")));
+            return Err(refuse(format!(
+                "format_version is {found}, this program reads 1 to {FORMAT_VERSION}"
+            )));
         }
         let digest = files::hexadecimal(Sha256::digest(text.replacen(&card.card_sha256, "", 1)));
         if digest != card.card_sha256 {

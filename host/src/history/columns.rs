@@ -1,11 +1,12 @@
 //! Learning histories as Parquet columns: one row a step, see `docs/histories-format.md`.
 
 use super::{Histories, History, Steps};
+use crate::source::FinalObservations;
 use algodistill_core::interface::MAX_CHANNELS;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::column::reader::{get_typed_column_reader, ColumnReader};
-use parquet::column::writer::{get_column_writer, ColumnCloseResult, ColumnWriter};
+use parquet::column::writer::{get_column_writer, ColumnCloseResult, ColumnWriter, ColumnWriterImpl};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
 };
@@ -23,6 +24,10 @@ use std::sync::Arc;
 
 /// Most rows of a file that is read: what 32-bit steps of a training run, and some gigabytes of memory, can hold.
 pub const MAX_ROWS: i64 = 1 << 28;
+/// Name of the columns of final observations, and of optimal actions.
+const FINAL_OBSERVATION: &str = "final_observation";
+const OPTIMAL_ACTION: &str = "optimal_action";
+
 /// Values handed to a column writer, or taken from a column reader, at a time.
 const BATCH: usize = 1 << 13;
 
@@ -31,6 +36,7 @@ pub struct Layout {
     schema: SchemaDescriptor,
     properties: WriterPropertiesPtr,
     words: usize,
+    optimal_actions: bool,
 }
 
 /// A row group in memory, ready to be spliced into a file.
@@ -39,9 +45,11 @@ pub struct EncodedRows {
 }
 
 impl Layout {
-    /// Columns for observations of `words` words.
-    pub fn new(words: usize) -> Result<Self> {
-        let observations = (0..words).map(|word| (format!("observation_{word}"), Physical::INT32));
+    /// Columns for observations of `words` words, and with `optimal_actions` one for those.
+    pub fn new(words: usize, optimal_actions: bool) -> Result<Self> {
+        let column_of_word =
+            |prefix: &'static str| (0..words).map(move |word| (format!("{prefix}_{word}"), Physical::INT32));
+        let observations = column_of_word("observation");
         let named = |name: &str, kind| (name.to_owned(), kind);
         let fields: Vec<TypePtr> = ["task_id", "history_id", "episode", "step"]
             .map(|name| named(name, Physical::INT32))
@@ -53,10 +61,16 @@ impl Layout {
                 named("done", Physical::BOOLEAN),
                 named("source", Physical::BYTE_ARRAY),
             ])
+            .chain(column_of_word(FINAL_OBSERVATION))
+            .chain(optimal_actions.then(|| named(OPTIMAL_ACTION, Physical::INT32)))
             .map(|(name, kind)| {
                 let text = (kind == Physical::BYTE_ARRAY).then_some(LogicalType::String);
                 let field = Type::primitive_type_builder(&name, kind).with_logical_type(text);
-                field.with_repetition(Repetition::REQUIRED).build().map(Arc::new)
+                let repetition = match name.starts_with(FINAL_OBSERVATION) {
+                    true => Repetition::OPTIONAL,
+                    false => Repetition::REQUIRED,
+                };
+                field.with_repetition(repetition).build().map(Arc::new)
             })
             .collect::<Result<_>>()?;
         let root = Type::group_type_builder("step").with_fields(fields).build()?;
@@ -78,7 +92,8 @@ impl Layout {
             .set_column_statistics_enabled(column("history_id"), EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
             .build();
-        Ok(Self { schema: SchemaDescriptor::new(Arc::new(root)), properties: Arc::new(properties), words })
+        let schema = SchemaDescriptor::new(Arc::new(root));
+        Ok(Self { schema, properties: Arc::new(properties), words, optimal_actions })
     }
 
     /// A file into which row groups can be spliced.
@@ -111,6 +126,14 @@ impl Layout {
         let source = ByteArray::from(source);
         columns
             .push(self.encode_column::<ByteArrayType>(next + 3, std::iter::repeat_n(source, steps.len()))?);
+        for word in 0..self.words {
+            columns.push(self.encode_final_observations(next + 4 + word, steps, word)?);
+        }
+        if self.optimal_actions {
+            let column = next + 4 + self.words;
+            let actions = steps.optimal_actions.iter().map(|&action| i32::from(action));
+            columns.push(self.encode_column::<Int32Type>(column, actions)?);
+        }
         Ok(EncodedRows { columns })
     }
 
@@ -119,20 +142,54 @@ impl Layout {
         column: usize,
         mut values: impl Iterator<Item = T::T>,
     ) -> Result<(Bytes, ColumnCloseResult)> {
+        self.write_column::<T>(column, |writer| {
+            let mut batch = Vec::with_capacity(BATCH);
+            loop {
+                batch.clear();
+                batch.extend(values.by_ref().take(BATCH));
+                if batch.is_empty() {
+                    return Ok(());
+                }
+                writer.write_batch(&batch, None, None)?;
+            }
+        })
+    }
+
+    /// One word of the final observations, null in the rows that have none.
+    fn encode_final_observations(
+        &self,
+        column: usize,
+        steps: &Steps,
+        word: usize,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        let mut known = steps.final_observations.iter().peekable();
+        self.write_column::<Int32Type>(column, |writer| {
+            let (mut values, mut levels) = (Vec::new(), Vec::with_capacity(BATCH));
+            for first in (0..steps.len()).step_by(BATCH) {
+                values.clear();
+                levels.clear();
+                for step in first..(first + BATCH).min(steps.len()) {
+                    let here = known.next_if(|(place, _)| *place == step);
+                    values.extend(here.map(|(_, words)| words[word]));
+                    levels.push(i16::from(here.is_some()));
+                }
+                writer.write_batch(&values, Some(&levels), None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn write_column<T: DataType>(
+        &self,
+        column: usize,
+        write: impl FnOnce(&mut ColumnWriterImpl<T>) -> Result<()>,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
         let mut sink = TrackedWrite::new(Vec::new());
         let pages = Box::new(SerializedPageWriter::new(&mut sink));
         let mut writer = get_column_writer(self.schema.column(column), self.properties.clone(), pages);
         let typed = T::get_column_writer_mut(&mut writer)
             .ok_or_else(|| ParquetError::General(format!("column {column} has another type")))?;
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            batch.clear();
-            batch.extend(values.by_ref().take(BATCH));
-            if batch.is_empty() {
-                break;
-            }
-            typed.write_batch(&batch, None, None)?;
-        }
+        write(typed)?;
         let closed = close(writer)?;
         Ok((sink.into_inner()?.into(), closed))
     }
@@ -346,6 +403,9 @@ struct Places {
     actions: usize,
     rewards: usize,
     dones: usize,
+    /// As many as observations, or none.
+    final_observations: Vec<usize>,
+    optimal_actions: Option<usize>,
 }
 
 impl Places {
@@ -383,7 +443,21 @@ impl Places {
                 "has a column {name} but not all before it; expected observation_0, observation_1, ..."
             ));
         }
+        let mut final_observations = Vec::new();
+        while place(&format!("{FINAL_OBSERVATION}_{}", final_observations.len())).is_some() {
+            final_observations.push(integer(&format!("{FINAL_OBSERVATION}_{}", final_observations.len()))?);
+        }
+        if ![0, observations.len()].contains(&final_observations.len()) {
+            return Err(format!(
+                "has {} {FINAL_OBSERVATION} columns, expected one per observation column, {}, or none",
+                final_observations.len(),
+                observations.len()
+            ));
+        }
+        let optimal_actions = place(OPTIMAL_ACTION).map(|_| integer(OPTIMAL_ACTION)).transpose()?;
         Ok(Self {
+            final_observations,
+            optimal_actions,
             tasks: integer("task_id")?,
             histories: integer("history_id")?,
             episodes: integer("episode")?,
@@ -397,6 +471,33 @@ impl Places {
 
     fn read_ids(&self, group: &dyn RowGroupReader) -> std::result::Result<(Vec<u32>, Vec<u32>), String> {
         Ok((ids(group, self.tasks)?, ids(group, self.histories)?))
+    }
+
+    /// Rows where all words are there have a final observation; those where some are are refused.
+    fn read_final_observations(
+        &self,
+        group: &dyn RowGroupReader,
+    ) -> std::result::Result<FinalObservations, String> {
+        let columns: Vec<Vec<Option<i32>>> = self
+            .final_observations
+            .iter()
+            .map(|&column| read_optional(group, column, "a 32-bit integer", |v| i32::try_from(v).ok()))
+            .collect::<std::result::Result<_, _>>()?;
+        let mut all = FinalObservations::default();
+        for row in 0..columns.first().map_or(0, Vec::len) {
+            let words: Vec<i32> = columns.iter().filter_map(|column| column[row]).collect();
+            match words.len() {
+                0 => {}
+                found if found == columns.len() => all.push(row, &words),
+                found => {
+                    let expected = columns.len();
+                    return Err(format!(
+                        "has {found} {FINAL_OBSERVATION} values in row {row} of a row group, expected none or {expected}"
+                    ));
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn read(&self, group: &dyn RowGroupReader) -> std::result::Result<Rows, String> {
@@ -427,7 +528,16 @@ impl Places {
                     })?,
                 },
                 dones: read::<BoolType, _>(group, self.dones, "true or false", Some)?,
-                optimal_actions: Vec::new(),
+                final_observations: self.read_final_observations(group)?,
+                optimal_actions: match self.optimal_actions {
+                    None => Vec::new(),
+                    Some(column) => read_optional(group, column, "an action, 0 to 255", |value| {
+                        u8::try_from(value).ok().map(u16::from)
+                    })?
+                    .into_iter()
+                    .map(|action| action.unwrap_or(u16::MAX))
+                    .collect(),
+                },
             },
         })
     }
@@ -450,39 +560,78 @@ fn read_integers<U>(
     }
 }
 
-/// Reads a column. Memory grows with what was decoded, not with what the file says there is.
+/// Reads a column of integers that may be null.
+fn read_optional<U: Clone>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    expected: &str,
+    convert: impl Fn(i64) -> Option<U>,
+) -> std::result::Result<Vec<Option<U>>, String> {
+    match group.metadata().column(column).column_type() {
+        Physical::INT32 => {
+            read_nullable::<Int32Type, U>(group, column, expected, |value| convert(value.into()))
+        }
+        _ => read_nullable::<Int64Type, U>(group, column, expected, convert),
+    }
+}
+
+/// Reads a column without nulls.
 fn read<T: DataType, U>(
     group: &dyn RowGroupReader,
     column: usize,
     expected: &str,
     convert: impl Fn(T::T) -> Option<U>,
 ) -> std::result::Result<Vec<U>, String> {
+    let values = read_nullable::<T, U>(group, column, expected, convert)?;
+    let rows = values.len();
+    let all: Vec<U> = values.into_iter().flatten().collect();
+    if all.len() < rows {
+        let name = group.metadata().column(column).column_descr().name().to_owned();
+        return Err(format!("column {name} has no value in {} rows of a row group", rows - all.len()));
+    }
+    Ok(all)
+}
+
+/// Reads a column. Memory grows with what was decoded, not with what the file says there is.
+fn read_nullable<T: DataType, U>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    expected: &str,
+    convert: impl Fn(T::T) -> Option<U>,
+) -> std::result::Result<Vec<Option<U>>, String> {
     let rows = group.metadata().num_rows() as usize;
     let description = group.metadata().column(column).column_descr();
     let name = description.name();
     let text = |e: ParquetError| format!("column {name} cannot be decoded: {e}");
     let reader: ColumnReader = group.get_column_reader(column).map_err(text)?;
     let mut reader = get_typed_column_reader::<T>(reader);
+    let nullable = description.max_def_level() > 0;
     let mut all = Vec::new();
-    let (mut values, mut present) = (Vec::new(), Vec::new());
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
     while all.len() < rows {
         values.clear();
-        present.clear();
-        let levels = (description.max_def_level() > 0).then_some(&mut present);
-        let (read, _, _) =
-            reader.read_records(BATCH.min(rows - all.len()), levels, None, &mut values).map_err(text)?;
-        if read == 0 || values.len() != read {
-            let problem = if read == 0 { "ends" } else { "has no value" };
-            return Err(format!("column {name} {problem} at or after row {} of its row group", all.len()));
+        levels.clear();
+        let (read, found, _) = reader
+            .read_records(BATCH.min(rows - all.len()), nullable.then_some(&mut levels), None, &mut values)
+            .map_err(text)?;
+        let known = if nullable { levels.iter().filter(|level| **level > 0).count() } else { read };
+        if read == 0 || found != known || nullable && levels.len() != read {
+            return Err(format!("column {name} ends at or after row {} of its row group", all.len()));
         }
-        for value in &values {
+        let mut rest = values.iter();
+        for row in 0..read {
+            if nullable && levels[row] == 0 {
+                all.push(None);
+                continue;
+            }
+            let Some(value) = rest.next() else { break };
             let Some(converted) = convert(value.clone()) else {
                 let row = all.len();
                 return Err(format!(
                     "column {name} is {value} in row {row} of its row group, expected {expected}"
                 ));
             };
-            all.push(converted);
+            all.push(Some(converted));
         }
     }
     Ok(all)

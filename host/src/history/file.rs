@@ -39,7 +39,8 @@ pub fn generate_on(
     let (begun, source_steps) = (Instant::now(), config.source_steps()?);
     progress.begin("generate", source_steps);
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
-    let layout = Layout::new(config.environment.interface()?.observation_len()).map_err(refuse)?;
+    let layout = Layout::new(config.environment.interface()?.observation_len(), config.optimal_actions)
+        .map_err(refuse)?;
     let generator =
         Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
     let card = match ranks.is_first() {
@@ -459,6 +460,22 @@ impl<'a> Checker<'a> {
                 self.interface.actions - 1
             ));
         }
+        for (row, words) in steps.final_observations.iter() {
+            let in_file = self.row + row;
+            if !steps.dones[row] {
+                return Err(format!("final_observation is set in row {in_file}, where no episode ends"));
+            }
+            if let Err(problem) = self.interface.check(words) {
+                return Err(format!("final_observation in row {in_file}: {problem}"));
+            }
+        }
+        let unknown = |action: u16| action == u16::MAX;
+        let wrong = |&action: &u16| action >= self.interface.actions && !unknown(action);
+        if let Some(row) = steps.optimal_actions.iter().position(wrong) {
+            let (action, row) = (steps.optimal_actions[row], self.row + row);
+            let last = self.interface.actions - 1;
+            return Err(format!("optimal_action is {action} in row {row}, expected 0 to {last}"));
+        }
         for row in 0..steps.len() {
             let now = Last {
                 task: rows.tasks[row],
@@ -616,6 +633,7 @@ mod tests {
     use super::*;
     use crate::history::generate;
     use crate::progress::NoProgress;
+    use crate::source::FinalObservations;
     use crate::source::SourceConfig;
 
     fn config(environment: &str, source: &str) -> GenerateConfig {
@@ -817,6 +835,7 @@ mod tests {
                 actions: vec![0, 1, 2, 0, 1, 2, 0, 1],
                 rewards: vec![0.0, 0.5, -1.0, 0.0, 0.5, 0.0, 0.0, 0.5],
                 dones: vec![false, true, false, true, false, true, false, false],
+                final_observations: FinalObservations::default(),
                 optimal_actions: Vec::new(),
             },
         }

@@ -3,7 +3,7 @@
 use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
-use crate::source::{Columns, Run, Schedule, SourceConfig};
+use crate::source::{Columns, FinalObservations, Outcome, Run, Schedule, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
 use rayon::prelude::*;
@@ -47,6 +47,9 @@ pub struct GenerateConfig {
     pub episodes: u32,
     /// Of these, every `keep_every`-th is written, beginning with the first: progress must show within a context window.
     pub keep_every: u32,
+    /// Whether the optimal action of every step is written, too: what decision-pretrained learns from.
+    #[serde(default)]
+    pub optimal_actions: bool,
 }
 
 impl GenerateConfig {
@@ -73,6 +76,7 @@ impl GenerateConfig {
             held_out_histories_per_task: defaults.held_out_histories_per_task,
             episodes: schedule.episodes,
             keep_every: schedule.keep_every,
+            optimal_actions: false,
         })
     }
 
@@ -96,6 +100,10 @@ impl GenerateConfig {
                 self.keep_every, self.episodes
             );
             return Err(Error::argument("keep_every", problem));
+        }
+        if self.optimal_actions && self.environment.expert(0)?.is_none() {
+            let problem = format!("are not known: {} has no expert", self.environment.name());
+            return Err(Error::argument("optimal_actions", problem));
         }
         if self.kept_steps() > MAX_HISTORY_STEPS {
             let problem =
@@ -217,18 +225,26 @@ impl<'a> Plan<'a> {
             parts.push((piece, first, part));
             first += len;
         }
-        let indices: Vec<Vec<History>> = parts
+        let recorded: Vec<Piece> = parts
             .into_par_iter()
             .map(|(piece, first, part)| self.record_piece(piece, first, part, progress))
             .collect::<Result<_>>()?;
-        let mut index = indices.concat();
         // Episodes that end before the horizon leave gaps.
-        let ranges: Vec<Range<usize>> = index.iter().map(|history| history.steps.clone()).collect();
+        let ranges: Vec<Range<usize>> =
+            recorded.iter().flat_map(|piece| &piece.index).map(|history| history.steps.clone()).collect();
         steps.compact(&ranges);
+        let mut index = Vec::with_capacity(ranges.len());
         let mut end = 0;
-        for history in &mut index {
-            history.steps = end..end + history.steps.len();
-            end = history.steps.end;
+        for piece in recorded {
+            for (step, words) in piece.final_observations.iter() {
+                steps.final_observations.push(end + step, words);
+            }
+            steps.optimal_actions.extend(piece.optimal_actions);
+            for history in piece.index {
+                let first = end;
+                end += history.steps.len();
+                index.push(History { steps: first..end, ..history });
+            }
         }
         Ok(Histories { interface: self.config.environment.interface()?, index, steps })
     }
@@ -240,7 +256,7 @@ impl<'a> Plan<'a> {
         first: usize,
         mut steps: Columns,
         progress: &dyn Progress,
-    ) -> Result<Vec<History>> {
+    ) -> Result<Piece> {
         let jobs = &self.jobs[piece];
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
@@ -260,11 +276,60 @@ impl<'a> Plan<'a> {
                 progress.advance(recorded.taken, &|| format!("steps of {}", source.name()));
             }
         }
+        let optimal_actions = match self.config.optimal_actions {
+            true => self.optimal_actions(&index, &steps)?,
+            false => Vec::new(),
+        };
         for history in &mut index {
             history.steps = first + history.steps.start..first + history.steps.end;
         }
-        Ok(index)
+        Ok(Piece { index, final_observations: steps.final_observations, optimal_actions })
     }
+
+    /// What the expert of each task would have done at each step of `histories`, which lie one after the
+    /// other in `columns`.
+    fn optimal_actions(&self, histories: &[History], columns: &Columns) -> Result<Vec<u16>> {
+        let environment = &self.config.environment;
+        let mut optimal = Vec::new();
+        let mut words = vec![0; self.words];
+        let observe = |words: &mut [i32], step: usize| {
+            for (word, column) in words.iter_mut().zip(&columns.observations) {
+                *word = column[step];
+            }
+        };
+        for history in histories {
+            let mut expert = environment.expert(history.task)?.ok_or_else(|| {
+                let problem = format!("are not known: {} has no expert", environment.name());
+                Error::argument("optimal_actions", problem)
+            })?;
+            let stream = u64::from(history.task) << 32 | u64::from(history.id);
+            let mut rng = PortableRng::new(self.config.seed ^ OPTIMAL_ACTIONS_SEED, stream);
+            expert.begin_context();
+            for step in history.steps.clone() {
+                observe(&mut words, step);
+                optimal.push(expert.act(&words, &mut rng) as u16);
+                let done = columns.dones[step];
+                match columns.final_observations.after(step) {
+                    Some(last) => words.copy_from_slice(last),
+                    None if !done => observe(&mut words, step + 1),
+                    None => {}
+                }
+                let (action, reward) = (columns.actions[step].into(), columns.rewards[step]);
+                expert.learn(&Outcome { action, reward, next_observation: &words, done });
+            }
+        }
+        Ok(optimal)
+    }
+}
+
+/// Of the generator that breaks the ties of experts: apart from the sources'.
+const OPTIMAL_ACTIONS_SEED: u64 = 0x0971_AC71;
+
+/// Some recorded histories; final observations and optimal actions count from the first of their steps.
+struct Piece {
+    index: Vec<History>,
+    final_observations: FinalObservations,
+    optimal_actions: Vec<u16>,
 }
 
 /// `range` in pieces of `len`; the last may be shorter.
@@ -297,10 +362,12 @@ pub fn generate(config: &GenerateConfig, progress: &dyn Progress) -> Result<Gene
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::rooms::distance;
     use crate::progress::NoProgress;
     use crate::source::epsilon_greedy::EpsilonGreedy;
     use crate::source::thompson::Thompson;
     use crate::source::ucb::{Ties, Ucb};
+    use algodistill_core::env::grid::Grid;
 
     fn small(environment: &str, source: &str) -> GenerateConfig {
         let environment = EnvironmentConfig::preset(environment).unwrap();
@@ -391,6 +458,33 @@ mod tests {
                 assert_eq!(kept.steps.episodes[some], full.steps.episodes[all]);
             }
         }
+    }
+
+    #[test]
+    fn every_episode_has_its_final_observation_and_every_step_its_optimal_action() {
+        let config = GenerateConfig { optimal_actions: true, ..small("dark-room", "noise") };
+        let Generated { training: Histories { index, steps, .. }, .. } = run(&config);
+        let grid = Grid { size: 9 };
+        let cell = |words: &[i32]| (words[0] as u16, words[1] as u16);
+        assert_eq!(steps.optimal_actions.len(), steps.len());
+        for history in index {
+            let goal = grid.cell(history.task).unwrap();
+            for step in history.steps {
+                let seen = [steps.observations[0][step], steps.observations[1][step]];
+                let last = steps.final_observations.after(step);
+                assert_eq!(last.is_some(), steps.dones[step]);
+                if let Some(last) = last {
+                    let reached = grid.moved(cell(&seen), steps.actions[step].into());
+                    assert_eq!(cell(last), reached);
+                }
+                let optimal = grid.moved(cell(&seen), steps.optimal_actions[step].into());
+                let nearer = distance(optimal, goal) < distance(cell(&seen), goal);
+                assert!(nearer || cell(&seen) == goal);
+            }
+        }
+        // Without them the other columns are the same.
+        let plain = run(&GenerateConfig { optimal_actions: false, ..config }).training.steps;
+        assert_eq!(plain, Steps { optimal_actions: Vec::new(), ..steps });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Learning histories: in memory, and on disk as Parquet with a JSON card beside it.
 
-use crate::source::Columns;
+use crate::source::{Columns, FinalObservations};
 use algodistill_core::Interface;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -34,6 +34,8 @@ pub struct Steps {
     pub rewards: Vec<f32>,
     /// Whether the episode ended with this step.
     pub dones: Vec<bool>,
+    /// What was observed after the last step of an episode, where that is known.
+    pub final_observations: FinalObservations,
     /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at all.
     pub optimal_actions: Vec<u16>,
 }
@@ -71,6 +73,7 @@ impl Steps {
             actions: zeros(len),
             rewards: zeros(len),
             dones: zeros(len),
+            final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
         }
     }
@@ -83,10 +86,11 @@ impl Steps {
             actions: &mut self.actions,
             rewards: &mut self.rewards,
             dones: &mut self.dones,
+            final_observations: FinalObservations::default(),
         }
     }
 
-    /// Keeps only `ranges`, which are ascending and disjoint.
+    /// Keeps only `ranges`, which are ascending and disjoint. Final observations are not looked at.
     fn compact(&mut self, ranges: &[Range<usize>]) {
         fn column<T: Copy>(column: &mut Vec<T>, ranges: &[Range<usize>]) {
             let mut len = 0;
@@ -115,6 +119,10 @@ impl Steps {
         } else {
             self.optimal_actions.clear();
         }
+        let first = self.len();
+        for (step, words) in other.final_observations.of_range(range.clone()) {
+            self.final_observations.push(first + step, words);
+        }
         self.episodes.extend_from_slice(&other.episodes[range.clone()]);
         for (column, other) in self.observations.iter_mut().zip(&other.observations) {
             column.extend_from_slice(&other[range.clone()]);
@@ -132,7 +140,8 @@ impl Steps {
             all
         }
         let mut all = Self::new(words);
-        let Self { episodes, observations, actions, rewards, dones, optimal_actions } = &mut all;
+        let Self { episodes, observations, actions, rewards, dones, optimal_actions, final_observations } =
+            &mut all;
         let known = parts.iter().all(|part| part.optimal_actions.len() == part.len());
         rayon::scope(|scope| {
             scope.spawn(|_| *episodes = column(parts, |part| &part.episodes));
@@ -142,6 +151,15 @@ impl Steps {
             scope.spawn(|_| *actions = column(parts, |part| &part.actions));
             scope.spawn(|_| *rewards = column(parts, |part| &part.rewards));
             scope.spawn(|_| *dones = column(parts, |part| &part.dones));
+            scope.spawn(|_| {
+                let mut first = 0;
+                for part in parts {
+                    for (step, words) in part.final_observations.iter() {
+                        final_observations.push(first + step, words);
+                    }
+                    first += part.len();
+                }
+            });
             if known {
                 scope.spawn(|_| *optimal_actions = column(parts, |part| &part.optimal_actions));
             }
@@ -150,7 +168,7 @@ impl Steps {
     }
 }
 
-/// The first `len` steps of `columns`, and the others.
+/// The first `len` steps of `columns`, and the others; nothing was written yet.
 fn split_columns(columns: Columns, len: usize) -> (Columns, Columns) {
     let episodes = columns.episodes.split_at_mut(len);
     let observations: (Vec<_>, Vec<_>) =
@@ -158,16 +176,18 @@ fn split_columns(columns: Columns, len: usize) -> (Columns, Columns) {
     let actions = columns.actions.split_at_mut(len);
     let rewards = columns.rewards.split_at_mut(len);
     let dones = columns.dones.split_at_mut(len);
-    let part = |episodes, observations, actions, rewards, dones| Columns {
+    let part = |episodes, observations, actions, rewards, dones, final_observations| Columns {
         episodes,
         observations,
         actions,
         rewards,
         dones,
+        final_observations,
     };
+    let none = FinalObservations::default;
     (
-        part(episodes.0, observations.0, actions.0, rewards.0, dones.0),
-        part(episodes.1, observations.1, actions.1, rewards.1, dones.1),
+        part(episodes.0, observations.0, actions.0, rewards.0, dones.0, none()),
+        part(episodes.1, observations.1, actions.1, rewards.1, dones.1, none()),
     )
 }
 

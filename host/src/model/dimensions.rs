@@ -7,8 +7,8 @@ use std::fmt::Display;
 
 /// Dimensions of the transformer. The defaults are the reference model.
 ///
-/// Whatever has a model in it (a training configuration, a benchmark) has this struct, flattened: the fields stand
-/// beside its own in TOML and JSON.
+/// Whatever has a model in it (a training configuration, a benchmark) has this struct, flattened:
+/// the fields stand beside its own in TOML and JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dimensions {

@@ -3,7 +3,8 @@
 use super::{Parameters, NORM_EPSILON};
 use algodistill_core::{Channel, Interface, PortableRng};
 
-/// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics as `algodistill_core::Agent`.
+/// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics
+/// as `algodistill_core::Agent`.
 pub struct FloatAgent<'a> {
     weights: Weights<'a>,
     parameters: &'a Parameters,
@@ -67,7 +68,8 @@ impl<'a> FloatAgent<'a> {
         self.feedback_row = self.parameters.interface.no_feedback_row();
     }
 
-    /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is greedy.
+    /// Runs one token and draws an action from softmax(logits / temperature); temperature 0 is
+    /// greedy.
     pub fn act(&mut self, observation: &[i32], temperature: f32, rng: &mut PortableRng) -> usize {
         self.step(observation);
         self.action_row = self.draw(temperature, rng);
@@ -80,9 +82,9 @@ impl<'a> FloatAgent<'a> {
         self.action_row = action;
     }
 
-    /// What the last action brought.
-    pub fn feedback(&mut self, reward: f32, done: bool) {
-        self.feedback_row = self.parameters.interface.feedback_row(reward, done);
+    /// What the last action brought; where the episode ended with it, what was observed then.
+    pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) {
+        self.feedback_row = self.parameters.interface.feedback_row(reward, ended.is_some());
     }
 
     /// Logits of the last step.

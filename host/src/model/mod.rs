@@ -1,15 +1,17 @@
-//! The float model: names, shapes and values of its parameters, shared by training, export and float evaluation.
+//! The float model: names, shapes and values of its parameters, shared by training, export and
+//! float evaluation.
 //!
-//! One token a step: the sum of the embeddings of the observation channels, the previous action, and the previous reward and done flag
-//! (jointly). Then `layers` pre-norm blocks, each
+//! One token a step: the sum of the embeddings of the observation channels, the previous action,
+//! and the previous reward and done flag (jointly). Then `layers` pre-norm blocks, each
 //!
 //! ```text
 //! n = rms_norm(x) * attention_norm          q, k, v = split(query_key_value n)
-//! x += attention_output (softmax(q k^T / sqrt(d_model / heads)) v)    over the band 0 <= i - j < window
+//! x += attention_output (softmax(q k^T / sqrt(d_model / heads)) v)  over the band 0 <= i - j < window
 //! n = rms_norm(x) * feed_forward_norm       x += feed_forward_down relu(feed_forward_up n)
 //! ```
 //!
-//! and `logits = head (rms_norm(x) * final_norm)`. No biases, no positions. Every matrix is `[outputs, inputs]`, row-major.
+//! and `logits = head (rms_norm(x) * final_norm)`. No biases, no positions. Every matrix is
+//! `[outputs, inputs]`, row-major.
 
 mod dimensions;
 mod float_agent;
@@ -25,7 +27,8 @@ use algodistill_core::Interface;
 /// `rms_norm(x) = x / sqrt(mean(x^2) + NORM_EPSILON)` (Zhang and Sennrich 2019).
 pub const NORM_EPSILON: f32 = 1e-5;
 
-/// What a tensor is for. Whoever treats tensors differently (initial values, weight decay, quantization) goes by this.
+/// What a tensor is for. Whoever treats tensors differently (initial values, weight decay,
+/// quantization) goes by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A table of which a token adds up one row at most.
@@ -50,13 +53,15 @@ impl Role {
         matches!(self, Self::AttentionOutput | Self::FeedForwardDown)
     }
 
-    /// Whether weight decay applies: not to embeddings (a row that is rarely seen would fade) nor to the gains of norms.
+    /// Whether weight decay applies: not to embeddings (a row that is rarely seen would fade) nor
+    /// to the gains of norms.
     pub fn decays(self) -> bool {
         !matches!(self, Self::Embedding | Self::Norm)
     }
 }
 
-/// Name, role and shape of one parameter tensor, and where its values lie in [`Parameters::values`].
+/// Name, role and shape of one parameter tensor, and where its values lie in
+/// [`Parameters::values`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorLayout {
     /// For example `layers.0.query_key_value`.
@@ -78,8 +83,9 @@ impl TensorLayout {
 
 /// The tensors of a model, in the one order used everywhere.
 ///
-/// `embed.observation.{c}` for each channel, `embed.action`, `embed.feedback`; for each layer `attention_norm`,
-/// `query_key_value`, `attention_output`, `feed_forward_norm`, `feed_forward_up`, `feed_forward_down`; `final_norm`, `head`.
+/// `embed.observation.{c}` for each channel, `embed.action`, `embed.feedback`; for each layer
+/// `attention_norm`, `query_key_value`, `attention_output`, `feed_forward_norm`, `feed_forward_up`,
+/// `feed_forward_down`; `final_norm`, `head`.
 pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayout> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
     let mut tensors: Vec<TensorLayout> = Vec::new();

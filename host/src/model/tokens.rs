@@ -5,8 +5,8 @@ use algodistill_core::{Channel, Interface};
 
 /// A stream of tokens: for each, the rows of the embedding tables that it adds up.
 ///
-/// Rows count through all tables in the order of [`layout`](super::layout): the observation channels, the previous
-/// action, the previous feedback.
+/// Rows count through all tables in the order of [`layout`](super::layout): the observation
+/// channels, the previous action, the previous feedback.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     tables: Tables,
@@ -19,8 +19,9 @@ impl Tokens {
         Self { tables: Tables::new(interface), rows: Vec::new() }
     }
 
-    /// Adds the token of a step: what is observed, and the action, reward and done flag of the step before, if there is
-    /// one. Values outside the interface's ranges are brought to the nearest one inside.
+    /// Adds the token of a step: what is observed, and the action, reward and done flag of the step
+    /// before, if there is one. Values outside the interface's ranges are brought to the nearest
+    /// one inside.
     pub fn push(&mut self, interface: &Interface, observation: &[i32], previous: Option<(u16, f32, bool)>) {
         let tables = &self.tables;
         for ((channel, words), first) in interface.split(observation).zip(&tables.observations) {

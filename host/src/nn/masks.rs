@@ -1,8 +1,9 @@
 //! Random masks: dropout and token masking.
 //!
-//! Every element of every mask is a hash of where it stands (seed, update, sequence, site, row, column). So the same element is found in
-//! any order and on any thread, the backward pass needs no stored mask, and a resumed run draws the masks that it would have
-//! drawn. Kept elements are scaled by `1 / (1 - rate)` (Srivastava et al. 2014), token masks are not.
+//! Every element of every mask is a hash of where it stands (seed, update, sequence, site, row,
+//! column). So the same element is found in any order and on any thread, the backward pass needs no
+//! stored mask, and a resumed run draws the masks that it would have drawn. Kept elements are
+//! scaled by `1 / (1 - rate)` (Srivastava et al. 2014), token masks are not.
 
 use super::random::{stream, Purpose};
 use algodistill_core::PortableRng;
@@ -16,7 +17,8 @@ pub struct Masks {
     pub update: u64,
     /// Probability that an attention weight is dropped.
     pub attention: f32,
-    /// Probability that an element of a block's output is dropped before it is added to the residual stream.
+    /// Probability that an element of a block's output is dropped before it is added to the
+    /// residual stream.
     pub residual: f32,
     /// Probability that a token's whole embedding is zero.
     pub token: f32,
@@ -67,7 +69,8 @@ impl Rate {
         self.threshold == 0
     }
 
-    /// 0 or `1 / (1 - probability)`: what element `column` of the row with `key` is multiplied with.
+    /// 0 or `1 / (1 - probability)`: what element `column` of the row with `key` is multiplied
+    /// with.
     #[inline(always)]
     pub fn factor(self, key: u32, column: u32) -> f32 {
         if mix(key ^ column.wrapping_mul(0x9E37_79B9)) >= self.threshold {

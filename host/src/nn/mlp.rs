@@ -1,8 +1,8 @@
 //! A multi-layer perceptron on batches of rows: for sources with a network.
 //!
-//! The products want columns in multiples of four, so every layer's outputs are padded to that, here and in the
-//! parameters. What is padding is zero, has a gradient of zero, and stays zero under any optimizer that leaves alone
-//! what has none.
+//! The products want columns in multiples of four, so every layer's outputs are padded to that,
+//! here and in the parameters. What is padding is zero, has a gradient of zero, and stays zero
+//! under any optimizer that leaves alone what has none.
 
 use super::kernels::elementwise::{relu, relu_backward};
 use super::kernels::product::{pack_transposed, product, Left, Right, Size, PANEL};
@@ -13,7 +13,8 @@ use std::ops::Range;
 /// Columns of a product are a multiple of this.
 const MULTIPLE: usize = 4;
 
-/// Layers of weights and biases with ReLU between them: `y = W_n relu(.. relu(W_1 x + b_1) ..) + b_n`.
+/// Layers of weights and biases with ReLU between them: `y = W_n relu(.. relu(W_1 x + b_1) ..) +
+/// b_n`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     layers: Vec<Layer>,
@@ -45,7 +46,8 @@ pub struct Workspace {
 }
 
 impl Mlp {
-    /// A perceptron with `widths` of the input, the hidden layers and the output: two widths or more, none of them 0.
+    /// A perceptron with `widths` of the input, the hidden layers and the output: two widths or
+    /// more, none of them 0.
     ///
     /// # Panics
     /// Where there are fewer than two widths, or one is 0.
@@ -81,8 +83,8 @@ impl Mlp {
         self.layers.last().map_or(0, |layer| layer.biases.end)
     }
 
-    /// Weights uniform with mean 0 and the standard deviation that `deviation` gives for a layer's number and inputs
-    /// (`sqrt(2 / inputs)` before a ReLU: He et al. 2015); biases of 0.
+    /// Weights uniform with mean 0 and the standard deviation that `deviation` gives for a layer's
+    /// number and inputs (`sqrt(2 / inputs)` before a ReLU: He et al. 2015); biases of 0.
     pub fn initial(&self, rng: &mut PortableRng, deviation: impl Fn(usize, usize) -> f32) -> Vec<f32> {
         let mut values = vec![0.0; self.parameter_count()];
         for (number, layer) in self.layers.iter().enumerate() {
@@ -131,8 +133,8 @@ impl Mlp {
         }
     }
 
-    /// Adds the gradient of every parameter to `gradient`, after [`Mlp::forward`] of the same input, from what was
-    /// written into [`Workspace::output_gradient`].
+    /// Adds the gradient of every parameter to `gradient`, after [`Mlp::forward`] of the same
+    /// input, from what was written into [`Workspace::output_gradient`].
     pub fn backward(
         &self,
         parameters: &[f32],
@@ -192,7 +194,8 @@ mod tests {
         (0..count).map(|_| 2.0 * rng.uniform() - 1.0).collect()
     }
 
-    /// A network with biases that are not zero, a batch, and factors of the outputs whose sum is the loss.
+    /// A network with biases that are not zero, a batch, and factors of the outputs whose sum is
+    /// the loss.
     fn case(widths: &[usize], rows: usize) -> (Mlp, Vec<f32>, Vec<f32>, Vec<f32>) {
         let mut rng = PortableRng::new(3, rows as u64);
         let network = Mlp::new(widths);
@@ -281,14 +284,16 @@ mod tests {
         }
     }
 
+    type Matrix<T = NoneTape> = Tensor<(usize, usize), f32, Cpu, T>;
+    type Vector = Tensor<(usize,), f32, Cpu>;
+
     #[test]
     fn gradients_agree_with_those_of_dfdx() {
         let device = Cpu::default();
         for (widths, rows) in CASES {
             let (network, parameters, input, factors) = case(widths, rows);
             let (_, gradient) = found(&network, &parameters, &input, &factors);
-            type Matrix<T = NoneTape> = Tensor<(usize, usize), f32, Cpu, T>;
-            let tensors: Vec<(Matrix, Tensor<(usize,), f32, Cpu>)> = (network.layers.iter())
+            let tensors: Vec<(Matrix, Vector)> = (network.layers.iter())
                 .map(|layer| {
                     let weights = parameters[layer.weights.clone()].chunks(layer.stride).take(layer.inputs);
                     let weights = weights.flat_map(|row| row[..layer.outputs].to_vec()).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Neural networks on plain slices: what training, and sources with a network of their own, are made of. Nothing here knows of
-//! histories, environments or files.
+//! Neural networks on plain slices: what training, and sources with a network of their own, are
+//! made of. Nothing here knows of histories, environments or files.
 //!
 //! - [`ops`]: the fused operations, each with its backward beside it
 //! - [`kernels`]: what they are made of; [`matrix`]: a weight matrix, packed for the products

@@ -36,7 +36,8 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Moments of zero for `count` parameters, of which those in the ranges `decaying` are subject to weight decay.
+    /// Moments of zero for `count` parameters, of which those in the ranges `decaying` are subject
+    /// to weight decay.
     pub fn new(count: usize, decaying: impl IntoIterator<Item = Range<usize>>) -> Self {
         let mut decays = vec![0.0; count];
         for range in decaying {
@@ -96,7 +97,8 @@ fn step(
     }
 }
 
-/// Scales the gradient down to `largest` where its Euclidean norm exceeds it (0: never). Returns the norm before.
+/// Scales the gradient down to `largest` where its Euclidean norm exceeds it (0: never). Returns
+/// the norm before.
 pub fn clip(gradient: &mut [f32], largest: f32) -> f32 {
     let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt() as f32;
     if largest > 0.0 && norm > largest {

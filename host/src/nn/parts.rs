@@ -1,8 +1,9 @@
-//! How a batch is divided: over threads and over ranks, always along the same binary tree, so that neither their number nor their
-//! timing shows in a sum.
+//! How a batch is divided: over threads and over ranks, always along the same binary tree, so that
+//! neither their number nor their timing shows in a sum.
 //!
-//! A rank of 2, 4, 8, ... takes a whole node of the tree, and the sums of the ranks are added as the tree adds them: the result has the same bits as one
-//! process's, as long as each rank has two sequences or more. With another number of ranks it is the same within rounding.
+//! A rank of 2, 4, 8, ... takes a whole node of the tree, and the sums of the ranks are added as
+//! the tree adds them: the result has the same bits as one process's, as long as each rank has two
+//! sequences or more. With another number of ranks it is the same within rounding.
 
 use std::ops::Range;
 
@@ -12,7 +13,8 @@ pub fn halves(sequences: Range<usize>) -> (Range<usize>, Range<usize>) {
     (sequences.start..middle, middle..sequences.end)
 }
 
-/// The part of `sequences` that is number `rank` of `ranks`: a node of the tree where `ranks` is a power of two, else as even as possible.
+/// The part of `sequences` that is number `rank` of `ranks`: a node of the tree where `ranks` is a
+/// power of two, else as even as possible.
 pub fn part(sequences: Range<usize>, rank: usize, ranks: usize) -> Range<usize> {
     if ranks.is_power_of_two() {
         return (0..ranks.trailing_zeros()).rev().fold(sequences, |node, bit| {

@@ -1,4 +1,5 @@
-//! Random streams of a training run: each purpose has its own, so that drawing more for one changes nothing for another.
+//! Random streams of a training run: each purpose has its own, so that drawing more for one changes
+//! nothing for another.
 
 /// What random numbers are drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! A memory of transitions, for sources that learn from what they did before (Lin 1992; Mnih et al. 2015).
+//! A memory of transitions, for sources that learn from what they did before (Lin 1992; Mnih et al.
+//! 2015).
 
 use algodistill_core::PortableRng;
 
@@ -50,14 +51,16 @@ impl<T> Replay<T> {
 pub struct Return {
     /// Discounted sum of the rewards.
     pub value: f32,
-    /// Number of the state from which the rest is estimated; `rewards.len()` is the last one, which the episode ended in.
+    /// Number of the state from which the rest is estimated; `rewards.len()` is the last one, which
+    /// the episode ended in.
     pub next: usize,
     /// What that estimate is multiplied with; 0 where the episode ended and there is no rest.
     pub discount: f32,
 }
 
-/// The returns over `steps` (1 or more) rewards of every step of an episode (Sutton 1988). `terminal` says that nothing
-/// comes after the last state; an episode that was merely cut off goes on there.
+/// The returns over `steps` (1 or more) rewards of every step of an episode (Sutton 1988).
+/// `terminal` says that nothing comes after the last state; an episode that was merely cut off goes
+/// on there.
 pub fn returns(rewards: &[f32], terminal: bool, discount: f32, steps: usize) -> Vec<Return> {
     let of_step = |step: usize| {
         let next = rewards.len().min(step + steps.max(1));

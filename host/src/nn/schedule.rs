@@ -1,6 +1,7 @@
 //! The learning rate of every update.
 
-/// Linear warm-up, then a cosine to the final fraction (Loshchilov and Hutter 2017, without restarts).
+/// Linear warm-up, then a cosine to the final fraction (Loshchilov and Hutter 2017, without
+/// restarts).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Highest rate.

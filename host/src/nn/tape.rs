@@ -1,7 +1,9 @@
-//! The fused operations on dfdx's tape: each function here and in [`super::ops`] that is called `on_tape` makes one custom operation.
+//! The fused operations on dfdx's tape: each function here and in [`super::ops`] that is called
+//! `on_tape` makes one custom operation.
 //!
-//! The [`Engine`](super::transformer::Engine) itself calls the operations directly, on buffers that it keeps, and goes on the tape as a whole: dfdx
-//! allocates and clears every result and every gradient, at addresses that do not begin on a cache line.
+//! The [`Engine`](super::transformer::Engine) itself calls the operations directly, on buffers that
+//! it keeps, and goes on the tape as a whole: dfdx allocates and clears every result and every
+//! gradient, at addresses that do not begin on a cache line.
 
 use dfdx::prelude::{Cpu, PutTape, ReshapeTo, SplitTape, Tape, Tensor, TensorFromVec};
 
@@ -10,8 +12,9 @@ pub type Matrix<T> = Tensor<(usize, usize), f32, Cpu, T>;
 
 /// One custom operation of `COUNT` inputs.
 ///
-/// `forward` maps the inputs' values to those of the output, of shape `[rows, columns]`, and to whatever `backward` needs;
-/// `backward` maps the inputs' values, that, and the gradient of the output to the gradients of the inputs.
+/// `forward` maps the inputs' values to those of the output, of shape `[rows, columns]`, and to
+/// whatever `backward` needs; `backward` maps the inputs' values, that, and the gradient of the
+/// output to the gradients of the inputs.
 pub fn apply<const COUNT: usize, T, Saved>(
     inputs: [Matrix<T>; COUNT],
     shape: (usize, usize),

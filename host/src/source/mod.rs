@@ -15,9 +15,13 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 mod arms;
+mod columns;
 mod pair;
+#[cfg(test)]
+mod testing;
 
-pub use pair::{Columns, Learning, Pair, Recorded, Run};
+pub use columns::{Columns, FinalObservations};
+pub use pair::{Learning, Pair, Recorded, Run};
 
 macro_rules! sources {
     ($($module:ident::$algorithm:ident),+ $(,)?) => {
@@ -35,6 +39,7 @@ sources! {
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
     psrl::Psrl,
+    sweep::Sweep,
     q_learning::QLearning,
     noise::Noise,
 }
@@ -114,6 +119,13 @@ pub struct Outcome<'a> {
     pub next_observation: &'a [i32],
     /// Whether the episode ended.
     pub done: bool,
+}
+
+impl<'a> Outcome<'a> {
+    /// What was observed at the end of the episode, if this is the end.
+    pub fn ended(&self) -> Option<&'a [i32]> {
+        self.done.then_some(self.next_observation)
+    }
 }
 
 /// [`Algorithm`] without its type; implemented for all of them.

@@ -1,23 +1,9 @@
 //! A source and its task together, compiled as one loop: most of the time of a tabular source goes into
 //! what lies between them.
 
-use super::{Outcome, Source};
+use super::{Columns, Outcome, Source};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::{Environment, PortableRng, Transition};
-
-/// Columns of learning histories that are being written, all of one length.
-pub struct Columns<'a> {
-    /// Number of the episode.
-    pub episodes: &'a mut [u32],
-    /// One column per word of the observation.
-    pub observations: Vec<&'a mut [i32]>,
-    /// Action.
-    pub actions: &'a mut [u16],
-    /// Reward of the action.
-    pub rewards: &'a mut [f32],
-    /// Whether the episode ended with this step; false when it is handed over.
-    pub dones: &'a mut [bool],
-}
 
 /// How a history is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +83,8 @@ fn record<const WORDS: usize>(
     columns: &mut Columns,
     first: usize,
 ) -> Recorded {
-    let Columns { episodes, observations, actions, rewards, dones } = columns;
+    let Columns { episodes, observations, actions, rewards, dones, final_observations } = columns;
+    let words = observations.len();
     // Columns that are known to be of one length are checked once per step, not once per column.
     let room = episodes.len();
     let (actions, rewards) = (&mut actions[..room], &mut rewards[..room]);
@@ -114,7 +101,7 @@ fn record<const WORDS: usize>(
             continue;
         }
         let begin = at;
-        run_episode::<WORDS>(environment, source, episode, rng, |seen, outcome| {
+        let last = run_episode::<WORDS>(environment, source, episode, rng, |seen, outcome| {
             for (column, &word) in observations.iter_mut().zip(seen) {
                 if let Some(place) = column.get_mut(at) {
                     *place = word;
@@ -124,6 +111,7 @@ fn record<const WORDS: usize>(
             rewards[at] = outcome.reward;
             at += 1;
         });
+        final_observations.push(at - 1, &last[..words]);
         taken += (at - begin) as u64;
         episodes[begin..at].fill(episode);
         // The steps before are false from the beginning.
@@ -132,7 +120,8 @@ fn record<const WORDS: usize>(
     Recorded { written: at - first, taken }
 }
 
-/// Runs one episode; `record` sees each observation and what followed it. `WORDS` is at least the number
+/// Runs one episode; `record` sees each observation and what followed it. Returns the observation that the
+/// episode ended with. `WORDS` is at least the number
 /// of words of an observation; the words past it are 0. The exact number makes loops over an observation
 /// straight code.
 #[inline]
@@ -142,7 +131,7 @@ fn run_episode<const WORDS: usize>(
     episode: u32,
     rng: &mut PortableRng,
     mut record: impl FnMut(&[i32; WORDS], &Outcome),
-) {
+) -> [i32; WORDS] {
     let mut next = [0; WORDS];
     environment.reset(rng);
     source.begin_episode(episode);
@@ -156,7 +145,7 @@ fn run_episode<const WORDS: usize>(
         source.learn(&outcome);
         record(&seen, &outcome);
         if done {
-            return;
+            return next;
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the goals of a Dark Room.
+//! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the cells of a room:
+//! the goal of a Dark Room, a key and then a door in Key-to-Door.
 
 use super::{pair_with, wrong_environment, Algorithm, Learning, Outcome, Source};
-use crate::environment::rooms::{cell, cells, distance, step_towards};
+use crate::environment::rooms::{cell, distance, step_towards};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::dark_room::DarkRoom;
@@ -48,15 +49,16 @@ pub enum Target {
     Nearest,
 }
 
-/// Knows the room and believes every cell equally likely to be the goal. Goes to a goal still possible, drops every cell on which
-/// a step ended without reward, draws the next when its target is dropped, and goes straight to the goal once it was paid.
+/// The search for one cell that pays, all equally likely at first. Goes to a cell still possible,
+/// drops every cell on which a step ended without reward, draws the next when its aim is dropped,
+/// and goes straight to the cell once it was paid.
 #[derive(Clone, Debug)]
-pub struct GoalSearch {
+struct Search {
     grid: Grid,
     target: Target,
-    /// Cells that may be the goal, in no order.
+    /// Cells that may pay, in no order.
     possible: Vec<Cell>,
-    /// Where each cell (row-major) is in `possible`; [`RULED_OUT`] where it is not.
+    /// Where each cell (row by row) is in `possible`; [`RULED_OUT`] where it is not.
     place: Vec<u32>,
     aim: Option<Cell>,
     found: bool,
@@ -64,22 +66,36 @@ pub struct GoalSearch {
 
 const RULED_OUT: u32 = u32::MAX;
 
-impl GoalSearch {
-    /// A source for any goal of the room.
-    pub fn new(grid: Grid, target: Target) -> Self {
+impl Search {
+    fn new(grid: Grid, target: Target) -> Self {
         let cells = grid.cells() as usize;
-        Self {
-            grid,
-            target,
-            possible: Vec::with_capacity(cells),
-            place: vec![RULED_OUT; cells],
-            aim: None,
-            found: false,
+        let place = vec![RULED_OUT; cells];
+        Self { grid, target, possible: Vec::with_capacity(cells), place, aim: None, found: false }
+    }
+
+    /// Forgets everything.
+    fn restart(&mut self) {
+        let cells = 0..self.grid.cells();
+        self.possible.clear();
+        self.possible.extend(cells.clone().filter_map(|number| self.grid.cell(number)));
+        self.place.clear();
+        self.place.extend(cells);
+        self.aim = None;
+        self.found = false;
+    }
+
+    /// A belief is acted on for an episode at most; a cell that was found stays.
+    fn begin_episode(&mut self) {
+        if !self.found {
+            self.aim = None;
         }
     }
 
-    fn index(&self, cell: Cell) -> usize {
-        self.grid.number(cell) as usize
+    fn act(&mut self, here: Cell, rng: &mut PortableRng) -> usize {
+        if self.aim.is_none() {
+            self.aim = self.draw(here, rng);
+        }
+        self.aim.map_or(0, |aim| step_towards(here, aim, rng))
     }
 
     fn draw(&self, from: Cell, rng: &mut PortableRng) -> Option<Cell> {
@@ -96,16 +112,26 @@ impl GoalSearch {
         }
     }
 
+    /// Learns from a step that ended in `here`.
+    fn learn(&mut self, here: Cell, paid: bool) {
+        if paid {
+            self.found = true;
+            self.aim = Some(here);
+        } else if !self.found {
+            // Once found, a step on it without reward means that it pays once an episode only.
+            self.rule_out(here);
+        }
+    }
+
     fn rule_out(&mut self, cell: Cell) {
-        let index = self.index(cell);
+        let index = self.grid.number(cell) as usize;
         let place = std::mem::replace(&mut self.place[index], RULED_OUT);
         if place == RULED_OUT {
             return;
         }
         self.possible.swap_remove(place as usize);
         if let Some(&moved) = self.possible.get(place as usize) {
-            let index = self.index(moved);
-            self.place[index] = place;
+            self.place[self.grid.number(moved) as usize] = place;
         }
         if self.aim == Some(cell) {
             self.aim = None;
@@ -113,40 +139,33 @@ impl GoalSearch {
     }
 }
 
+/// Looks for the goal of a Dark Room and then goes to it.
+#[derive(Clone, Debug)]
+pub struct GoalSearch {
+    goal: Search,
+}
+
+impl GoalSearch {
+    /// A source for any goal of the room.
+    pub fn new(grid: Grid, target: Target) -> Self {
+        Self { goal: Search::new(grid, target) }
+    }
+}
+
 impl Source for GoalSearch {
     fn begin_history(&mut self) {
-        self.possible.clear();
-        self.possible.extend(cells(self.grid));
-        for (index, place) in self.place.iter_mut().enumerate() {
-            *place = index as u32;
-        }
-        self.aim = None;
-        self.found = false;
+        self.goal.restart();
     }
 
     fn begin_episode(&mut self, _episode: u32) {
-        // A belief is acted on for an episode at most; a goal that was found stays.
-        if !self.found {
-            self.aim = None;
-        }
+        self.goal.begin_episode();
     }
 
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
-        let here = cell(observation);
-        if self.aim.is_none() {
-            self.aim = self.draw(here, rng);
-        }
-        self.aim.map_or(0, |aim| step_towards(here, aim, rng))
+        self.goal.act(cell(observation), rng)
     }
 
     fn learn(&mut self, outcome: &Outcome) {
-        let here = cell(outcome.next_observation);
-        if outcome.reward > 0.0 {
-            self.found = true;
-            self.aim = Some(here);
-        } else if !self.found {
-            // Once found, a step on the goal without reward means that it pays once an episode only.
-            self.rule_out(here);
-        }
+        self.goal.learn(cell(outcome.next_observation), outcome.reward > 0.0);
     }
 }

@@ -67,7 +67,7 @@ impl Source for ThompsonSource {
 }
 
 /// A draw from Beta(a, b), a and b at least 1.
-fn beta(a: f64, b: f64, rng: &mut PortableRng) -> f64 {
+pub(super) fn beta(a: f64, b: f64, rng: &mut PortableRng) -> f64 {
     let (x, y) = (gamma(a, rng), gamma(b, rng));
     x / (x + y)
 }
@@ -90,7 +90,7 @@ fn gamma(shape: f64, rng: &mut PortableRng) -> f64 {
 }
 
 /// A standard normal draw (Marsaglia's polar method).
-fn normal(rng: &mut PortableRng) -> f64 {
+pub(super) fn normal(rng: &mut PortableRng) -> f64 {
     loop {
         let (x, y) = (2.0 * open_uniform(rng) - 1.0, 2.0 * open_uniform(rng) - 1.0);
         let square = x * x + y * y;

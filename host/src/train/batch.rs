@@ -1,13 +1,14 @@
 //! From learning histories to batches of tokens.
 //!
-//! Batches are stratified: sequence `i` of a batch of `B` is drawn from the `i`-th of `B` equal parts of the histories,
-//! in their order, so that every batch covers all tasks evenly and a rank needs the histories of its own sequences only.
-//! Each sequence has a random stream of its own.
+//! Batches are stratified: sequence `i` of a batch of `B` is drawn from the `i`-th of `B` equal
+//! parts of the histories, in their order, so that every batch covers all tasks evenly and a rank
+//! needs the histories of its own sequences only. Each sequence has a random stream of its own.
 //!
-//! A training sequence begins at the first step of an episode and never leaves its history. Its first token's previous
-//! action and feedback are those of the step before it in the history; where the history begins, the rows "no action
-//! yet" and "no feedback yet", as on a device that was just switched on. What an objective keeps of a history (expert
-//! distillation: its last episodes) is a history of its own.
+//! A training sequence begins at the first step of an episode and never leaves its history. Its
+//! first token's previous action and feedback are those of the step before it in the history; where
+//! the history begins, the rows "no action yet" and "no feedback yet", as on a device that was just
+//! switched on. What an objective keeps of a history (expert distillation: its last episodes) is a
+//! history of its own.
 
 use super::dataset::check;
 use super::objective::{ObjectiveConfig, Place, Stream};
@@ -43,12 +44,12 @@ struct Kept {
 impl<'a> Sequences<'a> {
     /// Finds the sequences of `histories`.
     ///
-    /// A sequence may begin at any episode that leaves a full sequence, and at the first one that does not, so that
-    /// the history's last steps are trained on as well.
+    /// A sequence may begin at any episode that leaves a full sequence, and at the first one that
+    /// does not, so that the history's last steps are trained on as well.
     ///
     /// # Errors
-    /// [`Error::Argument`] where there is no step, the columns do not fit together, a value is outside the interface's
-    /// range, or the objective needs what the histories do not have.
+    /// [`Error::Argument`] where there is no step, the columns do not fit together, a value is
+    /// outside the interface's range, or the objective needs what the histories do not have.
     pub fn new(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
         let mut sequences = Self::find(histories, config)?;
         sequences.kept.retain(|kept| !kept.steps.is_empty());
@@ -58,8 +59,8 @@ impl<'a> Sequences<'a> {
         Ok(sequences)
     }
 
-    /// The same for a rank that needs `slots` only: of the histories of other sequences it may know no more than that
-    /// they are there.
+    /// The same for a rank that needs `slots` only: of the histories of other sequences it may know
+    /// no more than that they are there.
     ///
     /// # Errors
     /// As [`Sequences::new`]; [`Error::Argument`] for a history without steps that is needed.
@@ -141,11 +142,13 @@ impl<'a> Sequences<'a> {
     }
 }
 
-/// Bits of a sequence's number in that of its random stream: [`TrainConfig::validate`] allows 2^16 sequences.
+/// Bits of a sequence's number in that of its random stream: [`TrainConfig::validate`] allows 2^16
+/// sequences.
 const SLOT_BITS: u32 = 16;
 
-/// A history of the part that belongs to sequence `slot` of `batch`, from 32 random bits. All sequences together draw
-/// every history with the same probability, also where their number does not divide that of the histories.
+/// A history of the part that belongs to sequence `slot` of `batch`, from 32 random bits. All
+/// sequences together draw every history with the same probability, also where their number does
+/// not divide that of the histories.
 fn stratified(slot: usize, batch: usize, histories: usize, random: u32) -> usize {
     let place = (slot as u128) << 32 | u128::from(random);
     (place * histories as u128 / ((batch as u128) << 32)) as usize

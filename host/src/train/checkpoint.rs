@@ -1,8 +1,9 @@
 //! Parameters and checkpoints on disk: safetensors, with a digest over everything they hold.
 //!
-//! The file's `__metadata__` has one entry, `algodistill`: a JSON object with `content`, itself JSON, and `sha256`, over `content` and then each
-//! tensor's name, shape and bytes in the order of their names. (One entry, because safetensors writes several in
-//! random order, and the same run must give the same file.)
+//! The file's `__metadata__` has one entry, `algodistill`: a JSON object with `content`, itself
+//! JSON, and `sha256`, over `content` and then each tensor's name, shape and bytes in the order of
+//! their names. (One entry, because safetensors writes several in random order, and the same run
+//! must give the same file.)
 
 use super::TrainConfig;
 use crate::files::{hexadecimal, read_bytes, write_bytes};
@@ -76,7 +77,8 @@ pub fn save_parameters(path: &Path, parameters: &Parameters, training: &Training
 /// Reads a model.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, or holds a value that is not finite.
+/// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, or holds a value that is
+/// not finite.
 pub fn load_parameters(path: &Path) -> Result<(Parameters, TrainingRecord)> {
     let (parameters, training, _) = load(path, [PARAMETER])?;
     Ok((parameters, training))

@@ -42,8 +42,9 @@ pub struct TrainConfig {
     pub beta1: f32,
     /// AdamW: decay of the second moment.
     pub beta2: f32,
-    /// AdamW: decoupled weight decay, a rate per unit of learning rate, on the matrices of the blocks and the head. Not on
-    /// embeddings (a row that is rarely seen would fade) nor on the gains of the norms.
+    /// AdamW: decoupled weight decay, a rate per unit of learning rate, on the matrices of the
+    /// blocks and the head. Not on embeddings (a row that is rarely seen would fade) nor on the
+    /// gains of the norms.
     pub weight_decay: f32,
     /// Largest norm of the whole gradient; a longer one is scaled down. 0 turns clipping off.
     pub clip: f32,
@@ -51,11 +52,13 @@ pub struct TrainConfig {
     pub label_smoothing: f32,
     /// Probability that an attention weight is dropped.
     pub dropout: f32,
-    /// Probability that an element of a block's output is dropped before it is added to the residual stream.
+    /// Probability that an element of a block's output is dropped before it is added to the
+    /// residual stream.
     pub residual_dropout: f32,
     /// Probability that a token's whole embedding is zero.
     pub token_masking: f32,
-    /// Share of the training sequences that begin exactly where a history begins; the others begin at any of its episodes.
+    /// Share of the training sequences that begin exactly where a history begins; the others begin
+    /// at any of its episodes.
     pub history_start_fraction: f32,
     /// What is learned from the histories.
     #[serde(flatten)]
@@ -71,7 +74,8 @@ pub struct TrainConfig {
     pub validation_sequences: usize,
     /// Updates between two checkpoints; 0 writes one at the end only.
     pub checkpoint_every: u64,
-    /// Worker threads, at most 16 of which have work; all that the process may use (`--threads`) when absent. Does not change the result.
+    /// Worker threads, at most 16 of which have work; all that the process may use (`--threads`)
+    /// when absent. Does not change the result.
     pub threads: Option<usize>,
     /// Where the network runs.
     pub device: Device,
@@ -114,7 +118,8 @@ const MAX_SIZE: usize = 1 << 16;
 const MAX_BATCH_TOKENS: usize = 1 << 22;
 /// Bounds [`TrainConfig`]'s memory of a sequence to two gigabytes per thread.
 const MAX_ACTIVATIONS: usize = 1 << 26;
-/// Most parameters of all blocks that can be trained: the gradients of the parts of a batch are in memory together.
+/// Most parameters of all blocks that can be trained: the gradients of the parts of a batch are in
+/// memory together.
 const MAX_PARAMETERS: usize = 1 << 26;
 
 impl TrainConfig {
@@ -136,7 +141,8 @@ impl TrainConfig {
     /// Replaces one field. A new `objective` begins with its default parameters.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the field as `train.field`, and lists the fields where it is none of them.
+    /// [`Error::Argument`] that names the field as `train.field`, and lists the fields where it is
+    /// none of them.
     pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
         let mut fields = parameters::fields(self);
         if field == "objective" {

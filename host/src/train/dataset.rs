@@ -1,4 +1,5 @@
-//! The histories of a run: their digest, what each rank needs of them, and whether the engine can rely on them.
+//! The histories of a run: their digest, what each rank needs of them, and whether the engine can
+//! rely on them.
 
 use super::objective::Objective;
 use super::TrainConfig;
@@ -11,10 +12,11 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
-/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in hexadecimal.
+/// SHA-256 of the interface and of the digest of every history (its task, length and columns), in
+/// hexadecimal.
 ///
-/// The interface enters as postcard writes it, so a field or a kind of channel that is added later changes no digest of
-/// what was there before; columns that the histories do not have do not enter.
+/// The interface enters as postcard writes it, so a field or a kind of channel that is added later
+/// changes no digest of what was there before; columns that the histories do not have do not enter.
 pub fn histories_digest(histories: &Histories) -> String {
     digest_of(histories, &history_digests(histories, 0..histories.index.len()).concat())
 }
@@ -39,6 +41,10 @@ fn history_digests(histories: &Histories, part: Range<usize>) -> Vec<[u8; 32]> {
         digest.update(bytemuck::cast_slice::<u16, u8>(&columns.actions[steps.clone()]));
         digest.update(bytemuck::cast_slice::<f32, u8>(&columns.rewards[steps.clone()]));
         digest.update(columns.dones[steps.clone()].iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
+        for (step, words) in columns.final_observations.of_range(steps.clone()) {
+            digest.update((step as u64).to_le_bytes());
+            digest.update(bytemuck::cast_slice::<i32, u8>(words));
+        }
         if !columns.optimal_actions.is_empty() {
             digest.update(bytemuck::cast_slice::<u16, u8>(&columns.optimal_actions[steps]));
         }
@@ -73,8 +79,8 @@ pub fn share(ranks: &Ranks, config: &TrainConfig) -> Share {
     }
 }
 
-/// Checks what the engine relies on: columns of one length, histories inside them, values inside the interface's ranges;
-/// and what the objective needs.
+/// Checks what the engine relies on: columns of one length, histories inside them, values inside
+/// the interface's ranges; and what the objective needs.
 pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<()> {
     let Histories { interface, index, steps } = histories;
     let wrong = |problem: String| Err(Error::argument("histories", problem));

@@ -21,7 +21,8 @@ pub struct MetricsLine {
     pub learning_rate: f32,
     /// Gradient norm of the last update, before clipping.
     pub gradient_norm: f32,
-    /// Tokens per second of training since the line before (validation and checkpoints not counted).
+    /// Tokens per second of training since the line before (validation and checkpoints not
+    /// counted).
     pub tokens_per_second: f64,
     /// Loss on held-out tasks, where this update was validated.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -35,7 +36,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the file for a run that has done `update` updates: later lines, and a line that a kill cut short, are removed.
+    /// Opens the file for a run that has done `update` updates: later lines, and a line that a kill
+    /// cut short, are removed.
     pub fn open(path: &Path, update: u64) -> Result<Self> {
         let kept = if update > 0 && path.exists() {
             keep(&read_bytes(path, MAX_METRICS_BYTES)?, update)

@@ -1,6 +1,7 @@
 //! The training loop.
 //!
-//! With several ranks, each computes loss and gradient of its part of every batch; the sums go to all, and all take the same step. Rank 0 has the files.
+//! With several ranks, each computes loss and gradient of its part of every batch; the sums go to
+//! all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
 use super::dataset::{gathered_digest, share};
@@ -27,11 +28,12 @@ pub struct TrainOutcome {
     pub parameters: Parameters,
     /// How it was trained.
     pub training: TrainingRecord,
-    /// Mean training loss of the last logged updates, in nats per token. `None` where a resumed run had nothing left to do.
+    /// Mean training loss of the last logged updates, in nats per token. `None` where a resumed run
+    /// had nothing left to do.
     pub loss: Option<f32>,
     /// Loss on held-out tasks at the end, where there were any and validation is on.
     pub validation_loss: Option<f32>,
-    /// Tokens a second of training in this process (validation and checkpoints not counted).
+    /// Tokens per second of training in this process (validation and checkpoints not counted).
     pub tokens_per_second: f64,
     /// Wall-clock seconds in this process.
     pub seconds: f64,
@@ -39,16 +41,16 @@ pub struct TrainOutcome {
     pub model: PathBuf,
 }
 
-/// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, and at the end
-/// `model.safetensors`.
+/// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`,
+/// `checkpoint.safetensors`, and at the end `model.safetensors`.
 ///
-/// With `resume` a run that was killed goes on from its last checkpoint (or from the start where there is none) and ends with the
-/// same `model.safetensors`, byte for byte.
+/// With `resume` a run that was killed goes on from its last checkpoint (or from the start where
+/// there is none) and ends with the same `model.safetensors`, byte for byte.
 ///
 /// # Errors
-/// [`Error::Argument`] for a configuration or histories that cannot be used, a folder that holds a run already, or a loss that is no longer finite;
-/// [`Error::File`] for a checkpoint that is damaged or belongs to another configuration or other histories;
-/// [`Error::Io`].
+/// [`Error::Argument`] for a configuration or histories that cannot be used, a folder that holds a
+/// run already, or a loss that is no longer finite; [`Error::File`] for a checkpoint that is
+/// damaged or belongs to another configuration or other histories; [`Error::Io`].
 pub fn train(
     histories: &Histories,
     validation: Option<&Histories>,
@@ -60,12 +62,13 @@ pub fn train(
     train_on(&Ranks::alone(), histories, validation, config, run_dir, resume, progress)
 }
 
-/// [`train`] on several ranks, which must all call this with the same arguments; of the histories a rank needs its [`share`] only. The result is that of one process:
-/// bit for bit where the number of ranks is a power of two and each has at least two sequences of a batch, else within rounding.
+/// [`train`] on several ranks, which must all call this with the same arguments; of the histories a
+/// rank needs its [`share`] only. The result is that of one process: bit for bit where the number
+/// of ranks is a power of two and each has at least two sequences of a batch, else within rounding.
 ///
 /// # Errors
-/// As [`train`]; [`Error::Argument`] where there are more ranks than sequences of a batch. An error on one rank leaves the others waiting: end them with
-/// [`Ranks::fail`].
+/// As [`train`]; [`Error::Argument`] where there are more ranks than sequences of a batch. An error
+/// on one rank leaves the others waiting: end them with [`Ranks::fail`].
 pub fn train_on(
     ranks: &Ranks,
     histories: &Histories,
@@ -201,8 +204,8 @@ impl<'a> Run<'a> {
         format!("loss {loss:.4}, {:.0} tokens/s", self.total.tokens_per_second())
     }
 
-    /// One update, and what is due after it: validation, a line of metrics, a checkpoint. The latter also where one of
-    /// the ranks wants to `stop`, of which all hear with the loss.
+    /// One update, and what is due after it: validation, a line of metrics, a checkpoint. The
+    /// latter also where one of the ranks wants to `stop`, of which all hear with the loss.
     pub(super) fn step(&mut self, stop: bool) -> Result<()> {
         let config = self.config;
         let index = self.updates_done();
@@ -322,7 +325,8 @@ struct Mean {
     stops: bool,
 }
 
-/// From this rank's sum of the loss over its part of the batch. (A batch without any target has no loss.)
+/// From this rank's sum of the loss over its part of the batch. (A batch without any target has no
+/// loss.)
 fn mean(ranks: &Ranks, sum: f64, part: &Batch, stop: bool) -> Mean {
     let mut sums = [sum, part.target_count() as f64, part.targets.len() as f64, f64::from(u8::from(stop))];
     ranks.sum_f64(&mut sums);

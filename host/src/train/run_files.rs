@@ -1,4 +1,5 @@
-//! The folder of a run: its configuration, its checkpoint, its metrics, and whether what is there can be gone on with.
+//! The folder of a run: its configuration, its checkpoint, its metrics, and whether what is there
+//! can be gone on with.
 
 use super::checkpoint::{Checkpoint, TrainingRecord};
 use super::metrics::Metrics;
@@ -8,7 +9,8 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A configuration file: one that a user wrote, or the `config.toml` of a run, which says in addition what made it.
+/// A configuration file: one that a user wrote, or the `config.toml` of a run, which says in
+/// addition what made it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
@@ -27,7 +29,8 @@ struct ConfigFile {
 /// Reads a TOML file with a `[train]` table, such as the `config.toml` of a run.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] for what is no configuration, or one that [`TrainConfig::validate`] refuses.
+/// [`Error::Io`]; [`Error::File`] for what is no configuration, or one that
+/// [`TrainConfig::validate`] refuses.
 pub fn read_config(path: &Path) -> Result<TrainConfig> {
     let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
     file.train.validate().map_err(|e| Error::file(path, e))?;

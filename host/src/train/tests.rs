@@ -1,4 +1,5 @@
-//! The fused engine against a plain double-precision network and against dfdx; runs, killed and resumed; damaged files.
+//! The fused engine against a plain double-precision network and against dfdx; runs, killed and
+//! resumed; damaged files.
 
 use super::objective::Expert;
 use super::*;
@@ -38,7 +39,8 @@ fn histories(count: usize, episodes: usize) -> Histories {
     Histories { interface, index, steps }
 }
 
-/// Two layers, heads narrower than a vector, a band shorter than the sequence, sequences longer than a block of queries.
+/// Two layers, heads narrower than a vector, a band shorter than the sequence, sequences longer
+/// than a block of queries.
 fn small() -> TrainConfig {
     TrainConfig {
         dimensions: Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 48, window: 21 },
@@ -192,8 +194,8 @@ fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, Loss
     (parameters(config, &histories.interface), batch, options)
 }
 
-/// Tokens of two kinds in turn, as of an objective with several tokens per step: one without feedback and without a
-/// target, one of the feedback alone.
+/// Tokens of two kinds in turn, as of an objective with several tokens per step: one without
+/// feedback and without a target, one of the feedback alone.
 fn of_two_kinds(batch: &mut Batch) {
     let tables = batch.rows.len() / batch.targets.len();
     for (token, rows) in batch.rows.chunks_mut(tables).enumerate() {
@@ -342,7 +344,8 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
         (0..50).flat_map(|update| sequences.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
     };
     let all = of(&config);
-    // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of the history.
+    // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of
+    // the history.
     assert!(all.iter().all(|(rows, targets)| targets.len() >= 20 && rows.len() == 4 * targets.len()));
     assert!(all.iter().any(|(_, targets)| targets.len() == 20));
     let begins = all.iter().filter(|(rows, _)| rows[2] == none).count();

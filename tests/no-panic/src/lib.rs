@@ -53,7 +53,7 @@ fn agent(file: &[u8], workspace: &mut [u32], snapshot: &mut [u8], words: &[i32])
     agent.restore(snapshot)?;
     for (step, observation) in words.chunks(2).enumerate() {
         let action = agent.act(observation, &mut rng)?;
-        agent.feedback(action as f32, step % 7 == 0)?;
+        agent.feedback(action as f32, (step % 7 == 0).then_some(words))?;
     }
     agent.demonstrate(words, words.len())?;
     agent.set_sampling(Sampling::Temperature(words.len() as f32))?;

@@ -22,7 +22,8 @@ pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32
         if rest.len() < needed {
             break;
         }
-        // SAFETY: every row of `columns` elements that begins at a multiple of the stride, up to the third, is within `rest`.
+        // SAFETY: every row of `columns` elements that begins at a multiple of the stride, up to the third,
+        // is within `rest`.
         *quad = unsafe { four_dots(vector, rest.as_ptr(), stride) };
         rest = rest.get(4 * stride..).unwrap_or(&[]);
         done += 4;
@@ -32,7 +33,8 @@ pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32
 
 /// # Safety
 ///
-/// Rows of `vector.columns()` elements are readable at `rows`, and at one, two and three strides behind it.
+/// Rows of `vector.columns()` elements are readable at `rows`, and at one, two and three strides
+/// behind it.
 #[target_feature(enable = "avx2")]
 unsafe fn four_dots(vector: &Operand, rows: *const u8, stride: usize) -> [i32; 4] {
     let mut totals = _mm_setzero_si128();
@@ -75,7 +77,8 @@ unsafe fn four_dots(vector: &Operand, rows: *const u8, stride: usize) -> [i32; 4
     dots
 }
 
-/// Four words of coded elements, each twice: as it is, and with the elements of odd columns cleared.
+/// Four words of coded elements, each twice: as it is, and with the elements of odd columns
+/// cleared.
 #[target_feature(enable = "avx2")]
 fn split(words: __m128i) -> __m256i {
     const Z: i8 = -1; // clears the byte
@@ -123,7 +126,8 @@ fn some_columns<const N: usize>(
         if rest.len() < 16 * N {
             break;
         }
-        // SAFETY: 8 bytes of weights and 16 N bytes of values are readable; loads have no alignment requirement.
+        // SAFETY: 8 bytes of weights and 16 N bytes of values are readable; loads have no alignment
+        // requirement.
         unsafe {
             let weights = _mm_loadl_epi64(weights.as_ptr().cast());
             // To the order of the values.

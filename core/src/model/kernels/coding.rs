@@ -1,17 +1,21 @@
-//! How int8 lies in memory so that a multiplication costs one instruction where there is SIMD, and no more than before where there is none.
+//! How int8 lies in memory so that a multiplication costs one instruction where there is SIMD, and
+//! no more than before where there is none.
 //!
-//! **Rows** (of matrices and keys) are *coded*: elements of even columns have 128 added, those of odd columns are plain. Read as one 16-bit integer, an even
-//! and an odd element are h = 256 w1 + u with u = w0 + 128, and u alone is h with its upper byte cleared. With the products
+//! **Rows** (of matrices and keys) are *coded*: elements of even columns have 128 added, those of
+//! odd columns are plain. Read as one 16-bit integer, an even and an odd element are h = 256 w1 + u
+//! with u = w0 + 128, and u alone is h with its upper byte cleared. With the products
 //!
 //! ```text
 //! h * x1 + u * (256 x0 - x1)  =  256 (w1 x1 + w0 x0) + 256 * 128 x0
 //! ```
 //!
-//! two multipliers of 16 x 16 bits (SMLAD, VPMADDWD) give the products of four elements from a loaded word and one instruction that clears bytes: nothing
-//! is widened or shuffled. The last term is the same for every row, so the sum begins with its negative. The sum is 256 times the dot product and fits 32 bits
-//! for [`CHUNK`] elements; longer rows are summed in chunks.
+//! two multipliers of 16 x 16 bits (SMLAD, VPMADDWD) give the products of four elements from a
+//! loaded word and one instruction that clears bytes: nothing is widened or shuffled. The last term
+//! is the same for every row, so the sum begins with its negative. The sum is 256 times the dot
+//! product and fits 32 bits for [`CHUNK`] elements; longer rows are summed in chunks.
 //!
-//! **Values** of the ring are in groups of four slots, so that one word holds one column of four slots; see [`value_index`].
+//! **Values** of the ring are in groups of four slots, so that one word holds one column of four
+//! slots; see [`value_index`].
 
 /// Most elements of a sum that is kept times 256: 512 * 128 * 127 < 2^23.
 pub(super) const CHUNK: usize = 512;
@@ -38,7 +42,8 @@ const fn bias(column: usize) -> u8 {
     }
 }
 
-/// Where a value of the ring lies: `[group of four slots, column, four slots]`, within the four in the order 0, 2, 1, 3, in which SXTB16 takes bytes apart.
+/// Where a value of the ring lies: `[group of four slots, column, four slots]`, within the four in
+/// the order 0, 2, 1, 3, in which SXTB16 takes bytes apart.
 pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
     let place = match slot % SLOTS_PER_GROUP {
         1 => 2,
@@ -61,7 +66,8 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// `vector`: at most 4096 elements, a multiple of four; what is in excess is left out. `memory`: one element for four of the vector.
+    /// `vector`: at most 4096 elements, a multiple of four; what is in excess is left out.
+    /// `memory`: one element for four of the vector.
     #[cfg_attr(target_arch = "x86_64", inline(always))]
     pub fn new(vector: &'a [i8], memory: &'a mut [[i16; 4]]) -> Self {
         let (plain, _) = vector.as_chunks::<4>();

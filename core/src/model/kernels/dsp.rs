@@ -1,6 +1,8 @@
-//! The DSP extension of Cortex-M4, M7 and M33: SMLAD multiplies two pairs of 16 bits and adds both products to a sum; UXTB16 and SXTB16 take every second
-//! byte of a word. The intrinsics are unstable in Rust, `asm!` is not. It leaves twelve registers to choose: r6 and r7 belong
-//! to the compiler, which may put operands of the class `reg` into them, so that whoever saves and uses them gives every operand a register of its own.
+//! The DSP extension of Cortex-M4, M7 and M33: SMLAD multiplies two pairs of 16 bits and adds both
+//! products to a sum; UXTB16 and SXTB16 take every second byte of a word. The intrinsics are
+//! unstable in Rust, `asm!` is not. It leaves twelve registers to choose: r6 and r7 belong
+//! to the compiler, which may put operands of the class `reg` into them, so that whoever saves and
+//! uses them gives every operand a register of its own.
 
 use super::coding::{Operand, SLOTS_PER_GROUP};
 use super::scalar;
@@ -68,8 +70,9 @@ pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32
                 dots: dots.start,
                 start,
             };
-            // SAFETY: neither the chunk nor the pairs are empty; two rows for each pair, `stride` apart, are within `rows`, and the chunk's columns within each
-            // of them; all is aligned to words.
+            // SAFETY: neither the chunk nor the pairs are empty; two rows for each pair, `stride` apart, are
+            // within `rows`, and the chunk's columns within each of them; all is aligned to
+            // words.
             unsafe { add_dots(&pass) };
             first = first.wrapping_add(4 * chunk.len());
         }
@@ -92,15 +95,17 @@ struct Pass {
     start: i32,
 }
 
-/// Adds the dot products of one chunk of the columns to `dots`, two rows at a time: 17 instructions for 16 products, and 12 for each pair of rows.
+/// Adds the dot products of one chunk of the columns to `dots`, two rows at a time: 17 instructions
+/// for 16 products, and 12 for each pair of rows.
 ///
 /// # Safety
 ///
-/// Neither `mixed` nor `dots` is empty. For each pair of `dots` two rows, `stride` apart, have as many elements as `mixed`, a multiple of eight. All
-/// is aligned to words.
+/// Neither `mixed` nor `dots` is empty. For each pair of `dots` two rows, `stride` apart, have as
+/// many elements as `mixed`, a multiple of eight. All is aligned to words.
 #[inline(never)]
 unsafe fn add_dots(pass: &Pass) {
-    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end, and hold no operand.
+    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end, and
+    // hold no operand.
     unsafe {
         asm!(
             "push {{r6, r7}}",
@@ -174,19 +179,22 @@ pub(super) fn weighted_values(
     }
     let (blocks, _) = outputs.as_chunks_mut::<4>();
     for (index, block) in blocks.iter_mut().enumerate() {
-        // SAFETY: `weights` is not empty, and each of its groups has 16 bytes of values here; both are aligned to words.
+        // SAFETY: `weights` is not empty, and each of its groups has 16 bytes of values here; both are
+        // aligned to words.
         *block = unsafe { four_columns(weights, values.as_ptr().wrapping_add(16 * index), bytes) };
     }
 }
 
 /// # Safety
 ///
-/// For each of `weights`, at least one, 16 bytes are readable at `values` and every `bytes` behind it, aligned to words.
+/// For each of `weights`, at least one, 16 bytes are readable at `values` and every `bytes` behind
+/// it, aligned to words.
 #[inline(always)]
 unsafe fn four_columns(weights: &[[i16; SLOTS_PER_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
     let range = weights.as_ptr_range();
     let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
-    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end, and holds no operand: each has its register.
+    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end,
+    // and holds no operand: each has its register.
     unsafe {
         asm!(
             "push {{r6}}",

@@ -1,9 +1,11 @@
-//! The oracle: portable Rust, written so that cores without SIMD spend few instructions on a multiplication: several sums at a time stay in
-//! registers, and loops run over arrays of four, which need no bounds checks.
+//! The oracle: portable Rust, written so that cores without SIMD spend few instructions on a
+//! multiplication: several sums at a time stay in registers, and loops run over arrays of four,
+//! which need no bounds checks.
 
 use super::coding::{Operand, SLOTS_PER_GROUP};
 
-/// See [`super::Kernels::dots`]. Two rows share the loads of the vector; more of them would not stay in the registers of a Cortex-M.
+/// See [`super::Kernels::dots`]. Two rows share the loads of the vector; more of them would not
+/// stay in the registers of a Cortex-M.
 pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
     let columns = vector.columns();
     let start = -128 * vector.even_sums.iter().sum::<i32>();

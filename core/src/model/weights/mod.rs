@@ -1,7 +1,8 @@
 //! The weights file (`.adw`). `docs/weights-format.md` is the specification.
 
 use super::kernels::SLOTS_PER_GROUP;
-use crate::{interface::MAX_CHANNELS, Error, Interface};
+use crate::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
+use crate::{Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +10,14 @@ mod read;
 #[cfg(feature = "write")]
 mod write;
 
-pub(crate) use read::decode;
+pub(crate) use read::{open, Reader};
 #[cfg(feature = "write")]
 pub use write::{write, TensorParts};
 
-/// Version of the weights format that this build writes and reads.
-pub const FORMAT_VERSION: u16 = 2;
+/// Version of the weights format that this build writes; it reads [`OLDEST_VERSION`] and later.
+pub const FORMAT_VERSION: u16 = 3;
+/// Oldest version of the weights format that this build reads.
+pub const OLDEST_VERSION: u16 = 2;
 /// First bytes of a weights file.
 pub const MAGIC: [u8; 4] = *b"ADW\0";
 /// Bytes of the fixed header.
@@ -25,8 +28,8 @@ pub const CRC_OFFSET: usize = 12;
 pub const ALIGNMENT: usize = 16;
 /// Most layers of a model.
 pub const MAX_LAYERS: usize = 8;
-/// Most tensors of a model: embeddings, four a layer, the head.
-pub const MAX_TENSORS: usize = MAX_CHANNELS + 2 + 4 * MAX_LAYERS + 1;
+/// Most tensors of a model: embeddings, four per layer, the head.
+pub const MAX_TENSORS: usize = 2 * MAX_CHANNELS + 2 + 4 * MAX_LAYERS + 1;
 
 /// Most elements of the residual stream and of the hidden layer.
 pub const MAX_WIDTH: usize = 4096;
@@ -59,6 +62,9 @@ pub struct Dimensions {
     pub window: usize,
     /// Number of actions.
     pub actions: usize,
+    /// Words of the observation that ends an episode, where the model has tables for it; 0 where it
+    /// has none.
+    pub final_words: usize,
 }
 
 impl Dimensions {
@@ -72,6 +78,7 @@ impl Dimensions {
             d_ff: u16_at::<22>(header),
             window: u16_at::<24>(header),
             actions: u16_at::<26>(header),
+            final_words: u16_at::<32>(header),
         })
     }
 
@@ -94,6 +101,9 @@ impl Dimensions {
         }
         if self.actions < 2 || self.actions > crate::interface::MAX_ACTIONS {
             return Err(Error::Dimension("actions"));
+        }
+        if self.final_words > MAX_OBSERVATION_WORDS {
+            return Err(Error::Dimension("final_words"));
         }
         Ok(())
     }
@@ -134,15 +144,18 @@ pub struct Metadata<'a> {
     pub card: &'a str,
 }
 
-/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels,
+/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels;
+/// the same for the observation that ends an episode, where `dimensions.final_words` is not 0;
 /// previous action, feedback; for each layer query-key-value, attention output, feed-forward up and
 /// down; head.
 pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
     let mut shapes = Vec::new();
     // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
-    for channel in &interface.channels {
-        let _ = shapes.push(channel.table_shape(d));
+    for _ in 0..if dimensions.final_words > 0 { 2 } else { 1 } {
+        for channel in &interface.channels {
+            let _ = shapes.push(channel.table_shape(d));
+        }
     }
     let _ = shapes.push([interface.action_rows(), d]);
     let _ = shapes.push([interface.feedback_rows(), d]);

@@ -1,21 +1,51 @@
 //! Reading a weights file: it is validated once and stays where it is.
 
 use super::{checksum, padded, shapes, u16_at, Dimensions, Metadata};
-use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS};
+use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS, OLDEST_VERSION};
 use crate::model::tensor::Tensor;
 use crate::Error;
 use heapless::Vec;
 
-/// A weights file after validation: every slice lies in the file's bytes.
-pub(crate) struct Decoded<'a> {
+/// A weights file whose header and metadata are validated; its tensors are validated as they are
+/// taken.
+pub(crate) struct Reader<'a> {
     pub dimensions: Dimensions,
     pub metadata: Metadata<'a>,
-    pub tensors: Vec<Tensor<'a>, MAX_TENSORS>,
     pub crc: u32,
+    shapes: Vec<[usize; 2], MAX_TENSORS>,
+    /// Tensors taken so far.
+    taken: usize,
+    /// Elements of the tensors taken so far.
+    pub parameters: usize,
+    /// What follows them.
+    rest: &'a [u8],
 }
 
-/// Validates a weights file.
-pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
+impl<'a> Reader<'a> {
+    /// The next tensor, in the order of the file. Every slice lies in the file's bytes.
+    // Not inlined: it is called in many places, of which each would have a copy in flash.
+    #[inline(never)]
+    pub fn tensor(&mut self) -> Result<Tensor<'a>, Error> {
+        let [rows, columns] = *self.shapes.get(self.taken).ok_or(Error::Metadata)?;
+        let exponent = *self.metadata.exponents.get(self.taken).ok_or(Error::Metadata)?;
+        let scales = take_padded(&mut self.rest, 2 * rows)?;
+        let data = take_padded(&mut self.rest, rows * columns)?;
+        self.taken += 1;
+        self.parameters += data.len();
+        Ok(Tensor::new(scales, data, columns, i32::from(exponent)))
+    }
+
+    /// Whether nothing is left of the file.
+    pub fn end(&self) -> Result<(), Error> {
+        match self.rest {
+            [] => Ok(()),
+            _ => Err(Error::Leftover),
+        }
+    }
+}
+
+/// Validates header and metadata of a weights file.
+pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     // The bytes of a `static` are known when the program is compiled. Without this the optimizer would
     // answer the comparisons below itself, and a device would never look at its flash.
     let file = core::hint::black_box(file);
@@ -25,7 +55,7 @@ pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
     let header = file.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
     let dimensions = Dimensions::read(file).ok_or(Error::Truncated)?;
     let version = u16_at::<4>(header) as u16;
-    if version != FORMAT_VERSION {
+    if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
         return Err(Error::Version(version));
     }
     let length = u32_at(file, 8).ok_or(Error::Truncated)? as usize;
@@ -41,7 +71,8 @@ pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
     }
     dimensions.check()?;
     let metadata_len = u32_at(file, 28).ok_or(Error::Truncated)? as usize;
-    let reserved = [file.get(6..8), file.get(32..HEADER_LEN)];
+    // Version 2 had no field at 32.
+    let reserved = [file.get(6..8), file.get(if version == 2 { 32 } else { 34 }..HEADER_LEN)];
     if reserved.iter().any(|bytes| !is_zero(bytes.unwrap_or(&[1]))) {
         return Err(Error::Leftover);
     }
@@ -49,8 +80,10 @@ pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
     let mut rest = file.get(HEADER_LEN..).ok_or(Error::Truncated)?;
     let (metadata, unread) = postcard::take_from_bytes::<Metadata>(take_padded(&mut rest, metadata_len)?)
         .map_err(|_| Error::Metadata)?;
-    let valid =
-        metadata.interface.is_valid() && usize::from(metadata.interface.actions) == dimensions.actions;
+    let interface = &metadata.interface;
+    let valid = interface.is_valid()
+        && usize::from(interface.actions) == dimensions.actions
+        && [0, interface.observation_len()].contains(&dimensions.final_words);
     if !valid || !unread.is_empty() {
         return Err(Error::Metadata);
     }
@@ -58,22 +91,13 @@ pub(crate) fn decode(file: &[u8]) -> Result<Decoded<'_>, Error> {
     if metadata.exponents.len() != shapes.len() {
         return Err(Error::Metadata);
     }
-    let mut tensors = Vec::new();
-    for ([rows, columns], exponent) in shapes.iter().copied().zip(&metadata.exponents) {
-        let scales = take_padded(&mut rest, 2 * rows)?;
-        let data = take_padded(&mut rest, rows * columns)?;
-        let tensor = Tensor::new(scales, data, columns, i32::from(*exponent));
-        tensors.push(tensor).map_err(|_| Error::Metadata)?;
-    }
-    if !rest.is_empty() {
-        return Err(Error::Leftover);
-    }
-    Ok(Decoded { dimensions, metadata, tensors, crc })
+    Ok(Reader { dimensions, metadata, crc, shapes, taken: 0, parameters: 0, rest })
 }
 
 /// Splits `len` bytes and their zero padding off the front of `rest`.
 fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
-    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not wrap.
+    // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not
+    // wrap.
     if len > rest.len() {
         return Err(Error::Truncated);
     }

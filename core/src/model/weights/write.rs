@@ -24,8 +24,8 @@ pub struct TensorParts<'a> {
 /// training card is `card` (JSON text).
 ///
 /// # Errors
-/// What [`Model::decode`] refuses is refused here; [`Error::Metadata`] also where the tensors are not
-/// those of [`shapes`].
+/// What [`Model::decode`] refuses is refused here; [`Error::Metadata`] also where the tensors are
+/// not those of [`shapes`].
 pub fn write(
     dimensions: &Dimensions,
     interface: &Interface,
@@ -52,7 +52,7 @@ pub fn write(
         append(&mut file, rows.flat_map(|row| row.iter().enumerate().map(|(column, q)| code(column, *q))));
     }
 
-    let Dimensions { layers, d_model, heads, d_ff, window, actions } = *dimensions;
+    let Dimensions { layers, d_model, heads, d_ff, window, actions, final_words } = *dimensions;
     let number = |value: usize| u32::try_from(value).map_err(|_| Error::Length);
     file[..4].copy_from_slice(&MAGIC);
     file[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -63,6 +63,7 @@ pub fn write(
         bytes.copy_from_slice(&(field as u16).to_le_bytes());
     }
     file[28..32].copy_from_slice(&number(metadata.len())?.to_le_bytes());
+    file[32..34].copy_from_slice(&(final_words as u16).to_le_bytes());
     let crc = checksum(&file);
     file[CRC_OFFSET..CRC_OFFSET + 4].copy_from_slice(&crc.to_le_bytes());
     Model::decode(&file)?;

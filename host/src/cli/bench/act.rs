@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<Report> {
         Ok(median_microseconds(args, |observation, rng| {
             // The observation is within the interface and feedback follows every action: neither can fail.
             let _ = agent.act(&observation, rng);
-            let _ = agent.feedback(0.0, false);
+            let _ = agent.feedback(0.0, None);
         }))
     };
     let fastest = Kernels::detect();
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let mut peer = FloatAgent::new(&parameters);
     let float = median_microseconds(args, |observation, rng| {
         peer.act(&observation, 1.0, rng);
-        peer.feedback(0.0, false);
+        peer.feedback(0.0, None);
     });
 
     let text = format!(

@@ -22,8 +22,8 @@ impl Policy for Revelation {
         Ok(if self.revealed { self.optimum.act(observation, rng) } else { 0 })
     }
 
-    fn feedback(&mut self, _reward: f32, done: bool) -> Result<()> {
-        self.revealed |= done;
+    fn feedback(&mut self, _reward: f32, ended: Option<&[i32]>) -> Result<()> {
+        self.revealed |= ended.is_some();
         Ok(())
     }
 }

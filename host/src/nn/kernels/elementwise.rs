@@ -1,5 +1,6 @@
-//! Everything between the matrix products: norms, activation, masks, loss. Vectorised by the compiler, once for each
-//! instruction set, and chosen at run time. Rows are multiples of 16 wide; sums run in 16 lanes in a fixed order.
+//! Everything between the matrix products: norms, activation, masks, loss. Vectorised by the
+//! compiler, once for each instruction set, and chosen at run time. Rows are multiples of 16 wide;
+//! sums run in 16 lanes in a fixed order.
 
 use crate::model::NORM_EPSILON;
 use crate::nn::masks::Rate;
@@ -12,9 +13,11 @@ const LANES: usize = 16;
 /// x = n + r with |r| <= 1/2, and the polynomial of Cephes `exp2f` for 2^r (Moshier 1992).
 #[inline(always)]
 pub fn power_of_two(x: f32) -> f32 {
-    // Adding and subtracting 1.5 * 2^23 rounds to an integer, whose low bits then stand in the sum's mantissa.
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, whose low bits then stand in the
+    // sum's mantissa.
     const ROUND: f32 = 12_582_912.0;
-    // 2^-127 has an exponent of zero bits, which makes the product 0. (`max` would turn NaN into -127.)
+    // 2^-127 has an exponent of zero bits, which makes the product 0. (`max` would turn NaN into
+    // -127.)
     let x = if x < -127.0 { -127.0 } else { x };
     let shifted = x + ROUND;
     let r = x - (shifted - ROUND);
@@ -59,7 +62,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     total(lanes)
 }
 
-/// `output = input / sqrt(mean(input^2) + eps) * gain` for each row of `gain.len()`, and the reciprocal root of each row.
+/// `output = input / sqrt(mean(input^2) + eps) * gain` for each row of `gain.len()`, and the
+/// reciprocal root of each row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn rms_norm(input: &[f32], gain: &[f32], output: &mut [f32], reciprocals: &mut [f32]) {
     let width = gain.len();
@@ -72,7 +76,8 @@ pub fn rms_norm(input: &[f32], gain: &[f32], output: &mut [f32], reciprocals: &m
     }
 }
 
-/// Backward of [`rms_norm`]: adds to the gradients of its input and of its gain. `gradient` is overwritten.
+/// Backward of [`rms_norm`]: adds to the gradients of its input and of its gain. `gradient` is
+/// overwritten.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn rms_norm_backward(
     gradient: &mut [f32],

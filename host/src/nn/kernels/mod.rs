@@ -1,4 +1,5 @@
-//! What the operations are made of: matrix products, the softmax of attention scores, and everything done element by element.
+//! What the operations are made of: matrix products, the softmax of attention scores, and
+//! everything done element by element.
 
 pub mod elementwise;
 pub mod product;
@@ -6,8 +7,8 @@ pub mod softmax;
 
 use aligned_vec::{avec, AVec, ConstAlign};
 
-/// Numbers that begin on a cache line. A vector load that straddles two lines takes twice as long, and with rows of a multiple of 16
-/// numbers every load of the matrix products would.
+/// Numbers that begin on a cache line. A vector load that straddles two lines takes twice as long,
+/// and with rows of a multiple of 16 numbers every load of the matrix products would.
 pub type Buffer = AVec<f32, ConstAlign<64>>;
 
 /// A buffer of `len` zeros.

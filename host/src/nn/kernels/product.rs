@@ -1,15 +1,18 @@
-//! Matrix products of the sizes a small transformer needs: tens to hundreds of rows, columns in panels of 16.
+//! Matrix products of the sizes a small transformer needs: tens to hundreds of rows, columns in
+//! panels of 16.
 //!
-//! A general library packs both sides and dispatches at every call. Here the right-hand side either lies packed already (weights, once an
-//! update) or is small enough to be read in place, and one register tile is swept over the rows. With operands on cache lines
-//! ([`Buffer`](super::Buffer)) the larger products of the model run at the machine's multiply-add peak; one that straddles them
-//! costs a third. This is the only module below [`crate::nn`] with `unsafe` code: [`product`] checks every index before it starts.
+//! A general library packs both sides and dispatches at every call. Here the right-hand side either
+//! lies packed already (weights, once an update) or is small enough to be read in place, and one
+//! register tile is swept over the rows. With operands on cache lines ([`Buffer`](super::Buffer))
+//! the larger products of the model run at the machine's multiply-add peak; one that straddles them
+//! costs a third. This is the only module below [`crate::nn`] with `unsafe` code: [`product`]
+//! checks every index before it starts.
 
 /// Columns of the right-hand side come in panels of this many.
 pub const PANEL: usize = 16;
 
-/// The left-hand side: element `(row, column)` is `values[row * row_stride + column * column_stride]`. Swapping the strides
-/// transposes it.
+/// The left-hand side: element `(row, column)` is `values[row * row_stride + column *
+/// column_stride]`. Swapping the strides transposes it.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
     /// The elements.
@@ -32,7 +35,8 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The right-hand side: element `(row, column)` is `values[row * row_stride + column / 16 * panel_stride + column % 16]`.
+/// The right-hand side: element `(row, column)` is `values[row * row_stride + column / 16 *
+/// panel_stride + column % 16]`.
 #[derive(Clone, Copy)]
 pub struct Right<'a> {
     /// The elements.
@@ -55,8 +59,8 @@ impl<'a> Right<'a> {
     }
 }
 
-/// Rows, columns and inner length of a product. Columns are a multiple of 4; where they are not one of [`PANEL`], the last panel
-/// of the right-hand side is narrower.
+/// Rows, columns and inner length of a product. Columns are a multiple of 4; where they are not one
+/// of [`PANEL`], the last panel of the right-hand side is narrower.
 #[derive(Clone, Copy)]
 pub struct Size {
     /// Rows of the left-hand side and of the result.
@@ -67,8 +71,9 @@ pub struct Size {
     pub inner: usize,
 }
 
-/// `result = left * right`, or `result += left * right` with `accumulate`. The result is row-major with rows of
-/// `result_stride` elements, of which the first `size.columns` are written. The order of every sum is fixed.
+/// `result = left * right`, or `result += left * right` with `accumulate`. The result is row-major
+/// with rows of `result_stride` elements, of which the first `size.columns` are written. The order
+/// of every sum is fixed.
 pub fn product(
     result: &mut [f32],
     result_stride: usize,
@@ -102,8 +107,8 @@ pub fn product(
         inner,
         accumulate,
     };
-    // SAFETY: the assertions above bound every element that the tiles read and write, and the instruction sets are
-    // detected before they are used.
+    // SAFETY: the assertions above bound every element that the tiles read and write, and the
+    // instruction sets are detected before they are used.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         {
@@ -118,7 +123,8 @@ pub fn product(
     }
 }
 
-/// Packs a row-major matrix `[rows, columns]` for [`Right::packed`]. Columns beyond the matrix are zero.
+/// Packs a row-major matrix `[rows, columns]` for [`Right::packed`]. Columns beyond the matrix are
+/// zero.
 pub fn pack(matrix: &[f32], columns: usize, packed: &mut [f32]) {
     let rows = matrix.len() / columns;
     for (panel, destination) in packed.chunks_exact_mut(rows * PANEL).enumerate() {
@@ -131,8 +137,8 @@ pub fn pack(matrix: &[f32], columns: usize, packed: &mut [f32]) {
     }
 }
 
-/// Packs the transpose of a row-major matrix with rows of `columns` elements for [`Right::packed`]. Columns beyond the
-/// transpose are zero.
+/// Packs the transpose of a row-major matrix with rows of `columns` elements for [`Right::packed`].
+/// Columns beyond the transpose are zero.
 pub fn pack_transposed(matrix: &[f32], columns: usize, packed: &mut [f32]) {
     let rows = matrix.len() / columns;
     for (panel, destination) in packed.chunks_exact_mut(columns * PANEL).enumerate() {

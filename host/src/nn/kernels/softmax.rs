@@ -1,5 +1,5 @@
-//! The softmax of attention, on blocks of scores that lie key by key: `[keys, QUERIES]`. Maxima and sums then run down the columns,
-//! one lane a query, and nothing is ever added across lanes.
+//! The softmax of attention, on blocks of scores that lie key by key: `[keys, QUERIES]`. Maxima and
+//! sums then run down the columns, one lane a query, and nothing is ever added across lanes.
 
 use super::elementwise::power_of_two;
 use crate::nn::masks::Rate;
@@ -11,8 +11,8 @@ pub const QUERIES: usize = 32;
 /// One number for each query of a block.
 pub type PerQuery = [f32; QUERIES];
 
-/// Scores, in units of ln 2, become `2^(score - maximum)`; returns each query's sum of them, and the binary logarithm of its sum of
-/// `2^score`.
+/// Scores, in units of ln 2, become `2^(score - maximum)`; returns each query's sum of them, and
+/// the binary logarithm of its sum of `2^score`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn numerators(scores: &mut [f32]) -> (PerQuery, PerQuery) {
     let (rows, _) = scores.as_chunks_mut::<QUERIES>();
@@ -43,8 +43,9 @@ pub fn again(scores: &mut [f32], log_sums: &PerQuery) {
     }
 }
 
-/// Backward of the softmax: `scale * probability * (gradient - shared)`, in place of the probabilities, where `shared` of a query is the dot
-/// product of its output and that output's gradient.
+/// Backward of the softmax: `scale * probability * (gradient - shared)`, in place of the
+/// probabilities, where `shared` of a query is the dot product of its output and that output's
+/// gradient.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn backward(probabilities: &mut [f32], gradient: &[f32], shared: &PerQuery, scale: f32) {
     let rows = probabilities.as_chunks_mut::<QUERIES>().0.iter_mut();
@@ -55,7 +56,8 @@ pub fn backward(probabilities: &mut [f32], gradient: &[f32], shared: &PerQuery, 
     }
 }
 
-/// Multiplies each weight with its mask: query `lane` is the mask's row `keys[lane]`, row `index` is its column `first_key + index`.
+/// Multiplies each weight with its mask: query `lane` is the mask's row `keys[lane]`, row `index`
+/// is its column `first_key + index`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 pub fn drop_weights(weights: &mut [f32], first_key: usize, keys: &[u32; QUERIES], rate: Rate) {
     for (index, row) in weights.as_chunks_mut::<QUERIES>().0.iter_mut().enumerate() {

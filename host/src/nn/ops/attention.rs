@@ -1,8 +1,10 @@
-//! Banded causal attention of one sequence, head by head, in blocks of queries; keys outside a block's band are never read.
+//! Banded causal attention of one sequence, head by head, in blocks of queries; keys outside a
+//! block's band are never read.
 //!
-//! Scores lie key by key, so that every product but two is wide over the queries of a block, and the softmax runs down its columns.
-//! The backward pass computes the probabilities again from the saved logarithms of the softmax sums (Dao et al. 2022,
-//! "FlashAttention"), so memory grows with the sequence, not with its square.
+//! Scores lie key by key, so that every product but two is wide over the queries of a block, and
+//! the softmax runs down its columns. The backward pass computes the probabilities again from the
+//! saved logarithms of the softmax sums (Dao et al. 2022, "FlashAttention"), so memory grows with
+//! the sequence, not with its square.
 
 use crate::model::Dimensions;
 use crate::nn::kernels::product::{product, Left, Right, Size, PANEL};
@@ -68,7 +70,8 @@ struct Block {
     head: usize,
 }
 
-/// Copies `rows` rows of `head` features into the columns of `[head, QUERIES]`, scaled. Other columns become zero.
+/// Copies `rows` rows of `head` features into the columns of `[head, QUERIES]`, scaled. Other
+/// columns become zero.
 fn transpose(from: &[f32], stride: usize, rows: usize, scale: f32, to: &mut [f32]) {
     if rows < QUERIES {
         to.fill(0.0);
@@ -86,7 +89,8 @@ impl Block {
         self.key * 3 * self.d + part * self.d + self.feature
     }
 
-    /// `scores = rows * columns`: of the block's keys and its queries, or of its values and its output's gradient.
+    /// `scores = rows * columns`: of the block's keys and its queries, or of its values and its
+    /// output's gradient.
     fn scores(self, query_key_value: &[f32], part: usize, columns: &[f32], scores: &mut [f32]) {
         let left = Left::rows(&query_key_value[self.place(part)..], 3 * self.d);
         let right = Right::rows(columns, QUERIES);
@@ -94,7 +98,8 @@ impl Block {
         product(scores, QUERIES, left, right, size, false);
     }
 
-    /// `result = rows^T * scores`, `[head, QUERIES]`: of the block's values and its weights, or of its keys and its scores' gradient.
+    /// `result = rows^T * scores`, `[head, QUERIES]`: of the block's values and its weights, or of
+    /// its keys and its scores' gradient.
     fn gather(self, query_key_value: &[f32], part: usize, scores: &[f32], result: &mut [f32]) {
         let left = Left::transposed(&query_key_value[self.place(part)..], 3 * self.d);
         let right = Right::rows(scores, QUERIES);
@@ -102,7 +107,8 @@ impl Block {
         product(result, QUERIES, left, right, size, false);
     }
 
-    /// `result += scores * rows` in the keys' or values' part of `[tokens, 3 d_model]`, for rows of the block's queries.
+    /// `result += scores * rows` in the keys' or values' part of `[tokens, 3 d_model]`, for rows of
+    /// the block's queries.
     fn spread(self, scores: &[f32], rows: &[f32], stride: usize, part: usize, result: &mut [f32]) {
         let size = Size { rows: self.keys, columns: self.head, inner: self.queries };
         let right = Right { values: rows, row_stride: stride, panel_stride: PANEL };
@@ -148,8 +154,8 @@ impl Attention<'_> {
         softmax::drop_weights(weights, block.key, &keys, masks.attention);
     }
 
-    /// `softmax(q k^T / sqrt(head)) v` of every head: fills `attended` `[tokens, d_model]` and `log_sums` `[heads, tokens]` from
-    /// `query_key_value` `[tokens, 3 d_model]`.
+    /// `softmax(q k^T / sqrt(head)) v` of every head: fills `attended` `[tokens, d_model]` and
+    /// `log_sums` `[heads, tokens]` from `query_key_value` `[tokens, 3 d_model]`.
     pub fn forward(
         &self,
         query_key_value: &[f32],
@@ -183,7 +189,8 @@ impl Attention<'_> {
         }
     }
 
-    /// Backward of [`Attention::forward`]: the gradient of `query_key_value` takes the place of `query_key_value_gradient`'s content.
+    /// Backward of [`Attention::forward`]: the gradient of `query_key_value` takes the place of
+    /// `query_key_value_gradient`'s content.
     pub fn backward(
         &self,
         query_key_value: &[f32],
@@ -225,7 +232,8 @@ impl Attention<'_> {
                 block.hide(scores);
                 softmax::again(scores, &logs);
                 if self.masks.is_some() {
-                    // The values were weighted after dropout, the softmax is differentiated before it.
+                    // The values were weighted after dropout, the softmax is differentiated before
+                    // it.
                     gradient.copy_from_slice(scores);
                     self.mask(block, head, gradient);
                     block.spread(gradient, outputs, d, 2, query_key_value_gradient);
@@ -249,7 +257,8 @@ impl Attention<'_> {
     }
 }
 
-/// Attention of one sequence as one operation on dfdx's tape: `[tokens, d_model]` from `[tokens, 3 d_model]`.
+/// Attention of one sequence as one operation on dfdx's tape: `[tokens, d_model]` from `[tokens, 3
+/// d_model]`.
 ///
 /// # Panics
 /// Where the width of a head is not a multiple of 4, or that of the input not `3 d_model`.

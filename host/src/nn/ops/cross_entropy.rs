@@ -14,12 +14,14 @@ pub struct CrossEntropy<'a> {
     pub targets: &'a [u16],
     /// Number of actions.
     pub actions: usize,
-    /// The target distribution is `1 - smoothing` on the target plus `smoothing` spread evenly (Szegedy et al. 2016).
+    /// The target distribution is `1 - smoothing` on the target plus `smoothing` spread evenly
+    /// (Szegedy et al. 2016).
     pub smoothing: f32,
 }
 
 impl CrossEntropy<'_> {
-    /// The sum of the cross-entropy over all tokens with a target. The logits, in rows of `stride`, become its gradient.
+    /// The sum of the cross-entropy over all tokens with a target. The logits, in rows of `stride`,
+    /// become its gradient.
     pub fn forward_and_backward(&self, logits: &mut [f32], stride: usize) -> f64 {
         let even = self.smoothing / self.actions as f32;
         let mut loss = 0.0;
@@ -46,7 +48,8 @@ impl CrossEntropy<'_> {
     }
 }
 
-/// The summed cross-entropy as one operation on dfdx's tape: `[1, 1]` from logits `[tokens, actions]`.
+/// The summed cross-entropy as one operation on dfdx's tape: `[1, 1]` from logits `[tokens,
+/// actions]`.
 ///
 /// # Panics
 /// Where there are fewer targets than tokens, or a target is not below `actions`.

@@ -5,14 +5,15 @@ use crate::nn::masks::SequenceMasks;
 use crate::nn::tape;
 use dfdx::prelude::{Cpu, HasShape, Tape};
 
-/// A table that adds nothing to a token: tokens of different kinds share one `[tokens, tables]` layout.
+/// A table that adds nothing to a token: tokens of different kinds share one `[tokens, tables]`
+/// layout.
 pub const NO_ROW: u32 = u32::MAX;
 
 /// Embeddings of one sequence.
 #[derive(Clone, Copy)]
 pub struct Embedding<'a> {
-    /// Rows of the embedding tables that each token adds up, `[tokens, tables]`, counted through all tables; [`NO_ROW`]
-    /// for none of a table.
+    /// Rows of the embedding tables that each token adds up, `[tokens, tables]`, counted through
+    /// all tables; [`NO_ROW`] for none of a table.
     pub rows: &'a [u32],
     /// Embedding tables.
     pub tables: usize,
@@ -50,8 +51,8 @@ impl Embedding<'_> {
     }
 }
 
-/// The sum of embeddings as one operation on dfdx's tape: `[tokens, width]` from all tables, `[rows, width]`, of which each token
-/// adds up `tables` rows.
+/// The sum of embeddings as one operation on dfdx's tape: `[tokens, width]` from all tables,
+/// `[rows, width]`, of which each token adds up `tables` rows.
 ///
 /// # Panics
 /// Where a row is beyond the tables.

@@ -67,8 +67,9 @@ impl FeedForward<'_> {
         }
     }
 
-    /// The gradient of the output becomes that of the stream, in place; adds to the gradients of the parameters.
-    /// `scratch` holds `[tokens, d_model]`, the hidden gradient `[tokens, d_ff]`, then `[tokens, d_model]` of a block.
+    /// The gradient of the output becomes that of the stream, in place; adds to the gradients of
+    /// the parameters. `scratch` holds `[tokens, d_model]`, the hidden gradient `[tokens, d_ff]`,
+    /// then `[tokens, d_model]` of a block.
     pub fn backward(
         &self,
         stream: &[f32],
@@ -99,8 +100,8 @@ impl FeedForward<'_> {
     }
 }
 
-/// A feed-forward block as one operation on dfdx's tape: `[tokens, d_model]` from the stream `[tokens, d_model]`, gain `[1, d_model]`,
-/// up `[d_ff, d_model]` and down `[d_model, d_ff]`.
+/// A feed-forward block as one operation on dfdx's tape: `[tokens, d_model]` from the stream
+/// `[tokens, d_model]`, gain `[1, d_model]`, up `[d_ff, d_model]` and down `[d_model, d_ff]`.
 ///
 /// # Panics
 /// Where `d_model` or `d_ff` is not a multiple of 16.

@@ -1,7 +1,8 @@
 //! The fused operations: each file has one, forward and backward side by side.
 //!
-//! They work on one sequence, row-major `[tokens, width]`, in blocks of [`ROWS`] tokens that stay in the first-level cache from the
-//! norm before a product to the sum after it. A backward pass *adds* to the gradients of parameters and of the residual stream.
+//! They work on one sequence, row-major `[tokens, width]`, in blocks of [`ROWS`] tokens that stay
+//! in the first-level cache from the norm before a product to the sum after it. A backward pass
+//! *adds* to the gradients of parameters and of the residual stream.
 
 pub mod attention;
 pub mod cross_entropy;

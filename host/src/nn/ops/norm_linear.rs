@@ -1,4 +1,5 @@
-//! A norm and the matrix behind it: `matrix (rms_norm(x) * gain)`, of the queries, keys and values, and of the logits.
+//! A norm and the matrix behind it: `matrix (rms_norm(x) * gain)`, of the queries, keys and values,
+//! and of the logits.
 
 use super::{blocks, rows, ROWS};
 use crate::nn::kernels::elementwise::{rms_norm, rms_norm_backward};
@@ -54,7 +55,8 @@ impl NormLinear<'_> {
         }
     }
 
-    /// Adds to the gradients of the input, the gain and the matrix. `scratch` holds a block, `[ROWS, inputs]`.
+    /// Adds to the gradients of the input, the gain and the matrix. `scratch` holds a block,
+    /// `[ROWS, inputs]`.
     pub fn backward(
         &self,
         input: &[f32],
@@ -77,8 +79,8 @@ impl NormLinear<'_> {
     }
 }
 
-/// `matrix (rms_norm(input) * gain)` as one operation on dfdx's tape: `[tokens, outputs]` from `[tokens, inputs]`, `[1, inputs]` and
-/// `[outputs, inputs]`.
+/// `matrix (rms_norm(input) * gain)` as one operation on dfdx's tape: `[tokens, outputs]` from
+/// `[tokens, inputs]`, `[1, inputs]` and `[outputs, inputs]`.
 ///
 /// # Panics
 /// Where `inputs` is not a multiple of 16.

@@ -20,7 +20,8 @@ pub struct Projection<'a> {
 }
 
 impl Projection<'_> {
-    /// `output = stream + dropout(matrix input)`: `[tokens, width]` from `[tokens, width]` and `[tokens, inputs]`.
+    /// `output = stream + dropout(matrix input)`: `[tokens, width]` from `[tokens, width]` and
+    /// `[tokens, inputs]`.
     pub fn forward(&self, stream: &[f32], input: &[f32], output: &mut [f32]) {
         let (inputs, width) = (self.matrix.inputs(), self.matrix.stride());
         for block in blocks(stream.len() / width) {
@@ -32,8 +33,8 @@ impl Projection<'_> {
         }
     }
 
-    /// The gradient of `input` takes the place of `input_gradient`'s content; adds to the matrix's. The stream's own gradient is that of the
-    /// output. `scratch` is as large as `output_gradient`.
+    /// The gradient of `input` takes the place of `input_gradient`'s content; adds to the matrix's.
+    /// The stream's own gradient is that of the output. `scratch` is as large as `output_gradient`.
     pub fn backward(
         &self,
         input: &[f32],
@@ -54,8 +55,8 @@ impl Projection<'_> {
     }
 }
 
-/// `stream + dropout(matrix input)` as one operation on dfdx's tape: `[tokens, width]` from `[tokens, width]`, `[tokens, inputs]` and
-/// `[width, inputs]`.
+/// `stream + dropout(matrix input)` as one operation on dfdx's tape: `[tokens, width]` from
+/// `[tokens, width]`, `[tokens, inputs]` and `[width, inputs]`.
 ///
 /// # Panics
 /// Where `width` or `inputs` is not a multiple of 16.

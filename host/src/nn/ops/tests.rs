@@ -1,5 +1,5 @@
-//! Every fused operation against its definition in double precision, against finite differences of that, and against the same
-//! composed of dfdx's own operations, on random shapes.
+//! Every fused operation against its definition in double precision, against finite differences of
+//! that, and against the same composed of dfdx's own operations, on random shapes.
 
 use super::{attention, cross_entropy, embedding, feed_forward, norm_linear, projection};
 use crate::model::{Dimensions, NORM_EPSILON};

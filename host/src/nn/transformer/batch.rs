@@ -9,7 +9,8 @@ use std::ops::Range;
 /// Sequences that are trained on together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Rows of the embedding tables, `[tokens, tables]`, sequence after sequence; see [`Tokens`](crate::model::Tokens).
+    /// Rows of the embedding tables, `[tokens, tables]`, sequence after sequence; see
+    /// [`Tokens`](crate::model::Tokens).
     pub rows: Vec<u32>,
     /// The action that each token should be answered with, or [`NO_TARGET`], `[tokens]`.
     pub targets: Vec<u16>,

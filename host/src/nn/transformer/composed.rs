@@ -1,5 +1,6 @@
-//! The network composed from dfdx's own operations, for any dfdx device: what runs on a GPU, and what the fused engine is tested against.
-//! On the CPU it is several times slower than the fused engine: `bench train` measures both.
+//! The network composed from dfdx's own operations, for any dfdx device: what runs on a GPU, and
+//! what the fused engine is tested against. On the CPU it is several times slower than the fused
+//! engine: `bench train` measures both.
 
 use super::{Batch, LossOptions, NO_ROW, NO_TARGET};
 use crate::model::{layout, table_count, Dimensions, Role, NORM_EPSILON};
@@ -18,7 +19,8 @@ pub struct Composed<D> {
     parameters: Vec<Parameter>,
 }
 
-/// One tensor of the network: all embedding tables together, each third of `query_key_value`, every other tensor of the layout.
+/// One tensor of the network: all embedding tables together, each third of `query_key_value`, every
+/// other tensor of the layout.
 struct Parameter {
     range: Range<usize>,
     /// `[rows, columns]`
@@ -28,17 +30,20 @@ struct Parameter {
 pub(crate) type Matrix<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
 pub(crate) type PerHead<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
 
-/// A batch in the form that the operations take; shorter sequences are padded at their end, without a loss there.
+/// A batch in the form that the operations take; shorter sequences are padded at their end, without
+/// a loss there.
 struct Inputs<D: Device<f32>> {
     sequences: usize,
     length: usize,
     /// Rows of the embedding tables, `[tokens * tables]`.
     rows: Tensor<(usize,), usize, D>,
-    /// 0 for a row that is [`NO_ROW`] and 1 for every other, `[tokens * tables, d_model]`; only where there is one.
+    /// 0 for a row that is [`NO_ROW`] and 1 for every other, `[tokens * tables, d_model]`; only
+    /// where there is one.
     present: Option<Matrix<D>>,
     /// 0 inside the band, a large negative number outside, `[length, length]`.
     band: Matrix<D>,
-    /// Target probability over the number of targets, `[tokens, actions]`; 0 for a token without a target.
+    /// Target probability over the number of targets, `[tokens, actions]`; 0 for a token without a
+    /// target.
     targets: Matrix<D>,
     masks: Option<InputMasks<D>>,
 }
@@ -288,7 +293,8 @@ pub(crate) fn band(length: usize, window: usize) -> Vec<f32> {
     band
 }
 
-/// `softmax(q k^T / sqrt(head) + band) v`: `[sequences, heads, length, head]` each, and a band of `[length, length]`.
+/// `softmax(q k^T / sqrt(head) + band) v`: `[sequences, heads, length, head]` each, and a band of
+/// `[length, length]`.
 pub(crate) fn attention<D: Device<f32>, T: Tape<f32, D>>(
     queries: PerHead<D, T>,
     keys: PerHead<D, T>,

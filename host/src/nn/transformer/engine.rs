@@ -1,8 +1,9 @@
-//! The fused engine: loss and gradient of the whole network in one sweep over each sequence, as one operation on dfdx's tape.
+//! The fused engine: loss and gradient of the whole network in one sweep over each sequence, as one
+//! operation on dfdx's tape.
 //!
-//! A worker takes one sequence at a time through all layers, forward and backward, so activations stay in its cache. Gradients are
-//! added up along a binary tree over the sequences of the batch ([`crate::nn::parts`]): the result depends on neither the number of threads nor
-//! their timing.
+//! A worker takes one sequence at a time through all layers, forward and backward, so activations
+//! stay in its cache. Gradients are added up along a binary tree over the sequences of the batch
+//! ([`crate::nn::parts`]): the result depends on neither the number of threads nor their timing.
 
 use super::network::{self, Sequence};
 use super::plan::{Plan, Weights, Workspace};
@@ -17,7 +18,8 @@ use dfdx::prelude::{Cpu, Tape};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Sequences whose gradients are added up in one buffer: a second one costs less than another buffer to clear and to add.
+/// Sequences whose gradients are added up in one buffer: a second one costs less than another
+/// buffer to clear and to add.
 const LEAF: usize = 2;
 
 /// Loss and gradient on the CPU, with everything that is allocated once.
@@ -59,7 +61,8 @@ impl Engine {
         Ok(Self { plan, weights, pool, workspaces, spare: Mutex::default() })
     }
 
-    /// Mean cross-entropy over all tokens of the batch that have a target, for parameters in the order of [`crate::model::layout`].
+    /// Mean cross-entropy over all tokens of the batch that have a target, for parameters in the
+    /// order of [`crate::model::layout`].
     pub fn loss(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f32 {
         let sum = self.sum(parameters, batch, options);
         (sum / batch.target_count().max(1) as f64) as f32
@@ -155,8 +158,8 @@ impl Engine {
 
     /// The mean loss, `[1, 1]`, as one operation on dfdx's tape, of all parameters, `[1, n]`.
     ///
-    /// Forward and backward of a sequence run together, while its activations are in cache; the operation keeps the
-    /// gradient until the tape asks for it.
+    /// Forward and backward of a sequence run together, while its activations are in cache; the
+    /// operation keeps the gradient until the tape asks for it.
     pub fn loss_on_tape<T: Tape<f32, Cpu>>(
         &mut self,
         parameters: tape::Matrix<T>,
@@ -182,13 +185,14 @@ impl Engine {
     }
 }
 
-/// A poisoned lock only says that another worker panicked; its content is overwritten before it is read.
+/// A poisoned lock only says that another worker panicked; its content is overwritten before it is
+/// read.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Logits `[tokens, actions]` of the full banded forward pass over a stream of any length, without dropout: what one
-/// cached token at a time must reproduce.
+/// Logits `[tokens, actions]` of the full banded forward pass over a stream of any length, without
+/// dropout: what one cached token at a time must reproduce.
 pub fn forward_logits(parameters: &Parameters, tokens: &Tokens) -> Vec<f32> {
     let plan = Plan::new(&parameters.dimensions, &parameters.interface);
     let mut weights = Weights::new(&plan);

@@ -7,8 +7,9 @@ use algodistill_core::{Interface, PortableRng};
 /// Standard deviation of the embeddings: three or more are added up to a token.
 const EMBEDDING_DEVIATION: f32 = 0.5;
 
-/// Gains of 1; embeddings and matrices uniform with mean 0. A matrix has the variance `1 / inputs`, divided by
-/// `2 layers` where it writes to the residual stream, so that the stream does not grow with depth (Radford et al. 2019).
+/// Gains of 1; embeddings and matrices uniform with mean 0. A matrix has the variance `1 / inputs`,
+/// divided by `2 layers` where it writes to the residual stream, so that the stream does not grow
+/// with depth (Radford et al. 2019).
 pub fn initial_parameters(dimensions: &Dimensions, interface: &Interface, seed: u64) -> Parameters {
     let tensors = layout(dimensions, interface);
     let mut values = vec![1.0; tensors.last().map_or(0, |tensor| tensor.range().end)];

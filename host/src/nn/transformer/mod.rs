@@ -1,7 +1,7 @@
 //! The transformer of [`crate::model`]: its loss and gradient on a batch.
 //!
-//! - [`engine`]: the fused engine, which trains on a CPU; `network`: the operations in the order of the model, on the
-//!   workspace of a worker (`plan`)
+//! - [`engine`]: the fused engine, which trains on a CPU; `network`: the operations in the order of
+//!   the model, on the workspace of a worker (`plan`)
 //! - [`composed`]: the same network of dfdx's own operations, for a GPU and for tests
 
 mod batch;

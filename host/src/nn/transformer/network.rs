@@ -1,5 +1,5 @@
-//! The whole network over one sequence, forward and backward (see [`crate::model`] for the equations): the operations one after the
-//! other, on a workspace that is allocated once.
+//! The whole network over one sequence, forward and backward (see [`crate::model`] for the
+//! equations): the operations one after the other, on a workspace that is allocated once.
 
 use super::plan::{LayerPlaces, LayerWeights, Plan, Weights, Workspace};
 use crate::nn::masks::{SequenceMasks, Site};
@@ -61,7 +61,8 @@ fn head<'a>(plan: &Plan, weights: &'a Weights) -> NormLinear<'a> {
     NormLinear { gain: &weights.values[plan.final_norm.clone()], matrix: &weights.head }
 }
 
-/// Fills the workspace's activations and leaves the logits in `workspace.logits`, `[tokens, actions_padded]`.
+/// Fills the workspace's activations and leaves the logits in `workspace.logits`, `[tokens,
+/// actions_padded]`.
 pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &mut Workspace) {
     let d = plan.dimensions.d_model;
     let tokens = sequence.rows.len() / plan.tables;
@@ -89,7 +90,8 @@ pub fn loss(plan: &Plan, targets: &[u16], smoothing: f32, workspace: &mut Worksp
     loss.forward_and_backward(&mut workspace.logits, plan.actions_padded)
 }
 
-/// Adds the gradient of every parameter to `gradient`, from the logits' gradient that [`loss`] left.
+/// Adds the gradient of every parameter to `gradient`, from the logits' gradient that [`loss`]
+/// left.
 pub fn backward(
     plan: &Plan,
     weights: &Weights,

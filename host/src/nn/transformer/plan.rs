@@ -117,8 +117,8 @@ impl Weights {
 pub struct Workspace {
     capacity: usize,
     pub layers: Vec<LayerActivations>,
-    /// The residual stream `[tokens, d_model]` before each layer's attention and before its feed-forward network, then
-    /// before the final norm: `2 layers + 1` matrices.
+    /// The residual stream `[tokens, d_model]` before each layer's attention and before its
+    /// feed-forward network, then before the final norm: `2 layers + 1` matrices.
     pub streams: Vec<Buffer>,
     /// The final norm.
     pub normed: Normed,

@@ -1,5 +1,6 @@
-//! Algorithm distillation (Laskin et al. 2022, arXiv 2210.14215): one token per step, answered with what the source did
-//! there, over whole learning histories. So the model does what the source would do next, which is to learn.
+//! Algorithm distillation (Laskin et al. 2022, arXiv 2210.14215): one token per step, answered with
+//! what the source did there, over whole learning histories. So the model does what the source
+//! would do next, which is to learn.
 //!
 //! The policy is the plain agent: it draws from the logits.
 

@@ -1,7 +1,8 @@
-//! Decision-pretrained (Lee et al. 2023, "Supervised Pretraining Can Learn In-Context Reinforcement Learning",
-//! arXiv 2306.14892): the same tokens as algorithm distillation, each answered with the action that is optimal in its
-//! task, whatever the source did there. So the model weighs what its context says about the task, as in posterior
-//! sampling, and need not repeat how its source learned.
+//! Decision-pretrained (Lee et al. 2023, "Supervised Pretraining Can Learn In-Context Reinforcement
+//! Learning", arXiv 2306.14892): the same tokens as algorithm distillation, each answered with the
+//! action that is optimal in its task, whatever the source did there. So the model weighs what its
+//! context says about the task, as in posterior sampling, and need not repeat how its source
+//! learned.
 //!
 //! The policy is the plain agent: it draws from the logits, and sampling is what makes it explore.
 

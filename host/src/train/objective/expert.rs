@@ -1,5 +1,6 @@
-//! Expert distillation, the baseline of Laskin et al. (2022): the same as algorithm distillation, on the last episodes of
-//! each history only, when the source has learned its task. The model can tell tasks apart, but has never seen learning.
+//! Expert distillation, the baseline of Laskin et al. (2022): the same as algorithm distillation,
+//! on the last episodes of each history only, when the source has learned its task. The model can
+//! tell tasks apart, but has never seen learning.
 //!
 //! The policy is the plain agent: it draws from the logits.
 
@@ -10,7 +11,8 @@ use crate::Result;
 /// Imitate the source after it has learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expert {
-    /// The last fraction of each history's episodes that is trained on, above 0 and at most 1; one episode at least.
+    /// The last fraction of each history's episodes that is trained on, above 0 and at most 1; one
+    /// episode at least.
     pub fraction: f32,
 }
 

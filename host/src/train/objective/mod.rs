@@ -1,5 +1,5 @@
-//! Training objectives: what the tokens of a step are, which sequences exist, and what each token should be answered
-//! with. One file each; `objectives!` below is the list.
+//! Training objectives: what the tokens of a step are, which sequences exist, and what each token
+//! should be answered with. One file each; `objectives!` below is the list.
 
 use crate::history::Histories;
 use crate::model::Tokens;
@@ -27,7 +27,8 @@ pub trait Objective: Sync {
         Ok(())
     }
 
-    /// How many episodes at the end of a history of `episodes` are trained on; they form a history of their own.
+    /// How many episodes at the end of a history of `episodes` are trained on; they form a history
+    /// of their own.
     fn kept_episodes(&self, episodes: usize) -> usize {
         episodes
     }
@@ -66,7 +67,8 @@ impl Stream {
         Self { tokens: Tokens::new(interface), targets: Vec::new(), observation }
     }
 
-    /// Adds the token that an agent makes of a step: what is observed, and the action and outcome of the step before.
+    /// Adds the token that an agent makes of a step: what is observed, and the action and outcome
+    /// of the step before.
     pub fn push_step(&mut self, place: Place, target: u16) {
         let Place { histories, step, begins } = place;
         let columns = &histories.steps;
@@ -86,7 +88,8 @@ macro_rules! objectives {
         $(pub mod $module;)*
         $(pub use $module::$kind;)*
 
-        /// Any objective, with its parameters: the field `objective` of a configuration, and those of its parameters.
+        /// Any objective, with its parameters: the field `objective` of a configuration, and those
+        /// of its parameters.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(try_from = "Fields", into = "Fields")]
         pub enum ObjectiveConfig {
@@ -140,7 +143,8 @@ impl ObjectiveConfig {
     }
 }
 
-/// The objective as fields of a configuration; those that are parameters are absent where the objective has none such.
+/// The objective as fields of a configuration; those that are parameters are absent where the
+/// objective has none such.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Fields {

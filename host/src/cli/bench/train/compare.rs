@@ -30,7 +30,7 @@ const LOSS_TOLERANCE: f32 = 1e-3;
 /// One line of the table.
 struct Row {
     contestant: Contestant,
-    /// Tokens a second of each round, and the rest of what was measured, or why there is nothing.
+    /// Tokens per second of each round, and the rest of what was measured, or why there is nothing.
     result: std::result::Result<Measured, Absent>,
 }
 
@@ -173,7 +173,7 @@ fn compare(
 }
 
 impl Comparison {
-    /// Tokens a second of a contestant that took part.
+    /// Tokens per second of a contestant that took part.
     fn median(&self, contestant: Contestant) -> Option<f64> {
         let row = self.rows.iter().find(|row| row.contestant == contestant)?;
         row.result.as_ref().ok().map(|measured| measured.median)

@@ -1,4 +1,5 @@
-//! A contestant as a child process: how it is started, asked and stopped, and what may go wrong with it.
+//! A contestant as a child process: how it is started, asked and stopped, and what may go wrong
+//! with it.
 
 use super::problem::{Problem, Specification};
 use crate::{Error, Result};
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Who takes part. Each is a process of its own, so that threads, allocators and peak memory are their own.
+/// Who takes part. Each is a process of its own, so that threads, allocators and peak memory are
+/// their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contestant {
@@ -116,7 +118,8 @@ impl Process {
     /// Starts a contestant and waits until it is warm.
     ///
     /// # Errors
-    /// [`Error::File`] with the program's name where it cannot be started, dies, does not keep to the protocol, or trains another model.
+    /// [`Error::File`] with the program's name where it cannot be started, dies, does not keep to
+    /// the protocol, or trains another model.
     pub fn start(
         contestant: Contestant,
         problem: &Problem,
@@ -139,12 +142,12 @@ impl Process {
         Ok(Ok(Self { contestant, ready, pipes }))
     }
 
-    /// Lets it train for about `seconds`; tokens a second.
+    /// Lets it train for about `seconds`; tokens per second.
     pub fn turn(&mut self, seconds: f64) -> Result<f64> {
         self.pipes.write(&format!("{seconds}\n"))?;
-        let Turn { tokens_per_second } = self.pipes.read("its tokens a second")?;
+        let Turn { tokens_per_second } = self.pipes.read("its tokens per second")?;
         if !(tokens_per_second.is_finite() && tokens_per_second > 0.0) {
-            return Err(self.pipes.error(format!("it reported {tokens_per_second} tokens a second")));
+            return Err(self.pipes.error(format!("it reported {tokens_per_second} tokens per second")));
         }
         Ok(tokens_per_second)
     }
@@ -212,7 +215,8 @@ impl Pipes {
     }
 
     fn died(&mut self, before: &str) -> Error {
-        // Its pipe is closed, so it is about to end by itself, with a status that tells more than that of being killed.
+        // Its pipe is closed, so it is about to end by itself, with a status that tells more than
+        // that of being killed.
         let deadline = Instant::now() + Duration::from_secs(1);
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,5 @@
-//! `algodistill bench train`: tokens a second of training, beside other trainings of the same model.
+//! `algodistill bench train`: tokens per second of training, beside other trainings of the same
+//! model.
 
 mod compare;
 mod contestant;
@@ -18,8 +19,9 @@ use serde_json::json;
 /// The options that give a shape.
 const SHAPE: [&str; 7] = ["layers", "d_model", "heads", "d_ff", "window", "sequence_length", "batch"];
 
-/// Time training steps (forward, backward and AdamW) of the fused engine, and in alternation those of other trainings of
-/// the same model. The weights, tokens and targets are random, which does not change the time.
+/// Time training steps (forward, backward and AdamW) of the fused engine, and in alternation those
+/// of other trainings of the same model. The weights, tokens and targets are random, which does not
+/// change the time.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Sizes of the model.
@@ -31,7 +33,8 @@ pub struct Args {
     /// Sequences of a batch.
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
-    /// Whom to compare with, separated by commas. All but `composed` are installed by benches/peers/install.
+    /// Whom to compare with, separated by commas. All but `composed` are installed by
+    /// benches/peers/install.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "composed")]
     pub against: Vec<Peer>,
     /// Measure at the four shapes of the published table.

@@ -7,7 +7,8 @@ const SIZE: usize = 1024;
 /// Runs at least, the first of which warms up.
 const RUNS: usize = 4;
 
-/// The fastest of several products of f32 matrices on `threads` threads, in 10^9 operations a second.
+/// The fastest of several products of f32 matrices on `threads` threads, in 10^9 operations per
+/// second.
 pub fn gigaflops(threads: usize) -> f64 {
     let (left, right) = (vec![1.0_f32; SIZE * SIZE], vec![0.5_f32; SIZE * SIZE]);
     let mut output = vec![0.0_f32; SIZE * SIZE];
@@ -31,7 +32,8 @@ fn multiply(left: &[f32], right: &[f32], output: &mut [f32], threads: usize) {
     };
     let (rows, columns) = (SIZE as isize, 1);
     assert!(left.len() == SIZE * SIZE && right.len() == SIZE * SIZE && output.len() == SIZE * SIZE);
-    // SAFETY: the three are row-major matrices of SIZE x SIZE elements, and only `output` is written.
+    // SAFETY: the three are row-major matrices of SIZE x SIZE elements, and only `output` is
+    // written.
     unsafe {
         gemm::gemm(
             SIZE,

@@ -1,4 +1,5 @@
-//! What every contestant trains: a model, a batch, initial parameters, and how they reach another program.
+//! What every contestant trains: a model, a batch, initial parameters, and how they reach another
+//! program.
 
 use crate::environment::EnvironmentConfig;
 use crate::history::{Histories, History, Steps};
@@ -24,7 +25,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The training configuration that every contestant follows; batches and parameters are functions of it.
+    /// The training configuration that every contestant follows; batches and parameters are
+    /// functions of it.
     pub fn config(&self) -> TrainConfig {
         let Self { dimensions, sequence_length, batch } = *self;
         TrainConfig {
@@ -45,9 +47,11 @@ impl Shape {
         self.batch * self.sequence_length
     }
 
-    /// Floating-point operations of forward and backward, a token: 6 for each element of the blocks' matrices and the head (2 forward, 4
-    /// backward), and for each pair of query and key inside the band `12 d_model` a layer (2 products of 2 operations forward, twice
-    /// that backward). What is computed again in place of being kept does not count, nor do norms, softmax and AdamW.
+    /// Floating-point operations of forward and backward, per token: 6 for each element of the
+    /// blocks' matrices and the head (2 forward, 4 backward), and for each pair of query and key
+    /// inside the band `12 d_model` a layer (2 products of 2 operations forward, twice that
+    /// backward). What is computed again in place of being kept does not count, nor do norms,
+    /// softmax and AdamW.
     pub fn operations_per_token(&self, actions: usize) -> f64 {
         let Dimensions { layers, d_model: d, d_ff, window, .. } = self.dimensions;
         let matrices = layers * (4 * d * d + 2 * d * d_ff) + actions * d;
@@ -95,7 +99,8 @@ impl Problem {
         Ok(Self { shape, config, interface, batch, parameters })
     }
 
-    /// Writes the batch and the parameters for programs that are not this one (see `benches/peers/README.md`).
+    /// Writes the batch and the parameters for programs that are not this one (see
+    /// `benches/peers/README.md`).
     pub fn write_data(&self) -> Result<tempfile::NamedTempFile> {
         let words = self.batch.rows.iter().copied();
         let words = words.chain(self.batch.targets.iter().map(|&target| u32::from(target)));

@@ -17,7 +17,8 @@ pub struct Rounds {
     pub seconds: f64,
 }
 
-/// Lets each contestant have one turn a round, every other round in reversed order. Tokens a second by contestant and round.
+/// Lets each contestant have one turn per round, every other round in reversed order. Tokens per
+/// second by contestant and round.
 pub fn run(contestants: &mut [Process], rounds: Rounds) -> Result<Vec<Vec<f64>>> {
     let turns = rounds.count * contestants.len();
     let progress = Bar::new("turns", turns as u64);

@@ -109,7 +109,7 @@ impl Point {
 
 fn text(lengths: &[Point], sizes: &[Point], counts: &[Point], rounds: Rounds, threads: usize) -> String {
     let mut text = format!(
-        "Medians of {} rounds of {} s in alternation, {threads} threads\n\nT at W {}, {} tokens a batch    us a token\n",
+        "Medians of {} rounds of {} s in alternation, {threads} threads\n\nT at W {}, {} tokens per batch    us per token\n",
         rounds.count,
         rounds.seconds,
         BASE.dimensions.window,
@@ -118,7 +118,7 @@ fn text(lengths: &[Point], sizes: &[Point], counts: &[Point], rounds: Rounds, th
     for Point { shape, microseconds_per_token: cost, .. } in lengths {
         text += &format!("{:>32} {cost:>13.3}\n", shape.sequence_length);
     }
-    text += "\nparameters    layers    d   us a token   ns a token and parameter\n";
+    text += "\nparameters    layers    d   us per token   ns per token and parameter\n";
     for point in sizes {
         let Point { shape, parameters, microseconds_per_token: cost, .. } = point;
         let each = point.nanoseconds_per_token_and_parameter();
@@ -127,7 +127,7 @@ fn text(lengths: &[Point], sizes: &[Point], counts: &[Point], rounds: Rounds, th
             shape.dimensions.layers, shape.dimensions.d_model
         );
     }
-    text += "\nthreads   us a token   speed-up\n";
+    text += "\nthreads   us per token   speed-up\n";
     for point in counts {
         let (count, cost) = (point.threads, point.microseconds_per_token);
         text += &format!("{count:>7} {cost:>12.3} {:>10.2}\n", point.speedup(&counts[0]));

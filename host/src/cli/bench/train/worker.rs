@@ -1,4 +1,5 @@
-//! Our own contestants: the child process's side of the line protocol (see `benches/peers/README.md`).
+//! Our own contestants: the child process's side of the line protocol (see
+//! `benches/peers/README.md`).
 
 use super::contestant::Contestant;
 use super::problem::{Problem, Specification};
