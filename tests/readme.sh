@@ -19,6 +19,7 @@ for command in "${commands[@]}"; do
     "cargo run --release -p algodistill-firmware-sim -- "*) command="algodistill-firmware-sim ${command#*-- }" ;;
     "algodistill train"*) command="${command/--updates 2500/--updates 100}" ;;
     "algodistill evaluate"*) command+=" --runs 1" ;;
+    "algodistill reproduce --list") ;;
     "algodistill bench act"*) command+=" --steps 1000" ;;
     "algodistill bench train"*) command+=" --seconds 0.2" ;;
     "algodistill bench generate"*) command+=" --runs 1" ;;

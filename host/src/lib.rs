@@ -1,9 +1,11 @@
 //! Host tools of `algodistill`: generate learning histories, train, export, evaluate.
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod environment;
 pub mod error;
 pub mod evaluate;
+pub mod experiment;
 pub mod export;
 pub mod files;
 pub mod history;
@@ -11,7 +13,6 @@ pub mod memory;
 pub mod model;
 pub mod nn;
 pub mod parameters;
-pub mod pipeline;
 pub mod progress;
 pub mod ranks;
 pub mod source;

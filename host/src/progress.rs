@@ -1,12 +1,9 @@
 //! How whoever started a piece of work hears how far it has come, and stops it.
 
-// Until every folder takes a `&dyn Progress`.
-pub use crate::cli::progress::Bar;
-
 /// Progress of work in stages, one after the other. Passed into everything that takes long.
 pub trait Progress: Sync {
     /// A stage of `length` units begins.
-    fn begin(&self, stage: &'static str, length: u64);
+    fn begin(&self, stage: &str, length: u64);
 
     /// `count` more units are done; `message` says what a reader wants to know now (a loss, a
     /// rate).
@@ -27,7 +24,7 @@ pub trait Progress: Sync {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn begin(&self, _stage: &'static str, _length: u64) {}
+    fn begin(&self, _stage: &str, _length: u64) {}
 
     fn advance(&self, _count: u64, _message: &dyn Fn() -> String) {}
 

@@ -38,8 +38,8 @@ fn two_dark_rooms_train_one_model_that_is_evaluated_in_each() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (paid, once, run, model) =
         (path("paid.parquet"), path("once.parquet"), path("run"), path("model.adw"));
-    generate(&paid, "dark-room --size 3 --horizon 6");
-    generate(&once, "dark-room --size 3 --horizon 8 --reward once");
+    generate(&paid, "dark-room --set size=3 --set horizon=6");
+    generate(&once, "dark-room --set size=3 --set horizon=8 --set reward=once");
 
     let trained = json(&[&["train", &paid, &once, "--out", &run], &TOY[..]].concat());
     for (number, file, horizon) in [(0, &paid, 6), (1, &once, 8)] {
@@ -64,8 +64,8 @@ fn two_dark_rooms_train_one_model_that_is_evaluated_in_each() {
         card["split"]["held_out"].clone()
     };
     let (first, second, unnamed) = (
-        evaluate("--environment dark-room --size 3 --horizon 6"),
-        evaluate("--environment dark-room --size 3 --horizon 8 --reward once"),
+        evaluate("--environment dark-room --set size=3 --set horizon=6"),
+        evaluate("--environment dark-room --set size=3 --set horizon=8 --set reward=once"),
         evaluate(""),
     );
     assert_eq!(first, unnamed, "the first file's environment is the default");
@@ -82,16 +82,16 @@ fn two_dark_rooms_train_one_model_that_is_evaluated_in_each() {
         &model,
         "--environment",
         "dark-room",
-        "--size",
-        "3",
-        "--reward",
-        "once",
+        "--set",
+        "size=3",
+        "--set",
+        "reward=once",
         "--episodes",
         "2",
     ]);
     let refused = failure(2, &["evaluate", &model, "--environment", "dark-room"]);
     assert!(refused.contains("other observations or actions"), "{refused}");
-    let refused = failure(2, &["evaluate", &model, "--size", "3"]);
+    let refused = failure(2, &["evaluate", &model, "--set", "size=3"]);
     assert!(refused.contains("--environment: is needed"), "{refused}");
 }
 
@@ -100,8 +100,8 @@ fn a_mixed_training_resumed_ends_with_the_same_bytes() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (odd, even) = (path("odd.parquet"), path("even.parquet"));
-    generate(&odd, "bandit-odd --tasks 30 --horizon 12");
-    generate(&even, "bandit-even --tasks 20 --horizon 12");
+    generate(&odd, "bandit-odd --tasks 30 --set horizon=12");
+    generate(&even, "bandit-even --tasks 20 --set horizon=12");
     let model = |run: &str| std::fs::read(Path::new(run).join("model.safetensors")).unwrap();
     let arguments = |run: &str, files: [&String; 2]| -> Vec<String> {
         let updates = ["--updates", "2000", "--checkpoint-every", "100", "--resume"];
@@ -145,12 +145,13 @@ fn files_that_cannot_be_one_model_leave_nothing_behind() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (three, five, bandit, run) =
         (path("three.parquet"), path("five.parquet"), path("bandit.parquet"), path("run"));
-    generate(&three, "dark-room --size 3");
-    generate(&five, "dark-room --size 5");
-    generate(&bandit, "bandit --tasks 4 --horizon 5");
-    for (other, field) in
-        [(&five, "interface.channels is [5, 5], but [3, 3]"), (&bandit, "interface.channels is []")]
-    {
+    generate(&three, "dark-room --set size=3");
+    generate(&five, "dark-room --set size=5");
+    generate(&bandit, "bandit --tasks 4 --set horizon=5");
+    for (other, field) in [
+        (&five, "interface.channels is [0 to 4, 0 to 4], but [0 to 2, 0 to 2]"),
+        (&bandit, "interface.channels is []"),
+    ] {
         let message = failure(1, &["train", &three, other, "--out", &run]);
         assert!(message.contains(field) && message.contains("three.parquet"), "{message}");
         assert!(message.contains(other.as_str()), "{message}");

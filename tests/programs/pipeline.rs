@@ -65,7 +65,7 @@ fn quickstart_is_repeatable_to_the_byte() {
     let text = String::from_utf8(again(&[]).success().get_output().stdout.clone()).unwrap();
     assert!(text.contains("made before"), "{text}");
     let message = String::from_utf8(again(&["--seed", "1"]).code(2).get_output().stderr.clone()).unwrap();
-    assert!(message.contains("recipe.toml: this folder holds a run of another recipe"), "{message}");
+    assert!(message.contains("experiment.toml: this folder holds a run of another experiment"), "{message}");
 }
 
 /// Runs `arguments` and kills it (the signal cannot be caught) after 100 ms, then after longer and longer, until it ends by itself.

@@ -3,7 +3,7 @@
 use algodistill::environment::EnvironmentConfig;
 use algodistill::history::{generate, GenerateConfig};
 use algodistill::model::Dimensions;
-use algodistill::progress::{Bar as Progress, NoProgress};
+use algodistill::progress::NoProgress;
 use algodistill::source::SourceConfig;
 use algodistill::train::{read_config, train, TrainConfig};
 use algodistill_core::PortableRng;
@@ -17,7 +17,7 @@ fn a_thousand_damaged_configurations() {
         episodes: 2,
         ..GenerateConfig::recommended(environment, source).unwrap()
     };
-    let histories = generate(&generation, &Progress::new("generate", 1)).unwrap().training;
+    let histories = generate(&generation, &NoProgress).unwrap().training;
     let config = TrainConfig {
         dimensions: Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 8 },
         sequence_length: 8,

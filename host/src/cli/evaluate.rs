@@ -1,7 +1,8 @@
 //! `evaluate`: models in context on held-out tasks, against their baselines.
 
-use super::{terminal_width, EnvironmentParameters, Report};
-use crate::evaluate::{evaluate, report, Contestants, EvaluateConfig};
+use super::progress::Terminal;
+use super::{terminal_width, warn, EnvironmentParameters, Report};
+use crate::evaluate::{evaluate, report, Contestant, Contestants, EvaluateConfig};
 use crate::Result;
 use clap::value_parser;
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ pub struct Args {
     /// Episodes of each context [default: 40; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
+    /// In place of episodes: one unbroken stream of N steps per context, a multiple of the environment's horizon.
+    #[arg(long, value_name = "N", conflicts_with = "episodes")]
+    #[arg(value_parser = value_parser!(u32).range(1..=10_000_000))]
+    steps: Option<u32>,
     /// Seed of the evaluation.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -42,13 +47,16 @@ pub struct Args {
     /// Model of expert distillation, on the same axes; may be repeated.
     #[arg(long, value_name = "MODEL.adw")]
     expert: Vec<PathBuf>,
+    /// Any other model on the same axes; may be repeated, with the same NAME for training seeds of one configuration.
+    #[arg(long, value_name = "NAME=MODEL.adw", value_parser = named_model)]
+    also: Vec<(String, PathBuf)>,
     /// Float model of the first weights file: adds its curve.
     #[arg(long, value_name = "MODEL.safetensors")]
     float: Option<PathBuf>,
     /// As --float, and compares the action distributions step by step.
     #[arg(long, value_name = "MODEL.safetensors", conflicts_with = "float")]
     compare_float: Option<PathBuf>,
-    /// Episodes of the summary [default: the second half].
+    /// Episodes of the summary, with --steps blocks [default: the second half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = episodes, allow_hyphen_values = true)]
     mean_over: Option<(u32, u32)>,
     /// Write STEM.json, STEM.csv and STEM.svg.
@@ -64,6 +72,7 @@ pub fn run(args: &Args) -> Result<Report> {
         tasks: args.tasks,
         runs: args.runs,
         episodes: args.episodes,
+        steps: args.steps,
         seed: args.seed,
         temperature: if args.greedy { Some(0.0) } else { args.temperature },
         prompt: args.prompt,
@@ -71,11 +80,13 @@ pub fn run(args: &Args) -> Result<Report> {
     };
     let contestants = Contestants {
         models: args.models.clone(),
-        experts: args.expert.clone(),
+        label: None,
+        others: others(args),
         float: args.float.clone().or(args.compare_float.clone()),
         compare_float: args.compare_float.is_some(),
     };
-    let evaluation = evaluate(&config, &contestants)?;
+    let evaluation = evaluate(&config, &contestants, &Terminal::default())?;
+    evaluation.warnings.iter().for_each(|warning| warn(warning));
     let mut text = report::text(&evaluation, terminal_width());
     if let Some(stem) = &args.out {
         for path in report::write_files(&evaluation, stem)? {
@@ -83,6 +94,28 @@ pub fn run(args: &Args) -> Result<Report> {
         }
     }
     Ok(Report { text, json: report::json(&evaluation) })
+}
+
+/// The lines beside the main one, in the order in which they are first named.
+fn others(args: &Args) -> Vec<Contestant> {
+    let mut others: Vec<Contestant> = Vec::new();
+    let experts = args.expert.iter().map(|model| ("expert", "expert distillation", model));
+    let also = args.also.iter().map(|(name, model)| (name.as_str(), name.as_str(), model));
+    for (name, label, model) in experts.chain(also) {
+        match others.iter_mut().find(|other| other.name == name) {
+            Some(other) => other.models.push(model.clone()),
+            None => {
+                let models = vec![model.clone()];
+                others.push(Contestant { name: name.into(), label: label.into(), models });
+            }
+        }
+    }
+    others
+}
+
+fn named_model(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    let parts = text.split_once('=').filter(|(name, model)| !name.is_empty() && !model.is_empty());
+    parts.map(|(name, model)| (name.into(), model.into())).ok_or_else(|| "expected NAME=MODEL.adw".into())
 }
 
 fn temperature(text: &str) -> std::result::Result<f32, String> {

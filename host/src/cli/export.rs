@@ -1,14 +1,8 @@
 //! `algodistill export`: a trained float model to an int8 weights file.
 
 use super::Report;
-use crate::evaluate::TrainingCard;
-use crate::export::{encode, errors, quantize};
-use crate::files::write_bytes;
-use crate::history::Mixture;
-use crate::memory::MemoryPlan;
-use crate::train::{histories_digest, load_parameters};
-use crate::{Error, Result};
-use algodistill_core::Model;
+use crate::export::{export, Exported};
+use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,35 +22,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    // The other files of a training must not be overwritten by mistake.
-    if args.out.extension().is_none_or(|extension| extension != "adw") {
-        return Err(Error::argument(
-            "--out",
-            format!("{}: expected a name that ends in .adw", args.out.display()),
-        ));
-    }
-    let path = if args.model.is_dir() { args.model.join("model.safetensors") } else { args.model.clone() };
-    let (parameters, training) = load_parameters(&path)?;
-    let histories = Mixture::read(&args.histories)?;
-    if histories_digest(&histories.training) != training.dataset {
-        let problem = match args.histories.len() {
-            1 => format!("{} was trained on other histories", path.display()),
-            _ => format!(
-                "{} was trained on other histories, or on these files in another order",
-                path.display()
-            ),
-        };
-        return Err(Error::file(&args.histories[0], problem));
-    }
-    let quantized = quantize(&parameters)?;
-    let tensors = errors(&parameters, &quantized);
-    let generations = histories.files.into_iter().map(|file| file.card.generation).collect();
-    let card = TrainingCard { generations, training, evaluation: None };
-    let bytes = encode(&quantized, &card.to_json())?;
-    write_bytes(&args.out, &bytes)?;
-
-    let model = Model::decode(&bytes).map_err(|e| Error::file(&args.out, e))?;
-    let plan = MemoryPlan::new(&model, bytes.len());
+    let Exported { parameters, tensors, memory } = export(&args.model, &args.histories, &args.out)?;
     let mut text = format!("{:<32} {:>12} {:>14} {:>12}\n", "tensor", "shape", "relative error", "largest");
     for tensor in &tensors {
         let shape = format!("{}x{}", tensor.shape[0], tensor.shape[1]);
@@ -65,12 +31,12 @@ pub fn run(args: &Args) -> Result<Report> {
             tensor.name, tensor.relative_rms, tensor.largest
         );
     }
-    text += &format!("{}: {} int8 parameters\n{}", args.out.display(), model.parameters(), plan.text());
+    text += &format!("{}: {parameters} int8 parameters\n{}", args.out.display(), memory.text());
     let json = json!({
         "file": args.out.display().to_string(),
-        "parameters": model.parameters(),
+        "parameters": parameters,
         "tensors": tensors,
-        "memory": plan,
+        "memory": memory,
     });
     Ok(Report { text, json })
 }

@@ -1,14 +1,15 @@
 //! `algodistill generate`: learning histories of a source algorithm, as Parquet with a card.
 
+use super::progress::Terminal;
 use super::{EnvironmentParameters, Report};
 use crate::environment::EnvironmentConfig;
+use crate::experiment::HistoriesConfig;
 use crate::history::card::{card_path, ReturnWindow};
 use crate::history::{generate_on, GenerateConfig};
 use crate::parameters::Assignment;
-use crate::progress::Bar as Progress;
 use crate::ranks::Ranks;
-use crate::source::{possible_sources, SourceConfig};
-use crate::{Error, Result};
+use crate::source::SourceConfig;
+use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -84,50 +85,41 @@ impl EnvironmentArgs {
 impl SourceArgs {
     /// The source chosen for `environment`, validated.
     pub fn config(&self, environment: &EnvironmentConfig) -> Result<SourceConfig> {
-        let possible = possible_sources(environment);
-        let name = self.source.as_deref().or(possible.first().copied()).ok_or_else(|| {
-            let problem = format!("no source algorithm can learn in {}", environment.name());
-            Error::argument("source", problem)
-        })?;
-        SourceConfig::preset(name)?.with(&self.source_set.iter().cloned().collect(), environment)
+        let parameters = self.source_set.iter().cloned().collect();
+        SourceConfig::chosen(self.source.as_deref(), &parameters, environment)
     }
 }
 
 impl Args {
     /// What these arguments ask for, with every default filled in.
     pub fn config(&self) -> Result<GenerateConfig> {
-        let environment = self.environment.config()?;
-        let source = self.source.config(&environment)?;
-        let defaults = GenerateConfig::recommended(environment, source)?;
-        let config = GenerateConfig {
-            seed: self.seed,
-            split_seed: self.split_seed,
-            tasks: self.tasks.or(defaults.tasks),
-            held_out: self.held_out.unwrap_or(defaults.held_out),
-            histories_per_task: self.histories.unwrap_or(defaults.histories_per_task),
-            held_out_histories_per_task: self
-                .held_out_histories
-                .unwrap_or(defaults.held_out_histories_per_task),
-            episodes: self.episodes.unwrap_or(defaults.episodes),
-            keep_every: self.keep_every.unwrap_or(defaults.keep_every),
-            optimal_actions: self.optimal_actions,
-            ..defaults
+        let asked = HistoriesConfig {
+            name: String::new(),
+            environment: self.environment.environment.clone(),
+            parameters: self.environment.parameters.collect(),
+            source: self.source.source.clone(),
+            source_parameters: self.source.source_set.iter().cloned().collect(),
+            seed: Some(self.seed),
+            split_seed: Some(self.split_seed),
+            tasks: self.tasks,
+            held_out: self.held_out,
+            histories_per_task: self.histories,
+            held_out_histories_per_task: self.held_out_histories,
+            episodes: self.episodes,
+            keep_every: self.keep_every,
+            optimal_actions: self.optimal_actions.then_some(true),
         };
-        config.validate()?;
-        Ok(config)
+        asked.resolve()
     }
 }
 
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = args.config()?;
-    let source_steps = config.source_steps()?;
-    let progress = Progress::of_rank(ranks, "generate", source_steps);
     let start = Instant::now();
-    let card = generate_on(ranks, &config, &args.out, &progress)?;
+    let card = generate_on(ranks, &config, &args.out, &Terminal::of_rank(ranks))?;
     let seconds = start.elapsed().as_secs_f64();
-    let rate = source_steps as f64 / seconds;
-    progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {:.1} million a second", rate / 1e6));
+    let rate = config.source_steps()? as f64 / seconds;
     let text = format!(
         "{}: {} histories, {} steps of {} in {}, {} training and {} held-out tasks\n\n{}",
         args.out.display(),

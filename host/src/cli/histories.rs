@@ -4,7 +4,7 @@ use super::generate::returns_table;
 use super::Report;
 use crate::environment::EnvironmentConfig;
 use crate::history::card::{card_path, Card};
-use crate::history::{describe, read, Histories};
+use crate::history::{describe, read, Foreign, Histories};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -33,22 +33,46 @@ enum Command {
         /// Write the card of a file that another program wrote, so that it can be trained on.
         #[arg(long)]
         write_card: bool,
-        /// Tasks held out from training when a card is written [default: one in ten].
-        #[arg(long)]
-        held_out: Option<u32>,
-        /// Seed of the split when a card is written [default: 0].
-        #[arg(long)]
-        split_seed: Option<u64>,
+        #[command(flatten)]
+        known: Known,
     },
+}
+
+/// What a new card says beyond what occurs in the rows.
+#[derive(clap::Args, Clone, Debug, Default)]
+struct Known {
+    /// Tasks held out from training when a card is written [default: one in ten].
+    #[arg(long)]
+    held_out: Option<u32>,
+    /// Seed of the split when a card is written [default: 0].
+    #[arg(long)]
+    split_seed: Option<u64>,
+    /// Values of each word of an observation when a card is written, such as 16,9 [default: those that occur].
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    observation_sizes: Option<Vec<u16>>,
+    /// Number of actions when a card is written [default: those that occur].
+    #[arg(long, value_name = "N")]
+    actions: Option<u16>,
+}
+
+impl Known {
+    /// An option that only a new card has use for.
+    fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("held_out", self.held_out.is_some()),
+            ("split_seed", self.split_seed.is_some()),
+            ("observation_sizes", self.observation_sizes.is_some()),
+            ("actions", self.actions.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
     match &args.command {
         Command::Show { file, steps } => show(file, *steps),
-        Command::Check { file, write_card, held_out, split_seed } => {
-            check(file, *write_card, *held_out, *split_seed)
-        }
+        Command::Check { file, write_card, known } => check(file, *write_card, known),
     }
 }
 
@@ -67,20 +91,25 @@ fn show(path: &Path, steps: usize) -> Result<Report> {
     })
 }
 
-fn check(path: &Path, write_card: bool, held_out: Option<u32>, split_seed: Option<u64>) -> Result<Report> {
-    let split = held_out.map(|_| "--held-out").or(split_seed.map(|_| "--split-seed"));
-    let (card, verdict) = match (read(path), split) {
+fn check(path: &Path, write_card: bool, known: &Known) -> Result<Report> {
+    let (card, verdict) = match (read(path), known.given()) {
         (Ok(_), Some(option)) => {
             let card = card_path(path);
             let problem =
-                format!("{0} has the split already; remove {0} to split the tasks anew", card.display());
+                format!("{0} describes the file already; remove {0} to describe it anew", card.display());
             return Err(Error::argument(option, problem));
         }
         (Ok(file), None) => (file.card, "every row is good, and the card describes it"),
         (Err(problem), _) if card_path(path).exists() && !write_card => return Err(problem),
         // There is no card yet, or it is to be replaced: the data may still be good.
         (Err(_), _) => {
-            let (mut card, _) = describe(path, held_out, split_seed.unwrap_or(0))?;
+            let foreign = Foreign {
+                observation_sizes: known.observation_sizes.clone(),
+                actions: known.actions,
+                held_out: known.held_out,
+                split_seed: known.split_seed.unwrap_or(0),
+            };
+            let (mut card, _) = describe(path, &foreign)?;
             if write_card {
                 card.write(path)?;
                 (card, "every row is good; the card was written")
@@ -146,7 +175,7 @@ fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) 
 mod tests {
     use super::*;
     use crate::history::{generate_to_file, GenerateConfig};
-    use crate::progress::Bar as Progress;
+    use crate::progress::NoProgress;
     use crate::source::SourceConfig;
 
     #[test]
@@ -159,7 +188,7 @@ mod tests {
             histories_per_task: 2,
             ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap()).unwrap()
         };
-        generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
+        generate_to_file(&config, &path, &NoProgress).unwrap();
         let shown = show(&path, 21).unwrap();
         let tokens = shown.json["first_steps"].as_array().unwrap();
         assert!(tokens[0].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[0]);
@@ -167,18 +196,26 @@ mod tests {
         assert!(tokens[20].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[20]);
         assert!(shown.text.contains("held-out"), "{}", shown.text);
 
-        assert!(check(&path, false, None, None).unwrap().text.contains("the card describes it"));
-        for (held_out, seed, option) in [(Some(3), None, "--held-out: "), (None, Some(1), "--split-seed: ")] {
-            let problem = check(&path, true, held_out, seed).unwrap_err().to_string();
-            assert!(problem.starts_with(option) && problem.contains("a.card.json"), "{problem}");
+        let nothing = Known::default();
+        assert!(check(&path, false, &nothing).unwrap().text.contains("the card describes it"));
+        let three = Known { held_out: Some(3), ..Known::default() };
+        let known = Known { observation_sizes: Some(vec![16, 9]), actions: Some(7), ..three.clone() };
+        for (known, field) in [
+            (&three, "held_out: "),
+            (&Known { split_seed: Some(1), ..Known::default() }, "split_seed: "),
+            (&Known { held_out: None, ..known.clone() }, "observation_sizes: "),
+        ] {
+            let problem = check(&path, true, known).unwrap_err().to_string();
+            assert!(problem.starts_with(field) && problem.contains("a.card.json"), "{problem}");
         }
         std::fs::remove_file(card_path(&path)).unwrap();
         assert!(show(&path, 1).is_err());
-        assert!(check(&path, false, None, None).unwrap().text.contains("--write-card"));
+        assert!(check(&path, false, &nothing).unwrap().text.contains("--write-card"));
         assert!(!card_path(&path).exists());
-        assert!(check(&path, true, Some(3), None).unwrap().text.contains("was written"));
+        assert!(check(&path, true, &known).unwrap().text.contains("was written"));
         let shown = show(&path, 1).unwrap();
         assert_eq!(shown.json["card"]["environment"]["name"], "custom");
         assert_eq!(shown.json["card"]["split"]["held_out"].as_array().unwrap().len(), 3);
+        assert_eq!(shown.json["card"]["interface"]["actions"], 7);
     }
 }

@@ -1,7 +1,7 @@
 //! `algodistill inspect`: what is in a weights file and what it needs on a device.
 
 use super::Report;
-use crate::evaluate::models::MAX_WEIGHTS_BYTES;
+use crate::export::{TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
 use algodistill_core::Model;
@@ -21,6 +21,10 @@ pub fn run(args: &Args) -> Result<Report> {
     let model = Model::decode(&bytes).map_err(|e| Error::file(&args.file, e))?;
     let card: serde_json::Value = serde_json::from_str(model.card())
         .map_err(|e| Error::file(&args.file, format!("the training card is not JSON: {e}")))?;
+    let warning = TrainingCard::parse(&args.file, model.card()).ok().and_then(|card| card.never_wrapped());
+    let warning = warning.map(|window| {
+        format!("no training sequence was longer than the window of {window} steps: longer streams were never trained")
+    });
     let plan = MemoryPlan::new(&model, bytes.len());
     let dimensions = model.dimensions();
     let interface = model.interface();
@@ -28,7 +32,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads, d_ff {ff}, window {window}\n\
-         interface  observation channels {channels:?}, {actions} actions, reward levels {levels:?}\n{plan}\
+         interface  observation channels {channels:?}, {actions} actions, reward levels {levels:?}\n{warned}{plan}\
          card       {card:#}\n",
         file = args.file.display(),
         version = algodistill_core::model::FORMAT_VERSION,
@@ -41,6 +45,7 @@ pub fn run(args: &Args) -> Result<Report> {
         window = dimensions.window,
         actions = interface.actions,
         levels = interface.reward_levels,
+        warned = warning.as_ref().map_or(String::new(), |warning| format!("warning    {warning}\n")),
         plan = plan.text(),
     );
     let json = json!({
@@ -55,6 +60,7 @@ pub fn run(args: &Args) -> Result<Report> {
         "interface": interface,
         "memory": plan,
         "card": card,
+        "warnings": warning.iter().collect::<Vec<_>>(),
     });
     Ok(Report { text, json })
 }

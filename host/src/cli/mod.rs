@@ -3,7 +3,7 @@
 use crate::evaluate::report;
 use crate::parameters::{Assignment, Parameters};
 use crate::ranks::{self, Ranks};
-use crate::{pipeline, Error, Result};
+use crate::{experiment, Error, Result};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
@@ -11,15 +11,15 @@ use std::io::{ErrorKind, Write};
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
-pub mod bench_act;
-pub mod bench_generate;
-pub mod bench_train;
+pub mod bench;
 pub mod evaluate;
 pub mod export;
 pub mod fields;
 pub mod generate;
 pub mod histories;
 pub mod inspect;
+pub mod list;
+mod options;
 pub mod play;
 pub mod progress;
 pub mod quickstart;
@@ -71,21 +71,13 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Watch a model learn in the terminal.
     Play(play::Args),
-    /// Make a published figure from nothing.
+    /// Run an experiment from nothing: one of this repository, or your own file.
     Reproduce(reproduce::Args),
+    /// List environments, sources, objectives and experiments.
+    List,
     /// Measure speed.
     #[command(subcommand)]
-    Bench(Bench),
-}
-
-#[derive(Debug, Subcommand)]
-enum Bench {
-    /// Microseconds a step of the int8 agent.
-    Act(bench_act::Args),
-    /// Tokens a second of training.
-    Train(bench_train::Args),
-    /// Steps a second of a source algorithm.
-    Generate(bench_generate::Args),
+    Bench(bench::Command),
 }
 
 /// Parameters of an environment that differ from those of its preset.
@@ -108,9 +100,12 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
-    let matches = accept_negative_numbers(Cli::command()).try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let root = accept_negative_numbers(Cli::command());
+    let matches = root.clone().try_get_matches();
+    let parsed =
+        matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, options::chosen(&root, &matches))));
+    let (cli, chosen) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) if ranks::leaves_word_to_first() => return ExitCode::from(error.exit_code() as u8),
         Err(error) => say_what_was_expected(error).exit(),
     };
@@ -123,7 +118,7 @@ pub fn main() -> ExitCode {
     let done = set_threads(cli.threads.map_or(ranks.threads(), |threads| Some(threads.into())))
         .and_then(|()| run(command, cli.json, &ranks))
         .and_then(|report| if ranks.is_first() { print(&report, cli.json) } else { Ok(()) });
-    match done {
+    match done.map_err(|error| options::in_options(error, &chosen)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -200,9 +195,8 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
         Command::Reproduce(args) => reproduce::run(&args),
-        Command::Bench(Bench::Act(args)) => bench_act::run(&args),
-        Command::Bench(Bench::Train(args)) => bench_train::run(&args),
-        Command::Bench(Bench::Generate(args)) => bench_generate::run(&args),
+        Command::List => list::run(),
+        Command::Bench(command) => bench::run(&command),
     }
 }
 
@@ -227,18 +221,27 @@ fn print(report: &Report, json: bool) -> Result<()> {
     written.and_then(|()| out.flush()).map_err(|error| Error::io("standard output", error))
 }
 
+/// Where nobody can be warned, the work goes on.
+fn warn(warning: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {warning}");
+}
+
 /// Columns of the terminal on standard output; 100 where there is none.
 fn terminal_width() -> usize {
     console::Term::stdout().size_checked().map_or(100, |(_rows, columns)| usize::from(columns))
 }
 
-/// The report of a recipe: the object of its first evaluation, with times and files added; all of them under `evaluations`.
-fn pipeline_report(outcome: &pipeline::Outcome) -> Report {
+/// The report of an experiment: the object of its first evaluation, with times and files added; all of them under
+/// `evaluations`.
+fn experiment_report(outcome: &experiment::Outcome) -> Report {
+    let mut warnings: Vec<&String> = outcome.evaluations.iter().flat_map(|one| &one.warnings).collect();
+    warnings.dedup();
+    warnings.into_iter().for_each(|warning| warn(warning));
     let evaluations: Vec<Value> = outcome.evaluations.iter().map(report::json).collect();
     let mut json = evaluations.first().cloned().unwrap_or_else(|| json!({}));
     let training = outcome.stages.training.values();
     let runs = training.len().max(1) as f64;
-    json["generate_seconds"] = json!(outcome.stages.generate_seconds);
+    json["generate_seconds"] = json!(outcome.stages.generation.values().sum::<f64>());
     json["train_seconds"] = json!(training.clone().map(|run| run.seconds).sum::<f64>() / runs);
     json["tokens_per_second"] = json!(training.map(|run| run.tokens_per_second).sum::<f64>() / runs);
     json["training"] = json!(outcome.stages.training);

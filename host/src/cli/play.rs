@@ -2,12 +2,9 @@
 
 use super::EnvironmentParameters;
 use super::Report;
-use crate::environment::{AnyTask, Drawing, Episode, Tint};
-use crate::evaluate::models::{Int8Model, Int8Policy};
-use crate::evaluate::policy::Policy;
-use crate::evaluate::{untrained_tasks, EvaluateConfig, TrainingCard};
+use crate::environment::{Drawing, Tint};
+use crate::evaluate::{play, Moment, PlayConfig, Played};
 use crate::{Error, Result};
-use algodistill_core::{PortableRng, Sampling};
 use clap::value_parser;
 use console::style;
 use serde_json::json;
@@ -46,29 +43,13 @@ pub struct Args {
 
 /// Runs the command and draws into `out`, where there is one: on a terminal every step, elsewhere the end of every episode.
 pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
-    let sampling = if args.greedy { Sampling::Greedy } else { Sampling::Temperature(1.0) };
-    let model = Int8Model::read(&args.model, sampling)?;
-    let card = TrainingCard::parse(&args.model, model.decode()?.card())?;
-    let (environment, parameters) = (args.environment.clone(), args.parameters.collect());
-    let config = EvaluateConfig { environment, parameters, ..EvaluateConfig::default() };
-    let (name, environment) = config.environment(&card)?;
-    model.check_interface(&name, &environment)?;
-    let task = match args.task {
-        Some(task) => task,
-        None => {
-            let held_out = untrained_tasks(&environment, &[card], None, args.seed)?;
-            held_out[PortableRng::new(args.seed, 1).below(held_out.len() as u32) as usize]
-        }
-    };
-    let usual = environment.defaults()?.context_episodes.min(10);
-    let game = Game {
-        task: environment.task(task)?,
-        words: environment.interface()?.observation_len(),
-        horizon: environment.horizon().unwrap_or(0),
-        title: format!("{name}, task {task}"),
-        episodes: args.episodes.unwrap_or(usual),
-        rng: PortableRng::new(args.seed, 0),
-        returns: Vec::new(),
+    let config = PlayConfig {
+        environment: args.environment.clone(),
+        parameters: args.parameters.collect(),
+        task: args.task,
+        episodes: args.episodes,
+        seed: args.seed,
+        greedy: args.greedy,
     };
     let mut screen = Screen {
         live: out.is_some() && std::io::stdout().is_terminal(),
@@ -76,70 +57,30 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
         out,
         lines: 0,
     };
-    let returns = model.with_agent(|policy| game.play(policy, &mut screen))?;
-    let optimal = environment.optimal_return(task)?;
+    let Played { environment, task, returns, optimal } = play(&args.model, &config, &mut |moment| {
+        let shown = screen.show(moment.done, || frame(moment));
+        shown.map_err(|error| Error::io("standard output", error))
+    })?;
     let listed: Vec<String> = returns.iter().map(|total| format!("{total}")).collect();
     let optimum = optimal.map_or(String::new(), |optimal| format!(" (optimum {optimal:.1})"));
     let text = format!("returns by episode: {}{optimum}", listed.join(" "));
-    let json = json!({"environment": name, "task": task, "returns": returns, "optimal": optimal});
+    let json = json!({"environment": environment, "task": task, "returns": returns, "optimal": optimal});
     Ok(Report { text, json })
 }
 
-/// Episodes of one task, in one context.
-struct Game {
-    task: Box<dyn AnyTask>,
-    words: usize,
-    horizon: u32,
-    title: String,
-    episodes: u32,
-    rng: PortableRng,
-    /// Returns of the finished episodes.
-    returns: Vec<f32>,
-}
-
-impl Game {
-    fn play(mut self, mut policy: Int8Policy, screen: &mut Screen) -> Result<Vec<f32>> {
-        let mut observation = vec![0; self.words];
-        for _ in 0..self.episodes {
-            let mut episode = Episode::default();
-            self.task.reset(&mut self.rng);
-            self.task.observe(&mut observation);
-            episode.observations.push(observation.clone());
-            let mut done = false;
-            while !done {
-                let action = policy.act(&observation, &mut self.rng)?;
-                let transition = self.task.step(action, &mut self.rng);
-                self.task.observe(&mut observation);
-                policy.feedback(transition.reward, transition.done.then_some(&observation[..]))?;
-                episode.observations.push(observation.clone());
-                episode.actions.push(action);
-                episode.rewards.push(transition.reward);
-                done = transition.done;
-                screen
-                    .show(done, || self.frame(&episode))
-                    .map_err(|error| Error::io("standard output", error))?;
-            }
-            self.returns.push(episode.total());
-        }
-        Ok(self.returns)
-    }
-
-    fn frame(&self, episode: &Episode) -> String {
-        let earlier = match self.returns.as_slice() {
-            [] => " none".into(),
-            returns => returns.iter().map(|total| format!(" {total}")).collect::<String>(),
-        };
-        format!(
-            "{}, episode {} of {}, step {} of {}, return {}\nearlier returns:{earlier}\n{}",
-            self.title,
-            self.returns.len() + 1,
-            self.episodes,
-            episode.actions.len(),
-            self.horizon,
-            episode.total(),
-            self.task.draw(episode).map_or(String::new(), |drawing| tinted(&drawing)),
-        )
-    }
+fn frame(moment: &Moment) -> String {
+    let Moment { environment, task, episodes, horizon, episode, returns, .. } = moment;
+    let earlier = match returns {
+        [] => " none".into(),
+        returns => returns.iter().map(|total| format!(" {total}")).collect::<String>(),
+    };
+    format!(
+        "{environment}, task {task}, episode {} of {episodes}, step {} of {horizon}, return {}\nearlier returns:{earlier}\n{}",
+        returns.len() + 1,
+        episode.actions.len(),
+        episode.total(),
+        moment.draw().map_or(String::new(), |drawing| tinted(&drawing)),
+    )
 }
 
 /// A drawing in the colours of a terminal, where there is one.

@@ -28,7 +28,7 @@ impl Terminal {
 }
 
 impl Progress for Terminal {
-    fn begin(&self, stage: &'static str, length: u64) {
+    fn begin(&self, stage: &str, length: u64) {
         *self.stage() = (!self.silent).then(|| Bar::new(stage, length));
     }
 
@@ -48,38 +48,26 @@ impl Progress for Terminal {
 /// Progress of one stage of known length.
 pub struct Bar {
     bar: ProgressBar,
-    stage: &'static str,
+    stage: String,
     last_log: Option<Mutex<Instant>>,
-    silent: bool,
 }
 
 impl Bar {
     /// A stage of `length` units.
-    pub fn new(stage: &'static str, length: u64) -> Self {
+    pub fn new(stage: &str, length: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(length), target);
         if let Ok(style) = ProgressStyle::with_template("{prefix:>10} [{bar:32}] {pos}/{len} {eta} {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_prefix(stage);
-        Self { bar, stage, last_log: (!terminal).then(|| Mutex::new(Instant::now())), silent: false }
-    }
-
-    /// The same on rank 0; the other ranks say nothing.
-    pub fn of_rank(ranks: &Ranks, stage: &'static str, length: u64) -> Self {
-        if ranks.is_first() {
-            return Self::new(stage, length);
-        }
-        Self { bar: ProgressBar::hidden(), stage, last_log: None, silent: true }
+        bar.set_prefix(stage.to_owned());
+        Self { bar, stage: stage.into(), last_log: (!terminal).then(|| Mutex::new(Instant::now())) }
     }
 
     /// `count` more units are done; `message` says what a reader wants to know now (a loss, a
     /// rate).
     pub fn advance(&self, count: u64, message: impl FnOnce() -> String) {
-        if self.silent {
-            return;
-        }
         self.bar.inc(count);
         match &self.last_log {
             None => self.bar.set_message(message()),
@@ -102,8 +90,6 @@ impl Bar {
 
     /// Where nobody can be told, the work goes on.
     fn say(&self, message: &str) {
-        if !self.silent {
-            let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
-        }
+        let _ = writeln!(std::io::stderr(), "{}: {message}", self.stage);
     }
 }

@@ -1,7 +1,8 @@
 //! `quickstart`: everything, once, on Dark Room.
 
-use super::{pipeline_report, Report};
-use crate::pipeline::{run as run_recipe, Recipe};
+use super::progress::Terminal;
+use super::{experiment_report, Report};
+use crate::experiment::{run as run_experiment, Experiment};
 use crate::Result;
 use clap::value_parser;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub struct Args {
     overrides: Overrides,
 }
 
-/// Departures from a recipe: for a quick look, not for results.
+/// Departures from an experiment: for a quick look, not for results.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
     /// Parameter updates of the training.
@@ -37,26 +38,34 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// `recipe` with these departures.
-    pub fn apply(&self, mut recipe: Recipe) -> Recipe {
-        recipe.train.updates = self.updates.unwrap_or(recipe.train.updates);
-        recipe.train.warm_up = recipe.train.warm_up.min(recipe.train.updates / 4);
-        recipe.train.seed = self.seed.unwrap_or(recipe.train.seed);
-        recipe.generate.histories_per_task = self.histories.unwrap_or(recipe.generate.histories_per_task);
-        for evaluate in &mut recipe.evaluate {
-            if let Some(episodes) = self.episodes {
-                evaluate.episodes = Some(episodes);
-                evaluate.mean_over = None;
+    /// `experiment` with these departures.
+    pub fn apply(&self, mut experiment: Experiment) -> Result<Experiment> {
+        for model in &mut experiment.models {
+            if let Some(seed) = self.seed {
+                model.set("seed", seed);
             }
-            evaluate.runs = self.runs.or(evaluate.runs);
+            if let Some(updates) = self.updates {
+                let warm_up = model.resolve(0)?.warm_up;
+                model.set("updates", updates);
+                model.set("warm_up", warm_up.min(updates / 4));
+            }
         }
-        recipe
+        for histories in &mut experiment.histories {
+            histories.histories_per_task = self.histories.or(histories.histories_per_task);
+        }
+        for evaluation in experiment.evaluations.iter_mut().map(|evaluation| &mut evaluation.config) {
+            if self.episodes.is_some() && evaluation.steps.is_none() {
+                (evaluation.episodes, evaluation.mean_over) = (self.episodes, None);
+            }
+            evaluation.runs = self.runs.or(evaluation.runs);
+        }
+        Ok(experiment)
     }
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    let recipe = args.overrides.apply(Recipe::quickstart()?);
+    let experiment = args.overrides.apply(Experiment::named("quickstart")?)?;
     let folder = args.out.as_deref().unwrap_or(Path::new("runs/quickstart"));
-    Ok(pipeline_report(&run_recipe(&recipe, folder)?))
+    Ok(experiment_report(&run_experiment(&experiment, folder, &Terminal::default())?))
 }

@@ -1,20 +1,24 @@
-//! `reproduce NAME`: a published figure from nothing.
+//! `reproduce NAME`: an experiment of this repository, or of a file, from nothing.
 
+use super::progress::Terminal;
 use super::quickstart::Overrides;
-use super::{pipeline_report, Report};
-use crate::pipeline::{run as run_recipe, Recipe, FIGURES};
+use super::{experiment_report, Report};
+use crate::experiment::{names, run as run_experiment, Experiment};
 use crate::Result;
-use clap::builder::PossibleValuesParser;
 use clap::value_parser;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `reproduce`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The figure.
-    #[arg(value_parser = PossibleValuesParser::new(FIGURES))]
-    name: String,
-    /// Training seeds [default: 3].
+    /// Name of an experiment, or a FILE.toml.
+    #[arg(value_name = "EXPERIMENT", required_unless_present = "list")]
+    experiment: Option<String>,
+    /// Say what each experiment makes, how long it takes, and what it stands beside.
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// Training seeds of every model [default: those of the experiment].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]
     seeds: Option<u32>,
     /// Folder of the run; a run that was interrupted goes on [default: runs/NAME].
@@ -26,8 +30,33 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Report> {
-    let mut recipe = args.overrides.apply(Recipe::named(&args.name)?);
-    recipe.seeds = args.seeds.unwrap_or(recipe.seeds);
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&args.name));
-    Ok(pipeline_report(&run_recipe(&recipe, &folder)?))
+    let Some(name) = args.experiment.as_deref().filter(|_| !args.list) else { return list() };
+    let path = Path::new(name);
+    let experiment = match path.extension().is_some_and(|extension| extension == "toml") {
+        true => Experiment::read(path)?,
+        false => Experiment::named(name)?,
+    };
+    // Before its name becomes that of a folder.
+    experiment.validate()?;
+    let mut experiment = args.overrides.apply(experiment)?;
+    for model in &mut experiment.models {
+        model.seeds = args.seeds.unwrap_or(model.seeds);
+    }
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&experiment.name));
+    Ok(experiment_report(&run_experiment(&experiment, &folder, &Terminal::default())?))
+}
+
+fn list() -> Result<Report> {
+    let experiments = names().into_iter().map(Experiment::named).collect::<Result<Vec<_>>>()?;
+    let paragraph = |one: &Experiment| {
+        format!(
+            "{}\n    makes   {}\n    takes   {} on 2 cores\n    beside  {}\n",
+            one.name, one.makes, one.takes, one.beside
+        )
+    };
+    let entry = |one: &Experiment| json!({"name": one.name, "makes": one.makes, "takes": one.takes, "beside": one.beside});
+    Ok(Report {
+        text: experiments.iter().map(paragraph).collect(),
+        json: json!({"experiments": experiments.iter().map(entry).collect::<Vec<_>>()}),
+    })
 }

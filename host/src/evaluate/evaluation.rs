@@ -1,13 +1,14 @@
 //! One evaluation: learners and references on the same tasks.
 
-use super::card::EvaluationSummary;
-use super::chart::Series;
-use super::fidelity::Fidelity;
+use super::fidelity::{fidelity, Fidelity};
+use super::models::{FloatModel, Int8Model};
 use super::policy::Learner;
+use super::report::{Kind, Series};
 use super::rollout::{rollout, rollout_source, Axis, Contexts};
 use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
 use crate::environment::EnvironmentConfig;
-use crate::progress::Bar as Progress;
+use crate::export::card::EvaluationSummary;
+use crate::progress::Progress;
 use crate::source::SourceConfig;
 use crate::Result;
 use std::ops::Range;
@@ -30,12 +31,16 @@ pub struct Evaluation {
     pub name: String,
     /// The environment.
     pub environment: EnvironmentConfig,
+    /// The same where an episode is as long as an unbroken stream; else the same.
+    running: EnvironmentConfig,
     /// Tasks, runs, episodes, seed.
     pub contexts: Contexts,
     /// Whether it is known that the models were not trained on these tasks. It is not where their histories are of another program.
     pub held_out: bool,
-    /// The int8 models: training seeds of one configuration.
+    /// The int8 models that it is about: training seeds of one configuration.
     pub models: Vec<ModelSummary>,
+    /// Further models on the same axes, by the key of their line.
+    pub others: Vec<(String, Vec<ModelSummary>)>,
     /// How actions are chosen from logits.
     pub sampling: String,
     /// What was measured, the int8 model among it.
@@ -46,18 +51,20 @@ pub struct Evaluation {
     pub ideal: Vec<f64>,
     /// How near the first int8 model is to its float model, where that was asked for.
     pub fidelity: Option<Fidelity>,
-    /// Episodes (from 0) over which returns are averaged for the summary.
+    /// Episodes (of an unbroken stream, blocks; from 0) over which returns are averaged for the summary.
     pub summary: Range<usize>,
+    /// What a reader of the numbers must know.
+    pub warnings: Vec<String>,
 }
 
 /// One learner's contexts and what they amount to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// Which learner.
+    /// Its line.
     pub series: Series,
     /// Every context.
     pub clusters: Vec<Cluster>,
-    /// Mean by episode or by step, see [`Axis`].
+    /// Mean by episode, step or block, see [`Axis`].
     pub curve: Vec<Estimate>,
     /// Mean return of an episode over [`Evaluation::summary`].
     pub summary: Estimate,
@@ -73,11 +80,10 @@ impl Evaluation {
         contexts: Contexts,
         summary: Range<usize>,
     ) -> Result<Self> {
-        let optimal: Option<f64> = contexts
-            .tasks
-            .iter()
-            .map(|task| environment.optimal_return(*task))
-            .sum::<Result<Option<f64>>>()?;
+        let running = contexts.running(&environment)?;
+        let optimal: Option<f64> =
+            contexts.tasks.iter().map(|task| running.optimal_return(*task)).sum::<Result<Option<f64>>>()?;
+        let per_point = contexts.tasks.len() as f64 * f64::from(contexts.blocks().max(1));
         let ideal = match (contexts.axis(), environment.ideal()) {
             (Axis::Episode, Some(curve)) => {
                 // Once everything is swept it stays as it is.
@@ -88,45 +94,60 @@ impl Evaluation {
         };
         Ok(Self {
             name: name.into(),
-            optimal: optimal.map(|sum| sum / contexts.tasks.len() as f64),
+            optimal: optimal.map(|sum| sum / per_point),
             environment,
+            running,
             contexts,
             held_out: true,
             models: Vec::new(),
+            others: Vec::new(),
             sampling: String::new(),
             measured: Vec::new(),
             ideal,
             fidelity: None,
             summary,
+            warnings: Vec::new(),
         })
     }
 
     /// Runs `learners` (training seeds of one configuration; one for a baseline) and adds the result.
-    pub fn measure(&mut self, series: Series, learners: &[&dyn Learner]) -> Result<()> {
-        let progress = self.progress(series, learners.len());
+    pub fn measure(
+        &mut self,
+        series: Series,
+        learners: &[&dyn Learner],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        progress.begin(&series.key, (self.contexts.count() * learners.len()) as u64);
         let mut clusters = Vec::new();
         for (model, learner) in learners.iter().enumerate() {
-            clusters.extend(rollout(&self.environment, &self.contexts, model, *learner, &progress)?);
+            clusters.extend(rollout(&self.running, &self.contexts, model, *learner, progress)?);
         }
-        self.add(series, clusters, &progress);
+        self.add(series, clusters, progress);
         Ok(())
     }
 
     /// Runs the source algorithm on the same tasks and adds the result; `planned_episodes` as in
     /// [`rollout_source`].
-    pub fn measure_source(&mut self, source: &SourceConfig, planned_episodes: u32) -> Result<()> {
-        let progress = self.progress(Series::Source, 1);
-        let clusters =
-            rollout_source(&self.environment, &self.contexts, source, planned_episodes, &progress)?;
-        self.add(Series::Source, clusters, &progress);
+    pub fn measure_source(
+        &mut self,
+        source: &SourceConfig,
+        planned_episodes: u32,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let series = Series::of(Kind::Source);
+        progress.begin(&series.key, self.contexts.count() as u64);
+        let clusters = rollout_source(&self.running, &self.contexts, source, planned_episodes, progress)?;
+        self.add(series, clusters, progress);
         Ok(())
     }
 
-    fn progress(&self, series: Series, models: usize) -> Progress {
-        Progress::new(series.key(), (self.contexts.count() * models) as u64)
+    /// Compares the int8 model with its float model, step by step on the same contexts.
+    pub fn compare(&mut self, int8: &Int8Model, float: &FloatModel, progress: &dyn Progress) -> Result<()> {
+        self.fidelity = Some(fidelity(&self.running, &self.contexts, int8, float, progress)?);
+        Ok(())
     }
 
-    fn add(&mut self, series: Series, clusters: Vec<Cluster>, progress: &Progress) {
+    fn add(&mut self, series: Series, clusters: Vec<Cluster>, progress: &dyn Progress) {
         let curve = curve(&clusters, self.contexts.seed);
         let summary = self.summarize(&clusters);
         let never_solved = never_solved(&clusters);
@@ -145,7 +166,7 @@ impl Evaluation {
     /// Points of a curve that the summary covers, and what turns the mean over them into the return of an episode.
     fn summary_points(&self) -> (Range<usize>, f64) {
         match self.contexts.axis() {
-            Axis::Episode => (self.summary.clone(), 1.0),
+            Axis::Episode | Axis::Block(_) => (self.summary.clone(), 1.0),
             Axis::Step => {
                 let steps = self.environment.horizon().unwrap_or(0);
                 (0..steps as usize, f64::from(steps))
@@ -161,29 +182,31 @@ impl Evaluation {
         means.iter().sum::<f64>() / means.len().max(1) as f64 * scale
     }
 
-    /// The results of int8 model number `model` alone, for its training card.
-    pub fn results_of(&self, model: usize) -> Option<EvaluationSummary> {
-        let clusters: Vec<Cluster> = self
-            .of(Series::Int8)?
-            .clusters
-            .iter()
-            .filter(|cluster| cluster.model == model)
-            .cloned()
-            .collect();
+    /// The results of model number `model` of the line called `key` alone, for its training card.
+    pub fn results_of(&self, key: &str, model: usize) -> Option<EvaluationSummary> {
+        let line = self.measured.iter().find(|measured| measured.series.key == key)?;
+        let clusters: Vec<Cluster> =
+            line.clusters.iter().filter(|cluster| cluster.model == model).cloned().collect();
         Some(EvaluationSummary {
             environment: self.name.clone(),
             tasks: self.contexts.tasks.len(),
             runs: self.contexts.runs,
             seed: self.contexts.seed,
+            steps: self.contexts.stream.map(|stream| stream.steps),
             episodes: [self.summary.start + 1, self.summary.end],
             mean_return: self.summarize(&clusters).mean,
-            source_mean_return: self.of(Series::Source).map(|source| source.summary.mean),
+            source_mean_return: self.of(Kind::Source).map(|source| source.summary.mean),
             never_solved: never_solved(&clusters).runs,
         })
     }
 
-    /// The measurement of `series`.
-    pub fn of(&self, series: Series) -> Option<&Measured> {
-        self.measured.iter().find(|measured| measured.series == series)
+    /// All its models.
+    pub(crate) fn all_models_mut(&mut self) -> impl Iterator<Item = &mut ModelSummary> {
+        self.models.iter_mut().chain(self.others.iter_mut().flat_map(|(_, models)| models))
+    }
+
+    /// The measurement of a kind of line.
+    pub fn of(&self, kind: Kind) -> Option<&Measured> {
+        self.measured.iter().find(|measured| measured.series.kind == kind)
     }
 }

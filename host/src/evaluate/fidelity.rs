@@ -5,7 +5,7 @@ use super::policy::Policy;
 use super::rollout::{each_context, one_context, Contexts};
 use crate::environment::EnvironmentConfig;
 use crate::model::FloatAgent;
-use crate::progress::Bar as Progress;
+use crate::progress::Progress;
 use crate::Result;
 use algodistill_core::PortableRng;
 
@@ -26,15 +26,14 @@ pub fn fidelity(
     contexts: &Contexts,
     int8: &Int8Model,
     float: &FloatModel,
+    progress: &dyn Progress,
 ) -> Result<Fidelity> {
-    let progress = Progress::new("fidelity", contexts.count() as u64);
-    let sums = each_context(contexts, &progress, |task, run| {
-        int8.with_agent(|int8| {
-            let float = FloatAgent::new(&float.parameters);
-            let mut pair = Pair { int8, float, divergence: 0.0, agreements: 0, steps: 0 };
-            one_context(environment, contexts, task, run, &mut pair)?;
-            Ok((pair.divergence, pair.agreements, pair.steps))
-        })
+    progress.begin("fidelity", contexts.count() as u64);
+    let sums = each_context(contexts, progress, |task, run| {
+        let (int8, float) = (int8.agent()?, FloatAgent::new(&float.parameters));
+        let mut pair = Pair { int8, float, divergence: 0.0, agreements: 0, steps: 0 };
+        one_context(environment, contexts, task, run, &mut pair)?;
+        Ok((pair.divergence, pair.agreements, pair.steps))
     })?;
     let steps: usize = sums.iter().map(|(_, _, steps)| steps).sum();
     let share = |sum: f64| sum / steps.max(1) as f64;
@@ -61,7 +60,7 @@ impl Policy for Pair<'_> {
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize> {
         let action = self.int8.act(observation, rng)?;
         self.float.demonstrate(observation, action);
-        let int8: Vec<f64> = self.int8.logits().map(f64::from).collect();
+        let int8: Vec<f64> = self.int8.logits().into_iter().map(f64::from).collect();
         let float: Vec<f64> = self.float.logits().iter().copied().map(f64::from).collect();
         self.divergence += divergence(&float, &int8);
         self.agreements += usize::from(preferred(&float) == preferred(&int8));

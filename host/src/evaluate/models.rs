@@ -2,27 +2,27 @@
 
 use super::policy::{Learner, Policy};
 use crate::environment::EnvironmentConfig;
+use crate::export::{OwnedAgent, MAX_WEIGHTS_BYTES};
 use crate::model::FloatAgent;
 use crate::model::Parameters;
 use crate::{files, Error, Result};
-use algodistill_core::{Agent, Model, PortableRng, Sampling};
+use algodistill_core::{Model, PortableRng, Sampling};
 use std::path::{Path, PathBuf};
-
-/// Largest weights file: what the largest dimensions of the format come to, 0.94 GB, with room for a card.
-pub const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+use std::sync::Arc;
 
 /// A weights file (`.adw`) in memory.
 #[derive(Clone, Debug)]
 pub struct Int8Model {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     sampling: Sampling,
 }
 
 impl Int8Model {
     /// Reads and validates a weights file. `sampling` says how actions are chosen.
     pub fn read(path: &Path, sampling: Sampling) -> Result<Self> {
-        let model = Self { path: path.into(), bytes: files::read_bytes(path, MAX_WEIGHTS_BYTES)?, sampling };
+        let bytes = files::read_bytes(path, MAX_WEIGHTS_BYTES)?.into();
+        let model = Self { path: path.into(), bytes, sampling };
         model.decode()?;
         Ok(model)
     }
@@ -48,16 +48,14 @@ impl Int8Model {
             return Ok(());
         }
         let problem = format!("{name} has other observations or actions than {}", self.path.display());
-        Err(Error::argument("--environment", problem))
+        Err(Error::argument("environment", problem))
     }
 
-    /// Runs `body` with an agent that has an empty context.
-    pub fn with_agent<T>(&self, body: impl FnOnce(Int8Policy) -> Result<T>) -> Result<T> {
-        let model = self.decode()?;
-        let mut workspace = vec![0; model.workspace_words()];
-        let mut agent = Agent::new(model, &mut workspace).map_err(|error| self.error(error))?;
-        agent.set_sampling(self.sampling).map_err(|error| Error::argument("--temperature", error))?;
-        body(Int8Policy { agent, path: &self.path })
+    /// An agent with an empty context.
+    pub fn agent(&self) -> Result<Int8Policy<'_>> {
+        let mut agent = OwnedAgent::new(self.bytes.clone()).map_err(|error| self.error(error))?;
+        agent.set_sampling(self.sampling).map_err(|error| Error::argument("temperature", error))?;
+        Ok(Int8Policy { agent, path: &self.path })
     }
 
     fn error(&self, error: algodistill_core::Error) -> Error {
@@ -67,21 +65,20 @@ impl Int8Model {
 
 impl Learner for Int8Model {
     fn in_context(&self, _task: u32, body: &mut dyn FnMut(&mut dyn Policy) -> Result<()>) -> Result<()> {
-        self.with_agent(|mut policy| body(&mut policy))
+        body(&mut self.agent()?)
     }
 }
 
 /// The int8 agent in one context.
 pub struct Int8Policy<'a> {
-    agent: Agent<'a>,
+    agent: OwnedAgent,
     path: &'a Path,
 }
 
 impl Int8Policy<'_> {
-    /// Logits of the last action, one an action.
-    pub fn logits(&self) -> impl Iterator<Item = f32> + '_ {
-        // Q16.16
-        self.agent.logits().iter().map(|logit| *logit as f32 / 65_536.0)
+    /// Logits of the last action, one per action.
+    pub fn logits(&self) -> Vec<f32> {
+        self.agent.logits()
     }
 
     fn error(&self, error: algodistill_core::Error) -> Error {

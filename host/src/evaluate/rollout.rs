@@ -4,11 +4,16 @@ use super::policy::{Learner, Policy};
 use super::statistics::Cluster;
 use crate::environment::{AnyTask, EnvironmentConfig};
 use crate::history::Steps;
-use crate::progress::Bar as Progress;
+use crate::parameters::Parameters;
+use crate::progress::Progress;
 use crate::source::{Outcome, Run, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::{Environment, PortableRng};
 use rayon::prelude::*;
+use serde_json::Map;
+
+/// Most steps of a context of the source algorithm: all are kept until it is over.
+const MAX_SOURCE_STEPS: usize = 1 << 27;
 
 /// Which contexts to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,23 +29,55 @@ pub struct Contexts {
     /// Where an episode of demonstration comes first: the probability that an action of it is optimal, the others
     /// being uniform. It does not count as an episode.
     pub demonstration: Option<f32>,
+    /// Where each context is one unbroken stream in place of episodes.
+    pub stream: Option<Stream>,
+}
+
+/// A context that has an end only because an evaluation must have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its steps.
+    pub steps: u32,
+    /// Steps of a block: what the horizon of an episode is elsewhere.
+    pub block: u32,
 }
 
 /// What the points of a curve are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// One point an episode: its return.
+    /// One point per episode: its return.
     Episode,
-    /// One point a step: its reward. For contexts of one long episode.
+    /// One point per step: its reward. For contexts of one long episode.
     Step,
+    /// One point per so many steps: the sum of their rewards, whatever episode they belong to.
+    Block(u32),
 }
 
-impl Axis {
-    /// Appends the points of an episode with these rewards.
-    fn add_episode(self, rewards: &[f32], values: &mut Vec<f32>) {
-        match self {
-            Axis::Step => values.extend_from_slice(rewards),
-            Axis::Episode => values.push(rewards.iter().sum()),
+/// Puts rewards together to the points of a curve.
+struct Points {
+    axis: Axis,
+    values: Vec<f32>,
+    /// Of the point that is not complete.
+    sum: f32,
+    steps: u32,
+}
+
+impl Points {
+    fn new(axis: Axis) -> Self {
+        Self { axis, values: Vec::new(), sum: 0.0, steps: 0 }
+    }
+
+    fn add(&mut self, reward: f32, done: bool) {
+        self.sum += reward;
+        self.steps += 1;
+        let complete = match self.axis {
+            Axis::Episode => done,
+            Axis::Step => true,
+            Axis::Block(steps) => self.steps == steps,
+        };
+        if complete {
+            self.values.push(self.sum);
+            (self.sum, self.steps) = (0.0, 0);
         }
     }
 }
@@ -48,9 +85,33 @@ impl Axis {
 impl Contexts {
     /// The axis that shows the learning of these contexts: steps where all of it happens within one episode.
     pub fn axis(&self) -> Axis {
-        match self.episodes {
-            1 => Axis::Step,
-            _ => Axis::Episode,
+        match (self.stream, self.episodes) {
+            (Some(stream), _) => Axis::Block(stream.block),
+            (None, 1) => Axis::Step,
+            (None, _) => Axis::Episode,
+        }
+    }
+
+    /// Blocks of a stream; 0 where there is none.
+    pub fn blocks(&self) -> u32 {
+        self.stream.map_or(0, |stream| stream.steps / stream.block)
+    }
+
+    /// `environment` as it runs here: in an unbroken stream one episode takes all steps. Where episodes end
+    /// before their horizon, the next one follows.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where its horizon cannot be set to that.
+    pub fn running(&self, environment: &EnvironmentConfig) -> Result<EnvironmentConfig> {
+        let Some(stream) = self.stream else { return Ok(environment.clone()) };
+        environment.with(&Parameters(Map::from_iter([("horizon".to_owned(), stream.steps.into())])))
+    }
+
+    /// Whether a context is over after so many whole episodes and steps.
+    fn is_over(&self, episodes: u32, steps: u32) -> bool {
+        match self.stream {
+            Some(stream) => steps >= stream.steps,
+            None => episodes >= self.episodes,
         }
     }
 
@@ -80,7 +141,7 @@ pub fn rollout(
     contexts: &Contexts,
     model: usize,
     learner: &dyn Learner,
-    progress: &Progress,
+    progress: &dyn Progress,
 ) -> Result<Vec<Cluster>> {
     let values = each_context(contexts, progress, |task, run| {
         let mut values = Vec::new();
@@ -100,26 +161,36 @@ pub fn rollout_source(
     contexts: &Contexts,
     source: &SourceConfig,
     planned_episodes: u32,
-    progress: &Progress,
+    progress: &dyn Progress,
 ) -> Result<Vec<Cluster>> {
     let words = environment.interface()?.observation_len();
-    let room = contexts.episodes as usize * environment.horizon().unwrap_or(0) as usize;
+    let horizon = environment.horizon().unwrap_or(0) as usize;
     let values = each_context(contexts, progress, |task, run| {
-        let [mut luck, mut rng] =
+        let [luck, rng] =
             [Role::Environment, Role::Policy].map(|role| stream(contexts.seed, task, run, role));
         let mut learner = source.learner(environment, task, planned_episodes)?;
-        let mut steps = Steps::zeroed(words, room);
-        let run = Run { episodes: contexts.episodes, keep_every: 1 };
-        let recorded = learner.history(run, &mut rng, Some(&mut luck), &mut steps.as_mut(), 0);
-        let mut values = Vec::new();
-        let (rewards, dones) = (&steps.rewards[..recorded.written], &steps.dones[..recorded.written]);
-        let mut rest = rewards;
-        for episode in dones.split_inclusive(|done| *done) {
-            let (rewards, after) = rest.split_at(episode.len());
-            rest = after;
-            contexts.axis().add_episode(rewards, &mut values);
+        let mut run = Run { episodes: contexts.episodes, keep_every: 1 };
+        loop {
+            let room = (run.episodes as usize).saturating_mul(horizon);
+            if room > MAX_SOURCE_STEPS {
+                let problem = format!("the source's steps are too many to keep, at most {MAX_SOURCE_STEPS}");
+                return Err(Error::argument("episodes", problem));
+            }
+            let mut steps = Steps::zeroed(words, room);
+            let (mut rng, mut luck) = (rng.clone(), luck.clone());
+            let recorded = learner.history(run, &mut rng, Some(&mut luck), &mut steps.as_mut(), 0);
+            if !contexts.is_over(run.episodes, recorded.written as u32) {
+                // Episodes of this stream end before its steps are done: the same history again, but longer.
+                run.episodes *= 2;
+                continue;
+            }
+            let wanted = contexts.stream.map_or(recorded.written, |stream| stream.steps as usize);
+            let mut points = Points::new(contexts.axis());
+            for (reward, done) in steps.rewards.iter().zip(&steps.dones).take(wanted) {
+                points.add(*reward, *done);
+            }
+            return Ok(points.values);
         }
-        Ok(values)
     })?;
     Ok(clusters(contexts, 0, values))
 }
@@ -127,13 +198,16 @@ pub fn rollout_source(
 /// The result of `body(task, run)` for every context, task by task, computed in parallel.
 pub(super) fn each_context<T: Send>(
     contexts: &Contexts,
-    progress: &Progress,
+    progress: &dyn Progress,
     body: impl Fn(u32, u32) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let runs = contexts.runs as usize;
     let run_context = |index: usize| {
+        if progress.cancelled() {
+            return Err(Error::Cancelled { state: "the evaluation is not complete".into() });
+        }
         let result = body(contexts.tasks[index / runs], (index % runs) as u32)?;
-        progress.advance(1, String::new);
+        progress.advance(1, &String::new);
         Ok(result)
     };
     (0..contexts.count()).into_par_iter().map(run_context).collect()
@@ -168,7 +242,7 @@ pub(super) fn one_context(
             Error::argument("prompt", problem)
         })?;
         let mut rng = stream(contexts.seed, task, run, Role::Demonstration);
-        running.episode(|observation| match observation {
+        running.episode(u32::MAX, |observation| match observation {
             Seen::Now(observation) => {
                 let action = match rng.uniform() < optimal_share {
                     true => expert.act(observation, &mut rng),
@@ -185,18 +259,21 @@ pub(super) fn one_context(
         })?;
     }
     let mut rng = stream(contexts.seed, task, run, Role::Policy);
-    let mut values = Vec::new();
-    for _ in 0..contexts.episodes {
-        let rewards = running.episode(|seen| match seen {
+    let mut points = Points::new(contexts.axis());
+    let (mut episodes, mut steps) = (0, 0);
+    while !contexts.is_over(episodes, steps) {
+        let left = contexts.stream.map_or(u32::MAX, |stream| stream.steps - steps);
+        steps += running.episode(left, |seen| match seen {
             Seen::Now(observation) => policy.act(observation, &mut rng),
             Seen::After(outcome) => {
                 policy.feedback(outcome.reward, outcome.ended())?;
+                points.add(outcome.reward, outcome.done);
                 Ok(outcome.action)
             }
         })?;
-        contexts.axis().add_episode(&rewards, &mut values);
+        episodes += 1;
     }
-    Ok(values)
+    Ok(points.values)
 }
 
 /// A task at work.
@@ -215,9 +292,9 @@ enum Seen<'a> {
 }
 
 impl Running {
-    /// One episode of `actor`: the reward of every step.
-    fn episode(&mut self, mut actor: impl FnMut(Seen) -> Result<usize>) -> Result<Vec<f32>> {
-        let mut rewards = Vec::new();
+    /// One episode of `actor`, or the first `most` steps of it; the number of its steps.
+    fn episode(&mut self, most: u32, mut actor: impl FnMut(Seen) -> Result<usize>) -> Result<u32> {
+        let mut steps = 0;
         self.task.reset(&mut self.luck);
         self.task.observe(&mut self.observation);
         loop {
@@ -230,9 +307,9 @@ impl Running {
                 next_observation: &self.observation,
                 done: transition.done,
             }))?;
-            rewards.push(transition.reward);
-            if transition.done {
-                return Ok(rewards);
+            steps += 1;
+            if transition.done || steps == most {
+                return Ok(steps);
             }
         }
     }
@@ -242,6 +319,7 @@ impl Running {
 mod tests {
     use super::super::policy::UniformRandom;
     use super::*;
+    use crate::progress::NoProgress;
     use crate::source::noise::Noise;
     use algodistill_core::env::bandit::Bandit;
     use algodistill_core::Family;
@@ -282,12 +360,12 @@ mod tests {
     }
 
     fn contexts(episodes: u32) -> Contexts {
-        Contexts { tasks: vec![2, 0], runs: 2, episodes, seed: 5, demonstration: None }
+        Contexts { tasks: vec![2, 0], runs: 2, episodes, seed: 5, demonstration: None, stream: None }
     }
 
     fn run(environment: &str, contexts: &Contexts, learner: &dyn Learner) -> Vec<Cluster> {
         let environment = EnvironmentConfig::preset(environment).expect("a preset");
-        rollout(&environment, contexts, 0, learner, &Progress::new("test", 1)).expect("runs")
+        rollout(&environment, contexts, 0, learner, &NoProgress).expect("runs")
     }
 
     fn mean(clusters: &[Cluster]) -> f64 {
@@ -301,6 +379,26 @@ mod tests {
         let at_start = |episodes| Contexts { tasks: vec![40], ..contexts(episodes) };
         assert_eq!(run("dark-room", &at_start(3), &stay)[0].runs, [[20.0; 3], [20.0; 3]]);
         assert_eq!(run("dark-room", &at_start(1), &stay)[0].runs, [[1.0; 20], [1.0; 20]]);
+    }
+
+    #[test]
+    fn a_stream_goes_on_over_the_ends_of_episodes_in_blocks_of_the_horizon() {
+        let contexts =
+            Contexts { tasks: vec![40], stream: Some(Stream { steps: 60, block: 20 }), ..contexts(1) };
+        // Who stays at the start, which is the goal, is paid at every step.
+        let room = EnvironmentConfig::preset("dark-room").expect("a preset");
+        let running = contexts.running(&room).expect("a stream");
+        assert_eq!(running.horizon(), Some(60));
+        let stayed = rollout(&running, &contexts, 0, &|_| Ok(Fixed(0)), &NoProgress).expect("runs");
+        assert_eq!(stayed[0].runs, [[20.0; 3], [20.0; 3]]);
+        let source = SourceConfig::from(Noise { decay: 0.0 });
+        // Where its episodes are shorter than the stream, the source goes on in the next one.
+        for environment in [&running, &room] {
+            let learned = rollout_source(environment, &contexts, &source, 14, &NoProgress).expect("runs");
+            assert_eq!(learned, stayed);
+        }
+        let stayed_on = rollout(&room, &contexts, 0, &|_| Ok(Fixed(0)), &NoProgress).expect("runs");
+        assert_eq!(stayed_on, stayed);
     }
 
     #[test]
@@ -329,8 +427,7 @@ mod tests {
         };
         // Without any noise it pulls the best arm as well, but draws other numbers in doing so.
         let source = SourceConfig::from(Noise { decay: 0.0 });
-        let progress = Progress::new("test", 1);
-        let of_source = rollout_source(&bandit, &contexts, &source, 2, &progress).expect("runs");
+        let of_source = rollout_source(&bandit, &contexts, &source, 2, &NoProgress).expect("runs");
         assert_eq!(of_source, run("bandit-uniform", &contexts, &best));
     }
 

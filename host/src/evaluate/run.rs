@@ -1,16 +1,16 @@
 //! From model files and options to an [`Evaluation`].
 
-use super::card::TrainingCard;
-use super::chart::Series;
 use super::evaluation::{Evaluation, ModelSummary};
-use super::fidelity::fidelity;
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
-use super::rollout::{Axis, Contexts};
+use super::report::chart::{Kind, Series, RESERVED_KEYS};
+use super::rollout::{Axis, Contexts, Stream};
 use super::tasks::untrained_tasks;
 use crate::environment::EnvironmentConfig;
+use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
 use crate::parameters::Parameters;
+use crate::progress::Progress;
 use crate::train::load_parameters;
 use crate::{Error, Result};
 use algodistill_core::Sampling;
@@ -36,27 +36,63 @@ pub struct EvaluateConfig {
     pub runs: Option<u32>,
     /// Episodes of each context.
     pub episodes: Option<u32>,
+    /// In place of episodes: steps of each context, one unbroken stream, reported by blocks as long as an
+    /// episode is elsewhere.
+    pub steps: Option<u32>,
     /// Seed of everything random.
     pub seed: u64,
     /// Softmax temperature; absent: 1. 0 is greedy.
     pub temperature: Option<f32>,
     /// Percentage of optimal actions of the demonstration that begins each context; absent: no demonstration.
     pub prompt: Option<u8>,
-    /// First and last episode of the summary, from 1; absent: the second half.
+    /// First and last episode (block) of the summary, from 1; absent: the second half.
     pub mean_over: Option<(u32, u32)>,
 }
 
 /// The files to be compared.
 #[derive(Clone, Debug, Default)]
 pub struct Contestants {
-    /// Weights files: training seeds of one configuration, at least one.
+    /// Weights files that the evaluation is about: training seeds of one configuration, at least one.
     pub models: Vec<PathBuf>,
-    /// Weights files of expert distillation.
-    pub experts: Vec<PathBuf>,
+    /// What they are called in legends; absent: `int8 model, in context`.
+    pub label: Option<String>,
+    /// Further models, each a line of its own.
+    pub others: Vec<Contestant>,
     /// Float model of the first weights file.
     pub float: Option<PathBuf>,
     /// Whether to compare the float model's action distributions with those of the first weights file.
     pub compare_float: bool,
+}
+
+/// A further model on the same axes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contestant {
+    /// Key of its line in JSON and CSV.
+    pub name: String,
+    /// Its name in legends.
+    pub label: String,
+    /// Weights files: training seeds of one configuration.
+    pub models: Vec<PathBuf>,
+}
+
+/// Refuses a name that cannot be the key of a line.
+///
+/// # Errors
+/// [`Error::Argument`] `name`.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if name.is_empty() || !name.chars().all(plain) || name.starts_with('.') {
+        return Err(Error::argument(
+            "name",
+            format!("is {name:?}, expected letters, digits, '-', '_' and '.'"),
+        ));
+    }
+    if RESERVED_KEYS.contains(&name) {
+        let problem =
+            format!("is {name:?}, which every chart has; these are taken: {}", RESERVED_KEYS.join(", "));
+        return Err(Error::argument("name", problem));
+    }
+    Ok(())
 }
 
 impl EvaluateConfig {
@@ -74,11 +110,11 @@ impl EvaluateConfig {
             return Ok((name.clone(), environment));
         }
         if !self.parameters.is_empty() {
-            return Err(Error::argument("--environment", "is needed: its parameters were given"));
+            return Err(Error::argument("environment", "is needed: its parameters were given"));
         }
         let generation = card.known_generations().next().ok_or_else(|| {
             Error::argument(
-                "--environment",
+                "environment",
                 "is needed: the model was trained on histories without a simulator",
             )
         })?;
@@ -91,12 +127,18 @@ impl EvaluateConfig {
         let contexts = Contexts {
             tasks: untrained_tasks(environment, cards, self.tasks, self.seed)?,
             runs: self.runs.unwrap_or(defaults.runs),
-            episodes: self.episodes.unwrap_or(defaults.context_episodes),
+            episodes: if self.steps.is_some() {
+                1
+            } else {
+                self.episodes.unwrap_or(defaults.context_episodes)
+            },
             seed: self.seed,
             demonstration: self.prompt.map(|percent| f32::from(percent) / 100.0),
+            stream: self.stream(environment)?,
         };
         let points = match contexts.axis() {
             Axis::Episode => contexts.episodes,
+            Axis::Block(_) => contexts.blocks(),
             Axis::Step => environment.horizon().unwrap_or(1),
         };
         let values = (contexts.count() as u64).saturating_mul(points.into());
@@ -106,9 +148,22 @@ impl EvaluateConfig {
                 "{runs} runs of {} tasks, {points} points each, are {values} values to keep, at most {MAX_VALUES}",
                 tasks.len()
             );
-            return Err(Error::argument("--runs", problem));
+            return Err(Error::argument("runs", problem));
         }
         Ok(contexts)
+    }
+
+    fn stream(&self, environment: &EnvironmentConfig) -> Result<Option<Stream>> {
+        let Some(steps) = self.steps else { return Ok(None) };
+        if self.episodes.is_some() {
+            return Err(Error::argument("steps", "takes the place of episodes: give one of them"));
+        }
+        let block = environment.horizon().unwrap_or(1);
+        if steps == 0 || steps % block != 0 {
+            let problem = format!("is {steps}, expected a multiple of {block}, the steps of an episode");
+            return Err(Error::argument("steps", problem));
+        }
+        Ok(Some(Stream { steps, block }))
     }
 
     /// Episodes of the summary, from 0.
@@ -116,74 +171,129 @@ impl EvaluateConfig {
         let (first, last) = self.mean_over.unwrap_or((episodes / 2 + 1, episodes));
         if first == 0 || first > last || last > episodes {
             let problem = format!("is {first}-{last}, expected FIRST-LAST within 1-{episodes}");
-            return Err(Error::argument("--mean-over", problem));
+            return Err(Error::argument("mean_over", problem));
         }
         Ok(first as usize - 1..last as usize)
     }
 }
 
 /// Evaluates `contestants` and every baseline that exists for the environment.
-pub fn evaluate(config: &EvaluateConfig, contestants: &Contestants) -> Result<Evaluation> {
+///
+/// # Errors
+/// [`Error::Argument`] for a configuration that cannot be run, with the name of its field; [`Error::File`] and
+/// [`Error::Io`] for files; [`Error::Cancelled`].
+pub fn evaluate(
+    config: &EvaluateConfig,
+    contestants: &Contestants,
+    progress: &dyn Progress,
+) -> Result<Evaluation> {
     let sampling = config.sampling();
-    let read = |paths: &[PathBuf]| -> Result<Vec<Int8Model>> {
-        paths.iter().map(|path| Int8Model::read(path, sampling)).collect()
-    };
-    let (models, experts) = (read(&contestants.models)?, read(&contestants.experts)?);
-    let first = models.first().ok_or_else(|| Error::argument("MODEL.adw", "at least one is needed"))?;
-    let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
-    let cards = models.iter().chain(&experts).map(card_of).collect::<Result<Vec<_>>>()?;
-    let card = &cards[0];
+    let main = Entrant::read(&contestants.models, sampling)?;
+    let first = main.models.first().ok_or_else(|| Error::argument("models", "at least one is needed"))?;
+    let mut others: Vec<(&Contestant, Entrant)> = Vec::new();
+    for other in &contestants.others {
+        check_name(&other.name)?;
+        if others.iter().any(|(known, _)| known.name == other.name) {
+            return Err(Error::argument("name", format!("there are two lines called {}", other.name)));
+        }
+        others.push((other, Entrant::read(&other.models, sampling)?));
+    }
+    let card = &main.cards[0];
     let (name, environment) = config.environment(card)?;
-    for model in models.iter().chain(&experts) {
+    let entrants = || std::iter::once(&main).chain(others.iter().map(|(_, entrant)| entrant));
+    for model in entrants().flat_map(|entrant| &entrant.models) {
         model.check_interface(&name, &environment)?;
     }
     let float =
         contestants.float.as_deref().map(|path| read_float(path, first, card, sampling)).transpose()?;
+    let cards: Vec<TrainingCard> = entrants().flat_map(|entrant| entrant.cards.iter().cloned()).collect();
     let contexts = config.contexts(&environment, &cards)?;
-    let summary = config.summary(contexts.episodes)?;
+    let summary = config.summary(contexts.stream.map_or(contexts.episodes, |_| contexts.blocks()))?;
+    let horizon = u64::from(environment.horizon().unwrap_or(0));
+    let stream = contexts.stream.map_or(u64::from(contexts.episodes) * horizon, |stream| stream.steps.into());
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
     evaluation.held_out = cards.iter().all(|card| card.generations.iter().all(Option::is_some));
-    evaluation.models = models.iter().map(summarize).collect::<Result<_>>()?;
+    evaluation.models = main.summarize()?;
+    for (contestant, entrant) in &others {
+        evaluation.others.push((contestant.name.clone(), entrant.summarize()?));
+    }
+    evaluation.warnings = entrants().filter_map(|entrant| entrant.warning(stream)).collect();
     evaluation.sampling = match sampling {
         Sampling::Greedy => "greedy".into(),
         Sampling::Temperature(temperature) => format!("temperature {temperature}"),
     };
 
-    evaluation.measure(Series::Int8, &learners(&models))?;
+    let series = contestants.label.as_deref().map_or_else(|| Series::of(Kind::Main), Series::main);
+    evaluation.measure(series, &main.learners(), progress)?;
     if let Some(float) = &float {
-        evaluation.measure(Series::Float, &[float])?;
+        evaluation.measure(Series::of(Kind::Float), &[float], progress)?;
     }
-    if !experts.is_empty() {
-        evaluation.measure(Series::Expert, &learners(&experts))?;
+    for (place, (contestant, entrant)) in others.iter().enumerate() {
+        let series = Series::other(place, &contestant.name, &contestant.label);
+        evaluation.measure(series, &entrant.learners(), progress)?;
     }
     if let Some(generation) = source_of(card, &evaluation.environment) {
-        evaluation.measure_source(&generation.source, generation.episodes)?;
+        evaluation.measure_source(&generation.source, generation.episodes, progress)?;
     }
     let actions = evaluation.environment.interface()?.actions;
-    evaluation.measure(Series::Random, &[&move |_| Ok(UniformRandom { actions })])?;
+    evaluation.measure(Series::of(Kind::Random), &[&move |_| Ok(UniformRandom { actions })], progress)?;
     if let Some(float) = float.filter(|_| contestants.compare_float) {
-        let compared = fidelity(&evaluation.environment, &evaluation.contexts, first, &float)?;
-        evaluation.fidelity = Some(compared);
+        evaluation.compare(first, &float, progress)?;
     }
     Ok(evaluation)
+}
+
+/// The models of a line, and their cards.
+struct Entrant {
+    models: Vec<Int8Model>,
+    cards: Vec<TrainingCard>,
+}
+
+impl Entrant {
+    fn read(paths: &[PathBuf], sampling: Sampling) -> Result<Self> {
+        let models: Vec<Int8Model> =
+            paths.iter().map(|path| Int8Model::read(path, sampling)).collect::<Result<_>>()?;
+        let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
+        let cards = models.iter().map(card_of).collect::<Result<_>>()?;
+        Ok(Self { models, cards })
+    }
+
+    fn learners(&self) -> Vec<&dyn Learner> {
+        self.models.iter().map(|model| model as &dyn Learner).collect()
+    }
+
+    fn summarize(&self) -> Result<Vec<ModelSummary>> {
+        let summarize = |model: &Int8Model| -> Result<ModelSummary> {
+            Ok(ModelSummary {
+                file: model.path().display().to_string(),
+                parameters: model.decode()?.parameters(),
+                bytes: model.file_len(),
+            })
+        };
+        self.models.iter().map(summarize).collect()
+    }
+
+    /// What must be known of a model that runs for `steps` steps.
+    fn warning(&self, steps: u64) -> Option<String> {
+        let pairs = self.models.iter().zip(&self.cards);
+        let mut warnings = pairs.filter_map(|(model, card)| {
+            let window = card.never_wrapped()?;
+            (steps > window as u64).then(|| {
+                format!(
+                    "{}: {steps} steps without a break, but no sequence of its training was longer than its window of \
+                     {window}: it never learned to go on once the ring has forgotten how a stream began",
+                    model.path().display()
+                )
+            })
+        });
+        warnings.next()
+    }
 }
 
 /// Where the source of `environment` is configured: with its own histories, or else with the first that fit.
 fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Option<&'a GenerateConfig> {
     let own = card.known_generations().find(|one| one.environment == *environment);
     own.or_else(|| card.known_generations().find(|one| one.source.validate(environment).is_ok()))
-}
-
-fn learners(models: &[Int8Model]) -> Vec<&dyn Learner> {
-    models.iter().map(|model| model as &dyn Learner).collect()
-}
-
-fn summarize(model: &Int8Model) -> Result<ModelSummary> {
-    Ok(ModelSummary {
-        file: model.path().display().to_string(),
-        parameters: model.decode()?.parameters(),
-        bytes: model.file_len(),
-    })
 }
 
 /// The same configuration, histories and updates give the same parameters, so they identify the model.

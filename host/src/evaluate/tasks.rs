@@ -1,7 +1,7 @@
 //! Which tasks models may be evaluated on.
 
-use super::card::TrainingCard;
 use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
@@ -39,13 +39,13 @@ pub(crate) fn untrained_tasks(
     let mut tasks = splits.get(own).map_or_else(|| (0..all).collect(), |split| split.held_out.clone());
     tasks.retain(|task| !trained.contains(task));
     if tasks.is_empty() {
-        let problem = "has no task that the model was not trained on; generate histories with --held-out, all with the same --split-seed";
-        return Err(Error::argument("--environment", problem));
+        let problem = "has no task that the model was not trained on; generate histories with held_out above 0, all with the same split_seed";
+        return Err(Error::argument("environment", problem));
     }
     let Some(wanted) = wanted else { return Ok(tasks) };
     if wanted as usize > tasks.len() {
         let problem = format!("is {wanted}, but the model has {} held-out tasks", tasks.len());
-        return Err(Error::argument("--tasks", problem));
+        return Err(Error::argument("tasks", problem));
     }
     Ok(choose(tasks, wanted as usize, seed))
 }
@@ -114,7 +114,7 @@ mod tests {
             match tasks("dark-room", None, cards) {
                 Ok(found) => assert_eq!(found, both),
                 Err(error) => {
-                    assert!(both.is_empty() && error.to_string().contains("--split-seed"), "{error}")
+                    assert!(both.is_empty() && error.to_string().contains("split_seed"), "{error}")
                 }
             }
         }
@@ -136,7 +136,7 @@ mod tests {
         let mut all = card(&[("dark-room", None, 0), ("bandit", Some(200), 0)]);
         all.generations.iter_mut().flatten().for_each(|generation| generation.held_out = 0);
         let refused = tasks("dark-room", None, &[all.clone()]).expect_err("every goal was trained on");
-        assert!(refused.to_string().contains("--held-out"), "{refused}");
+        assert!(refused.to_string().contains("held_out"), "{refused}");
         all.generations.remove(0);
         assert_eq!(tasks("bandit", Some(2), &[all]).expect("tasks"), [200, 201]);
     }

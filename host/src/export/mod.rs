@@ -1,12 +1,64 @@
 //! Export: float parameters to an int8 weights file (`.adw`).
 
+mod agent;
+pub mod card;
 mod encode;
 mod quantize;
 
+pub use agent::{OwnedAgent, MAX_WEIGHTS_BYTES};
+pub use card::TrainingCard;
 pub use encode::encode;
 pub use quantize::{quantize, QuantizedModel, QuantizedTensor};
 
+use crate::files::write_bytes;
+use crate::history::Mixture;
+use crate::memory::MemoryPlan;
 use crate::model::Parameters;
+use crate::train::{histories_digest, load_parameters};
+use crate::{Error, Result};
+use algodistill_core::Model;
+use std::path::{Path, PathBuf};
+
+/// What an export came to.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// Number of int8 parameters.
+    pub parameters: usize,
+    /// What quantization cost, tensor by tensor.
+    pub tensors: Vec<TensorError>,
+    /// What a device needs.
+    pub memory: MemoryPlan,
+}
+
+/// Quantizes a trained model and writes its weights file `out`, NAME.adw, with the cards of its learning histories, which
+/// say where it may be evaluated. `model` is a `model.safetensors` or the folder of the training run that holds it.
+///
+/// # Errors
+/// [`Error::Argument`] `out` for another kind of name; [`Error::File`] where the model was trained on other histories, or on
+/// the same files in another order; those of reading and writing.
+pub fn export(model: &Path, histories: &[PathBuf], out: &Path) -> Result<Exported> {
+    // The other files of a training must not be overwritten by mistake.
+    if out.extension().is_none_or(|extension| extension != "adw") {
+        let problem = format!("{}: expected a name that ends in .adw", out.display());
+        return Err(Error::argument("out", problem));
+    }
+    let path = if model.is_dir() { model.join("model.safetensors") } else { model.to_path_buf() };
+    let (parameters, training) = load_parameters(&path)?;
+    let mixture = Mixture::read(histories)?;
+    if histories_digest(&mixture.training) != training.dataset {
+        let order = if histories.len() == 1 { "" } else { ", or on these files in another order" };
+        let problem = format!("{} was trained on other histories{order}", path.display());
+        return Err(Error::file(&histories[0], problem));
+    }
+    let quantized = quantize(&parameters)?;
+    let tensors = errors(&parameters, &quantized);
+    let generations = mixture.files.into_iter().map(|file| file.card.generation).collect();
+    let card = TrainingCard { generations, training, evaluation: None };
+    let bytes = encode(&quantized, &card.to_json())?;
+    write_bytes(out, &bytes)?;
+    let model = Model::decode(&bytes).map_err(|error| Error::file(out, error))?;
+    Ok(Exported { parameters: model.parameters(), tensors, memory: MemoryPlan::new(&model, bytes.len()) })
+}
 
 /// Relative quantization error of one tensor.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -5,7 +5,7 @@ use super::columns::{EncodedRows, Layout, Reader, Rows};
 use super::generate::{GenerateConfig, Plan};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
-use crate::progress::Bar as Progress;
+use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
 use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
@@ -17,19 +17,27 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Largest Parquet file that is read: it is decoded in memory.
 const MAX_PARQUET_BYTES: u64 = 16 << 30;
 
 /// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
-pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &dyn Progress) -> Result<Card> {
     generate_on(&Ranks::alone(), config, path, progress)
 }
 
 /// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in turns, and rank 0 writes. The files are the same, byte for byte.
-pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress: &Progress) -> Result<Card> {
+pub fn generate_on(
+    ranks: &Ranks,
+    config: &GenerateConfig,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Card> {
     check_name(path)?;
     let plan = Plan::new(config)?;
+    let (begun, source_steps) = (Instant::now(), config.source_steps()?);
+    progress.begin("generate", source_steps);
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
     let layout = Layout::new(config.environment.interface()?.observation_len(), config.optimal_actions)
         .map_err(refuse)?;
@@ -46,6 +54,9 @@ pub fn generate_on(ranks: &Ranks, config: &GenerateConfig, path: &Path, progress
             serde_json::from_slice(&ranks.broadcast_bytes(Vec::new())).map_err(|e| Error::file(path, e))?
         }
     };
+    let seconds = begun.elapsed().as_secs_f64();
+    let rate = source_steps as f64 / seconds / 1e6;
+    progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {rate:.1} million per second"));
     Ok(card)
 }
 
@@ -55,7 +66,7 @@ struct Generator<'a> {
     held_out: HashSet<u32>,
     layout: Layout,
     path: &'a Path,
-    progress: &'a Progress,
+    progress: &'a dyn Progress,
 }
 
 /// A row group, and what the card says about it.
@@ -106,7 +117,7 @@ impl Generator<'_> {
                     0 => own.next().transpose()?,
                     rank => {
                         self.progress
-                            .advance(plan.source_steps(chunk), || format!("steps of {}", plan.source()));
+                            .advance(plan.source_steps(chunk), &|| format!("steps of {}", plan.source()));
                         Some(self.receive(&ranks.receive(rank))?)
                     }
                 };
@@ -330,14 +341,30 @@ fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
     [&split.training, &split.held_out].map(|tasks| tasks.iter().copied().collect())
 }
 
-/// Checks a file that another program wrote, and describes it: observation sizes, actions and reward levels are those that occur,
-/// and `held_out` of its tasks (drawn by `split_seed`) are held out. The card is returned, not written.
-pub fn describe(path: &Path, held_out: Option<u32>, split_seed: u64) -> Result<(Card, Histories)> {
+/// What is known of a file that another program wrote, beyond its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// Values that each word of an observation can have, from 0; absent: those that occur.
+    pub observation_sizes: Option<Vec<u16>>,
+    /// Number of actions; absent: those that occur, at least 2.
+    pub actions: Option<u16>,
+    /// Tasks held out from training; absent: one in ten.
+    pub held_out: Option<u32>,
+    /// Seed of the split.
+    pub split_seed: u64,
+}
+
+/// Checks a file that another program wrote, and describes it: reward levels are those that occur, observation sizes
+/// and actions as well unless `known` has them, and some of its tasks are held out. The card is returned, not written.
+///
+/// # Errors
+/// [`Error::Argument`] that names the field of `known`; [`Error::File`] and [`Error::Io`].
+pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
     check_name(path)?;
     let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     let sha256 = files::hexadecimal(Sha256::digest(&bytes));
-    let all = assemble(path, bytes, |rows| infer(rows).map_err(|problem| Error::file(path, problem)))?;
-    let split = split_found(&all, held_out, split_seed)?;
+    let all = assemble(path, bytes, |rows| infer(path, rows, known))?;
+    let split = split_found(&all, known.held_out, known.split_seed)?;
     let mut returns = Returns::default();
     for history in &all.index {
         let held_out = split.held_out.binary_search(&history.task).is_ok();
@@ -517,8 +544,29 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The interface of a foreign file: what occurs in it.
-fn infer(parts: &[Rows]) -> std::result::Result<Interface, String> {
+/// The interface of a foreign file: what is known, and else what occurs in it.
+fn infer(path: &Path, parts: &[Rows], known: &Foreign) -> Result<Interface> {
+    let (mut sizes, mut actions, levels) = occurring(parts).map_err(|problem| Error::file(path, problem))?;
+    if let Some(wanted) = &known.observation_sizes {
+        if wanted.len() != sizes.len() || wanted.iter().zip(&sizes).any(|(wanted, found)| wanted < found) {
+            let problem = format!("is {wanted:?}, but the file needs {sizes:?} or more");
+            return Err(Error::argument("observation_sizes", problem));
+        }
+        sizes.clone_from(wanted);
+    }
+    if let Some(wanted) = known.actions {
+        if wanted < actions {
+            let problem = format!("is {wanted}, but the file needs {actions} or more");
+            return Err(Error::argument("actions", problem));
+        }
+        actions = wanted;
+    }
+    Interface::discrete(&sizes, actions, &levels)
+        .ok_or_else(|| Error::file(path, "does not describe an interface that a model can have"))
+}
+
+/// Sizes of the words of an observation, actions and reward levels that occur.
+fn occurring(parts: &[Rows]) -> std::result::Result<(Vec<u16>, u16, Vec<f32>), String> {
     let words = parts.first().map_or(0, |part| part.steps.observations.len());
     let mut sizes = Vec::with_capacity(words);
     for word in 0..words {
@@ -532,9 +580,7 @@ fn infer(parts: &[Rows]) -> std::result::Result<Interface, String> {
     }
     let highest_action = parts.iter().flat_map(|part| &part.steps.actions).max();
     let Some(&highest_action) = highest_action else { return Err("has no rows".into()) };
-    let levels = reward_levels(parts);
-    Interface::discrete(&sizes, (highest_action + 1).max(2), &levels)
-        .ok_or_else(|| "does not describe an interface that a model can have".into())
+    Ok((sizes, highest_action.saturating_add(1).max(2), reward_levels(parts)))
 }
 
 /// The distinct rewards, or where they are too many, quantiles.
@@ -568,7 +614,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
     let held_out = held_out.map_or(tasks.len() / 10, |count| count as usize);
     if held_out >= tasks.len() {
         return Err(Error::argument(
-            "--held-out",
+            "held_out",
             format!(
                 "is {held_out}, but the file has {} tasks and at least one is needed for training",
                 tasks.len()
@@ -586,6 +632,7 @@ fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<Task
 mod tests {
     use super::*;
     use crate::history::generate;
+    use crate::progress::NoProgress;
     use crate::source::FinalObservations;
     use crate::source::SourceConfig;
 
@@ -600,8 +647,12 @@ mod tests {
         }
     }
 
-    fn progress() -> Progress {
-        Progress::new("test", 0)
+    fn progress() -> NoProgress {
+        NoProgress
+    }
+
+    fn held_out(count: u32) -> Foreign {
+        Foreign { held_out: Some(count), ..Foreign::default() }
     }
 
     /// A small file in a folder of its own.
@@ -678,7 +729,7 @@ mod tests {
         // Training and held-out tasks of a foreign file lie among each other.
         let (_folder, path) = small();
         std::fs::remove_file(card_path(&path)).unwrap();
-        describe(&path, Some(2), 0).unwrap().0.write(&path).unwrap();
+        describe(&path, &held_out(2)).unwrap().0.write(&path).unwrap();
         let [training, held_out] = Opened::new(&path, &Ranks::alone()).unwrap().counts();
         assert_share(&path, [1..training - 1, 0..held_out]);
         assert_share(&path, [0..training, held_out - 1..held_out]);
@@ -727,7 +778,7 @@ mod tests {
             let mut bytes = original.clone();
             damage(&mut bytes, &mut rng);
             std::fs::write(&path, &bytes).unwrap();
-            if let Err(error) = describe(&path, None, 0) {
+            if let Err(error) = describe(&path, &Foreign::default()) {
                 assert!(error.to_string().contains("small.parquet"), "{error}");
             }
         }
@@ -739,7 +790,7 @@ mod tests {
         let ours = read(&path).unwrap();
         std::fs::remove_file(card_path(&path)).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("small.card.json"));
-        let (mut card, all) = describe(&path, Some(2), 0).unwrap();
+        let (mut card, all) = describe(&path, &held_out(2)).unwrap();
         assert_eq!(all.index.len(), ours.training.index.len() + ours.held_out.index.len());
         assert_eq!(card.split.held_out.len(), 2);
         assert_eq!(card.environment.name(), "custom");
@@ -748,7 +799,28 @@ mod tests {
         let read = read(&path).unwrap();
         assert_eq!(read.card, card);
         assert_eq!(read.training.steps.len() + read.held_out.steps.len(), all.steps.len());
-        assert!(describe(&path, Some(5), 0).is_err());
+        assert!(describe(&path, &held_out(5)).is_err());
+    }
+
+    #[test]
+    fn what_did_not_occur_in_a_file_can_be_said() {
+        let (_folder, path) = small();
+        let known = |sizes: &[u16], actions| Foreign {
+            observation_sizes: Some(sizes.to_vec()),
+            actions: Some(actions),
+            ..Foreign::default()
+        };
+        let (card, all) = describe(&path, &known(&[16, 9], 7)).unwrap();
+        assert_eq!(card.interface, Interface::discrete(&[16, 9], 7, &[0.0, 1.0]).unwrap());
+        assert_eq!(all.interface, card.interface);
+        for (sizes, actions, expected) in [
+            (&[16][..], 5, "observation_sizes: is [16], but the file needs [9, 9] or more"),
+            (&[16, 8], 5, "observation_sizes: is [16, 8]"),
+            (&[9, 9], 4, "actions: is 4, but the file needs 5 or more"),
+        ] {
+            let problem = describe(&path, &known(sizes, actions)).unwrap_err().to_string();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
     }
 
     /// Two histories of two episodes of two steps.
@@ -804,7 +876,7 @@ mod tests {
     #[test]
     fn what_occurs_is_the_interface() {
         let mut part = rows();
-        let interface = infer(std::slice::from_ref(&part)).unwrap();
+        let interface = infer(Path::new("x"), std::slice::from_ref(&part), &Foreign::default()).unwrap();
         assert_eq!(interface, Interface::discrete(&[3], 3, &[-1.0, 0.0, 0.5]).unwrap());
         part.steps.rewards = (0..1000).map(|i| i as f32 / 1000.0).collect();
         let levels = reward_levels(&[part]);
@@ -813,6 +885,6 @@ mod tests {
             (levels[0] - 1.0 / 32.0).abs() < 0.01 && (levels[15] - 31.0 / 32.0).abs() < 0.01,
             "{levels:?}"
         );
-        assert!(infer(&[]).is_err());
+        assert!(infer(Path::new("x"), &[], &Foreign::default()).is_err());
     }
 }

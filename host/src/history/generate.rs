@@ -2,7 +2,7 @@
 
 use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
-use crate::progress::Bar as Progress;
+use crate::progress::Progress;
 use crate::source::{Columns, FinalObservations, Outcome, Run, Schedule, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
@@ -212,7 +212,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Generates consecutive histories, in parallel.
-    pub fn record(&self, histories: Range<usize>, progress: &Progress) -> Result<Histories> {
+    pub fn record(&self, histories: Range<usize>, progress: &dyn Progress) -> Result<Histories> {
         let room = self.config.kept_steps() as usize;
         let mut steps = Steps::zeroed(self.words, histories.len() * room);
         let mut rest = steps.as_mut();
@@ -255,13 +255,16 @@ impl<'a> Plan<'a> {
         piece: Range<usize>,
         first: usize,
         mut steps: Columns,
-        progress: &Progress,
+        progress: &dyn Progress,
     ) -> Result<Piece> {
         let jobs = &self.jobs[piece];
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
             let GenerateConfig { environment, source, seed, episodes, keep_every, .. } = self.config;
             let run = Run { episodes: *episodes, keep_every: *keep_every };
+            if progress.cancelled() {
+                return Err(Error::Cancelled { state: "no histories were written".into() });
+            }
             let mut learner = source.learner(environment, jobs[0].task, *episodes)?;
             for job in jobs {
                 let written = index.last().map_or(0, |history| history.steps.end);
@@ -270,7 +273,7 @@ impl<'a> Plan<'a> {
                 let recorded = learner.history(run, &mut rng, None, &mut steps, written);
                 let steps = written..written + recorded.written;
                 index.push(History { task: job.task, id: job.id, steps });
-                progress.advance(recorded.taken, || format!("steps of {}", source.name()));
+                progress.advance(recorded.taken, &|| format!("steps of {}", source.name()));
             }
         }
         let optimal_actions = match self.config.optimal_actions {
@@ -347,20 +350,20 @@ pub struct Generated {
 }
 
 /// Generates all histories in memory. `progress` advances by the sources' steps.
-pub fn generate(config: &GenerateConfig, progress: &Progress) -> Result<Generated> {
+pub fn generate(config: &GenerateConfig, progress: &dyn Progress) -> Result<Generated> {
     let plan = Plan::new(config)?;
+    progress.begin("generate", config.source_steps()?);
     let [training, held_out] = plan.parts();
-    Ok(Generated {
-        training: plan.record(training, progress)?,
-        held_out: plan.record(held_out, progress)?,
-        split: plan.split,
-    })
+    let (training, held_out) = (plan.record(training, progress)?, plan.record(held_out, progress)?);
+    progress.finish(&format!("{} steps kept", training.steps.len() + held_out.steps.len()));
+    Ok(Generated { training, held_out, split: plan.split })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::environment::rooms::distance;
+    use crate::progress::NoProgress;
     use crate::source::epsilon_greedy::EpsilonGreedy;
     use crate::source::thompson::Thompson;
     use crate::source::ucb::{Ties, Ucb};
@@ -374,7 +377,7 @@ mod tests {
     }
 
     fn run(config: &GenerateConfig) -> Generated {
-        generate(config, &Progress::new("test", 0)).unwrap()
+        generate(config, &NoProgress).unwrap()
     }
 
     /// Mean return of the first and of the last tenth of the kept episodes of the training histories.

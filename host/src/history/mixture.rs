@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::environment::EnvironmentConfig;
     use crate::history::{generate_to_file, GenerateConfig};
-    use crate::progress::Bar as Progress;
+    use crate::progress::NoProgress;
     use crate::source::SourceConfig;
 
     /// A small file of `environment`, given as JSON.
@@ -169,7 +169,7 @@ mod tests {
             ..GenerateConfig::recommended(environment, SourceConfig::preset(source).unwrap()).unwrap()
         };
         let path = folder.join(name);
-        generate_to_file(&config, &path, &Progress::new("test", 0)).unwrap();
+        generate_to_file(&config, &path, &NoProgress).unwrap();
         path
     }
 

@@ -14,7 +14,7 @@ pub mod mixture;
 mod share;
 
 pub use card::{Card, ReturnWindow};
-pub use file::{describe, generate_on, generate_to_file, read, HistoryFile};
+pub use file::{describe, generate_on, generate_to_file, read, Foreign, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
 pub use mixture::Mixture;
 pub use share::{Share, Slots};

@@ -289,6 +289,24 @@ impl SourceConfig {
         made.map(Self).ok_or_else(|| unknown(name))
     }
 
+    /// The source called `name` (or else the first that can learn there) with `parameters` in place of its
+    /// defaults, validated for `environment`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what is possible.
+    pub fn chosen(
+        name: Option<&str>,
+        parameters: &Parameters,
+        environment: &EnvironmentConfig,
+    ) -> Result<Self> {
+        let possible = possible_sources(environment);
+        let name = name.or(possible.first().copied()).ok_or_else(|| {
+            let problem = format!("no source algorithm can learn in {}", environment.name());
+            Error::argument("source", problem)
+        })?;
+        Self::preset(name)?.with(parameters, environment)
+    }
+
     /// This algorithm with other parameters, validated for `environment`.
     ///
     /// # Errors

@@ -529,7 +529,7 @@ fn resumed_run_ends_with_the_same_bytes() {
 struct Impatient(std::sync::atomic::AtomicI64);
 
 impl Progress for Impatient {
-    fn begin(&self, _: &'static str, _: u64) {}
+    fn begin(&self, _: &str, _: u64) {}
 
     fn advance(&self, count: u64, _: &dyn Fn() -> String) {
         self.0.fetch_sub(count as i64, std::sync::atomic::Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! Golden files of the report formats, on a learner whose curve is known.
 
-use super::chart::Series;
-use super::evaluation::{Evaluation, ModelSummary};
 use super::golden::assert_golden;
-use super::policy::{Policy, UniformRandom};
-use super::report;
-use super::rollout::Contexts;
+use super::{Kind, Series};
 use crate::environment::{EnvironmentConfig, Expert};
+use crate::evaluate::evaluation::{Evaluation, ModelSummary};
+use crate::evaluate::policy::{Policy, UniformRandom};
+use crate::evaluate::report;
+use crate::evaluate::rollout::{Contexts, Stream};
+use crate::progress::NoProgress;
 use crate::Result;
 use algodistill_core::PortableRng;
 
@@ -28,8 +29,12 @@ impl Policy for Revelation {
 }
 
 fn evaluation(name: &str, episodes: u32) -> Evaluation {
+    evaluation_of(name, episodes, None)
+}
+
+fn evaluation_of(name: &str, episodes: u32, stream: Option<Stream>) -> Evaluation {
     let environment = EnvironmentConfig::preset(name).expect("a preset");
-    let contexts = Contexts { tasks: vec![3, 70], runs: 2, episodes, seed: 1, demonstration: None };
+    let contexts = Contexts { tasks: vec![3, 70], runs: 2, episodes, seed: 1, demonstration: None, stream };
     let summary = episodes as usize / 2..episodes as usize;
     let mut evaluation =
         Evaluation::new(name, environment.clone(), contexts, summary).expect("an evaluation");
@@ -39,9 +44,10 @@ fn evaluation(name: &str, episodes: u32) -> Evaluation {
         let optimum = environment.expert(task)?.expect("an expert");
         Ok(Revelation { optimum, revealed: false })
     };
-    evaluation.measure(Series::Int8, &[&learner, &learner]).expect("measured");
+    evaluation.measure(Series::of(Kind::Main), &[&learner, &learner], &NoProgress).expect("measured");
     let actions = environment.interface().expect("an interface").actions;
-    evaluation.measure(Series::Random, &[&move |_| Ok(UniformRandom { actions })]).expect("measured");
+    let random = move |_| Ok(UniformRandom { actions });
+    evaluation.measure(Series::of(Kind::Random), &[&random], &NoProgress).expect("measured");
     evaluation
 }
 
@@ -72,6 +78,42 @@ fn one_long_episode_gives_one_mean_and_the_steps_beside_it() {
         .collect();
     assert_eq!(steps.len(), 100);
     assert!((total - steps.iter().sum::<f64>()).abs() < 1e-6);
+}
+
+#[test]
+fn a_stream_is_told_by_the_reward_of_its_blocks() {
+    let evaluation = evaluation_of("bandit-even", 1, Some(Stream { steps: 400, block: 100 }));
+    let json = report::json(&evaluation);
+    for (key, low, high) in [("int8", 0.0, 60.0), ("random", 40.0, 60.0)] {
+        let blocks = json["reward_per_block"][key].as_array().expect("an array");
+        assert_eq!(blocks.len(), 4);
+        assert!(
+            blocks.iter().all(|block| (low..high).contains(&block.as_f64().expect("a sum"))),
+            "{blocks:?}"
+        );
+    }
+    assert_eq!((&json["steps"], &json["steps_per_block"]), (&400.into(), &100.into()));
+    // What a block of the optimum is worth, not the whole stream.
+    assert!((80.0..100.0).contains(&json["curves"]["optimal"].as_f64().expect("an optimum")));
+    assert_eq!(evaluation.results_of("int8", 0).expect("results").steps, Some(400));
+    assert!(report::text(&evaluation, 80).contains("reward of a block of 100 steps"));
+}
+
+#[test]
+fn further_models_are_lines_of_their_own() {
+    let mut evaluation = evaluation("dark-room", 2);
+    for (place, name) in ["mine", "yours"].into_iter().enumerate() {
+        let learner = |_| Ok(UniformRandom { actions: 5 });
+        evaluation.measure(Series::other(place, name, name), &[&learner], &NoProgress).expect("measured");
+    }
+    let json = report::json(&evaluation);
+    assert!(json["curves"]["mine"].is_array() && json["mean_return"]["yours"]["mean"].is_number());
+    let chart = report::chart(&evaluation);
+    assert!(chart.csv().contains("\nyours,2,"));
+    let order: Vec<&str> = chart.lines.iter().map(|line| line.series.key.as_str()).collect();
+    assert_eq!(order, ["optimal", "ideal", "random", "yours", "mine", "int8"], "the main line is drawn last");
+    let svg = report::svg::render(&chart);
+    assert!(svg.contains("#D55E00") && svg.contains("#56B4E9"), "each in a colour of its own");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `algodistill bench act`: microseconds a step of the int8 agent with a full ring.
 
-use super::fields::DimensionArgs;
-use super::Report;
+use crate::cli::fields::DimensionArgs;
+use crate::cli::Report;
 use crate::environment::EnvironmentConfig;
 use crate::export::{encode, quantize};
 use crate::model::FloatAgent;

@@ -31,6 +31,9 @@ pub struct EvaluationSummary {
     pub runs: u32,
     /// Seed of the evaluation.
     pub seed: u64,
+    /// Steps of each context, where it was one unbroken stream; "episodes" below are then its blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
     /// First and last episode of the mean, from 1.
     pub episodes: [usize; 2],
     /// Mean return of an episode.
@@ -67,6 +70,13 @@ impl TrainingCard {
     /// Generations of all files that this program wrote.
     pub fn known_generations(&self) -> impl Iterator<Item = &GenerateConfig> {
         self.generations.iter().flatten()
+    }
+
+    /// The window, where no sequence of the training was longer: the ring was never full, so that what the
+    /// model does once it has lost the first step of a stream was never trained.
+    pub fn never_wrapped(&self) -> Option<usize> {
+        let config = &self.training.config;
+        (config.sequence_length <= config.dimensions.window).then_some(config.dimensions.window)
     }
 
     /// Reads the card of the weights file `path`.

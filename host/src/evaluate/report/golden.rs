@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Compares `text` with the golden file `name`.
 pub fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/evaluate/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/evaluate/report/golden").join(name);
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
         files::write_bytes(&path, text.as_bytes()).expect("the golden file is written");
     }

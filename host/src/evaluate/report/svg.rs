@@ -1,6 +1,6 @@
 //! A [`Chart`] as SVG.
 
-use super::chart::{Chart, Line, Series};
+use super::chart::{Chart, Kind, Line};
 use plotters::prelude::*;
 
 /// Width and height in pixels.
@@ -9,16 +9,26 @@ const SIZE: (u32, u32) = (960, 600);
 const DASH: (u32, u32) = (7, 5);
 const FONT: &str = "sans-serif";
 
+/// Colours of further models, by their place; after the last one they begin again.
+const OTHERS: [RGBColor; 6] = [
+    RGBColor(213, 94, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(117, 76, 153),
+    RGBColor(150, 140, 0),
+    RGBColor(140, 80, 45),
+    RGBColor(0, 90, 80),
+];
+
 /// Okabe and Ito's palette, which colour-blind readers can tell apart.
-fn colour(series: Series) -> RGBColor {
-    match series {
-        Series::Int8 => RGBColor(0, 114, 178),
-        Series::Float => RGBColor(0, 158, 115),
-        Series::Expert => RGBColor(213, 94, 0),
-        Series::Source => RGBColor(230, 159, 0),
-        Series::Random => RGBColor(130, 130, 130),
-        Series::Ideal => RGBColor(204, 121, 167),
-        Series::Optimal => RGBColor(0, 0, 0),
+fn colour(kind: Kind) -> RGBColor {
+    match kind {
+        Kind::Main => RGBColor(0, 114, 178),
+        Kind::Float => RGBColor(0, 158, 115),
+        Kind::Other(place) => OTHERS[place % OTHERS.len()],
+        Kind::Source => RGBColor(230, 159, 0),
+        Kind::Random => RGBColor(130, 130, 130),
+        Kind::Ideal => RGBColor(204, 121, 167),
+        Kind::Optimal => RGBColor(0, 0, 0),
     }
 }
 
@@ -52,7 +62,7 @@ fn draw(
         // No more labels than points: they would fall between.
         .x_labels(chart.points().clamp(2, 11))
         .x_desc(chart.x)
-        .y_desc(chart.y)
+        .y_desc(chart.y.as_str())
         .axis_desc_style((FONT, 17))
         .label_style((FONT, 14))
         .x_label_formatter(&|x| format!("{x:.0}"))
@@ -61,13 +71,13 @@ fn draw(
         .bold_line_style(RGBColor(225, 225, 225))
         .draw()?;
     for line in &chart.lines {
-        let colour = colour(line.series);
-        if !line.series.is_reference() {
+        let colour = colour(line.series.kind);
+        if !line.series.kind.is_reference() {
             axes.draw_series(std::iter::once(Polygon::new(band(line), colour.mix(0.2))))?;
         }
-        let stroke = colour.stroke_width(if line.series == Series::Int8 { 3 } else { 2 });
-        let label = line.series.label();
-        if line.series.is_reference() {
+        let stroke = colour.stroke_width(if line.series.kind == Kind::Main { 3 } else { 2 });
+        let label = line.series.label.as_str();
+        if line.series.kind.is_reference() {
             let sample = move |(x, y)| {
                 plotters::element::DashedPathElement::new([(x, y), (x + 24, y)], DASH.0, DASH.1, stroke)
             };

@@ -9,8 +9,8 @@ mod race;
 mod scaling;
 mod worker;
 
-use super::fields::DimensionArgs;
-use super::Report;
+use crate::cli::fields::DimensionArgs;
+use crate::cli::Report;
 use crate::{Error, Result};
 use problem::Shape;
 use race::Rounds;

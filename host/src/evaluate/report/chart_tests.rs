@@ -1,14 +1,14 @@
 //! Golden files of the chart formats.
 
-use super::chart::{Chart, Line, Series};
+use super::chart::{Chart, Kind, Line, Series};
 use super::golden::assert_golden;
-use super::statistics::Estimate;
 use super::{svg, terminal};
+use crate::evaluate::statistics::Estimate;
 
 /// A learning curve of the usual shape, computed without libm so that every machine draws the same.
 fn example() -> Chart {
-    let line = |series, points: &[f64], width: f64| Line {
-        series,
+    let line = |kind, points: &[f64], width: f64| Line {
+        series: Series::of(kind),
         points: points.iter().map(|&mean| Estimate { mean, low: mean - width, high: mean + width }).collect(),
     };
     let learned: Vec<f64> = (0..20).map(|episode| 16.0 - 14.0 / f64::from(1 + episode * episode)).collect();
@@ -18,12 +18,12 @@ fn example() -> Chart {
         subtitle: "int8, 103 k parameters; 16 held-out tasks x 4 runs; mean and 95 % confidence interval"
             .into(),
         x: "episode",
-        y: "return",
+        y: "return".into(),
         lines: vec![
-            line(Series::Optimal, &[16.5; 20], 0.0),
-            line(Series::Random, &[0.25; 20], 0.1),
-            line(Series::Source, &source, 0.3),
-            line(Series::Int8, &learned, 0.5),
+            line(Kind::Optimal, &[16.5; 20], 0.0),
+            line(Kind::Random, &[0.25; 20], 0.1),
+            line(Kind::Source, &source, 0.3),
+            line(Kind::Main, &learned, 0.5),
         ],
     }
 }

@@ -1,6 +1,6 @@
 //! A [`Chart`] in the terminal: the first learner in braille dots, the others in letters of their own.
 
-use super::chart::{Chart, Line, Series};
+use super::chart::{Chart, Kind, Line};
 use std::fmt::Write;
 
 /// Rows of the plot.
@@ -15,16 +15,19 @@ const LEAST_COLUMNS: usize = 20;
 /// Dots of a braille cell, two across and four down, as bits of U+2800 + bits.
 const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
-/// Mark of a series; `None` for the one drawn in braille.
-fn mark(series: Series) -> Option<char> {
-    match series {
-        Series::Int8 => None,
-        Series::Float => Some('f'),
-        Series::Expert => Some('x'),
-        Series::Source => Some('o'),
-        Series::Random => Some('.'),
-        Series::Ideal => Some('+'),
-        Series::Optimal => Some('-'),
+/// Marks of further models, by their place; after the last one they begin again.
+const OTHERS: [char; 6] = ['x', '*', '#', '%', '&', '@'];
+
+/// Mark of a line; `None` for the one drawn in braille.
+fn mark(kind: Kind) -> Option<char> {
+    match kind {
+        Kind::Main => None,
+        Kind::Float => Some('f'),
+        Kind::Other(place) => Some(OTHERS[place % OTHERS.len()]),
+        Kind::Source => Some('o'),
+        Kind::Random => Some('.'),
+        Kind::Ideal => Some('+'),
+        Kind::Optimal => Some('-'),
     }
 }
 
@@ -33,7 +36,7 @@ pub fn render(chart: &Chart, width: usize) -> String {
     let columns = width.saturating_sub(MARGIN + 1).max(LEAST_COLUMNS);
     let mut cells = vec![vec![' '; columns]; ROWS];
     for line in &chart.lines {
-        match mark(line.series) {
+        match mark(line.series.kind) {
             Some(mark) => draw_marks(chart, line, mark, &mut cells),
             None => draw_dots(chart, line, &mut cells),
         }
@@ -51,8 +54,8 @@ pub fn render(chart: &Chart, width: usize) -> String {
     let between = columns.saturating_sub(1 + last.len());
     let _ = writeln!(text, "{:>7}  1{:^between$}{last}", "", chart.x);
     for line in chart.lines.iter().rev() {
-        let mark = mark(line.series).unwrap_or('⣿');
-        let _ = writeln!(text, "{:>7}  {mark} {}", "", line.series.label());
+        let mark = mark(line.series.kind).unwrap_or('⣿');
+        let _ = writeln!(text, "{:>7}  {mark} {}", "", line.series.label);
     }
     text
 }

@@ -1,9 +1,10 @@
 //! `algodistill bench generate`: steps a second of a source algorithm, in memory and written to Parquet.
 
-use super::generate::{EnvironmentArgs, SourceArgs};
-use super::Report;
+use crate::cli::generate::{EnvironmentArgs, SourceArgs};
+use crate::cli::progress::Terminal;
+use crate::cli::Report;
 use crate::history::{generate, generate_to_file, GenerateConfig};
-use crate::progress::Bar as Progress;
+use crate::progress::{NoProgress, Progress};
 use crate::{Error, Result};
 use algodistill_core::env::dark_room::DarkRoom;
 use serde_json::json;
@@ -39,15 +40,17 @@ pub fn run(args: &Args) -> Result<Report> {
     let steps = config.source_steps()? as f64;
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let file = folder.path().join("bench.parquet");
-    let progress = Progress::new("bench", 2 * u64::from(args.runs) * config.source_steps()?);
+    let progress = Terminal::default();
+    progress.begin("bench", u64::from(args.runs));
     let (mut memory, mut parquet) = (0.0_f64, 0.0_f64);
     for _ in 0..args.runs {
         let start = Instant::now();
-        generate(&config, &progress)?;
+        generate(&config, &NoProgress)?;
         memory = memory.max(steps / start.elapsed().as_secs_f64());
         let start = Instant::now();
-        generate_to_file(&config, &file, &progress)?;
+        generate_to_file(&config, &file, &NoProgress)?;
         parquet = parquet.max(steps / start.elapsed().as_secs_f64());
+        progress.advance(1, &|| format!("{:.1} million per second", memory / 1e6));
     }
     let threads = rayon::current_num_threads();
     progress.finish(&format!("{steps} steps, best of {} runs", args.runs));

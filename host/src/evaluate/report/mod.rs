@@ -1,0 +1,46 @@
+//! What an [`Evaluation`] is told as: JSON, chart, text, and the files of all three.
+
+pub mod chart;
+#[cfg(all(test, feature = "cli"))]
+mod chart_tests;
+#[cfg(all(test, feature = "cli"))]
+mod golden;
+mod json;
+#[cfg(feature = "cli")]
+pub mod svg;
+#[cfg(feature = "cli")]
+pub mod terminal;
+#[cfg(all(test, feature = "cli"))]
+mod tests;
+mod text;
+
+pub use chart::{chart, Chart, Kind, Line, Series};
+pub use json::{json, ratio_to_source, NEVER_SOLVED};
+pub use text::summary_text;
+#[cfg(feature = "cli")]
+pub use text::text;
+
+use super::evaluation::Evaluation;
+use crate::files::write_bytes;
+use crate::Result;
+use std::path::{Path, PathBuf};
+
+/// Writes `{stem}.json`, `{stem}.csv` and, where drawing is built in (feature `cli`), `{stem}.svg`; returns
+/// their paths.
+pub fn write_files(evaluation: &Evaluation, stem: &Path) -> Result<Vec<PathBuf>> {
+    let chart = chart(evaluation);
+    let json = format!("{:#}\n", json(evaluation));
+    let contents = [
+        ("json", json),
+        ("csv", chart.csv()),
+        #[cfg(feature = "cli")]
+        ("svg", svg::render(&chart)),
+    ];
+    let write = |(extension, content): (&str, String)| {
+        // Not `with_extension`: a stem may contain a dot.
+        let mut path = stem.as_os_str().to_owned();
+        path.push(format!(".{extension}"));
+        write_bytes(Path::new(&path), content.as_bytes()).map(|()| path.into())
+    };
+    contents.into_iter().map(write).collect()
+}

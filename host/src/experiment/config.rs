@@ -1,0 +1,411 @@
+//! Experiments as data: everything that decides a result, in one TOML file.
+
+use crate::environment::EnvironmentConfig;
+use crate::evaluate::{check_name, EvaluateConfig};
+use crate::files::read_text;
+use crate::history::GenerateConfig;
+use crate::parameters::{fields, Parameters};
+use crate::source::SourceConfig;
+use crate::train::objective::ObjectiveConfig;
+use crate::train::TrainConfig;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::path::Path;
+
+macro_rules! experiments {
+    ($($name:literal),+ $(,)?) => {
+        /// Name and text of every experiment of this repository.
+        const EXPERIMENTS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../experiments/", $name, ".toml")))),+];
+    };
+}
+
+// One line per file of host/experiments.
+experiments! {
+    "quickstart",
+    "dark-room",
+    "dark-room-q",
+    "bandit",
+}
+
+/// How to make histories, models and reports. A program's or a user's own file is as good as those of this
+/// repository; what a file does not say takes the recommended value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Its name: also that of its folder under `runs/`.
+    pub name: String,
+    /// What it makes, in one sentence.
+    #[serde(default)]
+    pub makes: String,
+    /// How long it takes on 2 cores.
+    #[serde(default)]
+    pub takes: String,
+    /// The figure or table of the literature that it stands beside.
+    #[serde(default)]
+    pub beside: String,
+    /// The learning histories.
+    pub histories: Vec<HistoriesConfig>,
+    /// The models, trained on them. The first is what the experiment is about.
+    pub models: Vec<ModelConfig>,
+    /// The evaluations, one report each.
+    #[serde(default)]
+    pub evaluations: Vec<EvaluationConfig>,
+}
+
+/// Learning histories under a name: where, by which source, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoriesConfig {
+    /// Their name; the file is NAME.parquet.
+    pub name: String,
+    /// Name of a preset.
+    pub environment: String,
+    /// What differs from the preset.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
+    /// Name of a source algorithm; absent: the first that can learn there.
+    pub source: Option<String>,
+    /// What differs from the defaults of the source.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub source_parameters: Parameters,
+    /// Seed of the histories; absent: 0.
+    pub seed: Option<u64>,
+    /// Seed of the split into training and held-out tasks; absent: 0.
+    pub split_seed: Option<u64>,
+    /// Training tasks.
+    pub tasks: Option<u32>,
+    /// Tasks held out from training.
+    pub held_out: Option<u32>,
+    /// Histories of each training task.
+    pub histories_per_task: Option<u32>,
+    /// Histories of each held-out task, for the validation loss.
+    pub held_out_histories_per_task: Option<u32>,
+    /// Episodes of a history.
+    pub episodes: Option<u32>,
+    /// Of these, every so many-th is written.
+    pub keep_every: Option<u32>,
+    /// Whether the optimal action of every step is written beside the one that was taken; absent: no.
+    pub optimal_actions: Option<bool>,
+}
+
+impl HistoriesConfig {
+    /// With everything that is absent filled in, and validated.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field.
+    pub fn resolve(&self) -> Result<GenerateConfig> {
+        let environment = EnvironmentConfig::preset(&self.environment)?.with(&self.parameters)?;
+        let source = SourceConfig::chosen(self.source.as_deref(), &self.source_parameters, &environment)?;
+        let usual = GenerateConfig::recommended(environment, source)?;
+        let config = GenerateConfig {
+            seed: self.seed.unwrap_or(usual.seed),
+            split_seed: self.split_seed.unwrap_or(usual.split_seed),
+            tasks: self.tasks.or(usual.tasks),
+            held_out: self.held_out.unwrap_or(usual.held_out),
+            histories_per_task: self.histories_per_task.unwrap_or(usual.histories_per_task),
+            held_out_histories_per_task: self
+                .held_out_histories_per_task
+                .unwrap_or(usual.held_out_histories_per_task),
+            episodes: self.episodes.unwrap_or(usual.episodes),
+            keep_every: self.keep_every.unwrap_or(usual.keep_every),
+            optimal_actions: self.optimal_actions.unwrap_or(usual.optimal_actions),
+            ..usual
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// A model under a name: on which histories, with which objective, and what differs from the usual training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its name: of its line in reports, and of its files: `seed-N` of the first model, `NAME-seed-N` of the
+    /// others.
+    pub name: String,
+    /// Its name in legends; absent: its name (of the first model of an evaluation: `int8 model, in context`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Names of the histories that it is trained on, all together.
+    pub histories: Vec<String>,
+    /// Name of the training objective.
+    #[serde(default = "usual_objective")]
+    pub objective: String,
+    /// Models to train; number `i` trains with seed `train.seed + i`.
+    #[serde(default = "one")]
+    pub seeds: u32,
+    /// Fields of the training configuration that differ from the defaults.
+    #[serde(default)]
+    pub train: Parameters,
+}
+
+fn usual_objective() -> String {
+    ObjectiveConfig::default().inner().name().into()
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl ModelConfig {
+    /// The training of model number `seed`, with everything that is absent filled in, and validated.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field as `train.field`.
+    pub fn resolve(&self, seed: u32) -> Result<TrainConfig> {
+        let mut config =
+            TrainConfig { objective: ObjectiveConfig::named(&self.objective)?, ..TrainConfig::default() };
+        for (field, value) in &self.train.0 {
+            config.set(field, value.clone())?;
+        }
+        config.seed = config.seed.saturating_add(seed.into());
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Puts `value` in place of a field of the training configuration.
+    pub fn set(&mut self, field: &str, value: impl Into<Value>) {
+        self.train.0.insert(field.into(), value.into());
+    }
+}
+
+/// An evaluation under a name: which models on the same axes, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct EvaluationConfig {
+    /// Its name, that of its report's files; absent: the name of the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Names of the models on its axes, the one that it is about first; none: all, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Where and how they are run.
+    #[serde(flatten)]
+    pub config: EvaluateConfig,
+}
+
+impl TryFrom<Map<String, Value>> for EvaluationConfig {
+    type Error = serde_json::Error;
+
+    /// By hand: a flattened struct would accept fields that nobody knows.
+    fn try_from(mut fields: Map<String, Value>) -> std::result::Result<Self, Self::Error> {
+        let mut take = |field: &str| fields.remove(field).unwrap_or_default();
+        let (name, models) = (take("name"), take("models"));
+        Ok(Self {
+            name: serde_json::from_value(name)?,
+            models: serde_json::from_value::<Option<_>>(models)?.unwrap_or_default(),
+            config: serde_json::from_value(fields.into())?,
+        })
+    }
+}
+
+/// Names of the experiments of this repository.
+pub fn names() -> Vec<&'static str> {
+    EXPERIMENTS.iter().map(|(name, _)| *name).collect()
+}
+
+impl Experiment {
+    /// An experiment of this repository.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names.
+    pub fn named(name: &str) -> Result<Self> {
+        let (name, text) = EXPERIMENTS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            let problem =
+                format!("unknown name {name:?}; known are {}, or give a FILE.toml", names().join(", "));
+            Error::argument("experiment", problem)
+        })?;
+        toml::from_str(text).map_err(|error| Error::file(format!("host/experiments/{name}.toml"), error))
+    }
+
+    /// An experiment in a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::File`] for a file that cannot be read, or is none.
+    pub fn read(path: &Path) -> Result<Self> {
+        toml::from_str(&read_text(path)?).map_err(|error| Error::file(path, error))
+    }
+
+    /// Refuses what cannot be run, before anything is.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let within = |what: &str, name: &str, error: Error| match error {
+            // So that a reader finds it among several of them.
+            Error::Argument { argument, problem } => {
+                Error::argument(argument, format!("{problem} ({what} {name:?})"))
+            }
+            other => other,
+        };
+        let distinct = |what: &str, names: &[&str]| -> Result<()> {
+            let mut seen = HashSet::new();
+            for name in names {
+                check_name(name).map_err(|error| within(what, name, error))?;
+                if !seen.insert(*name) {
+                    return Err(Error::argument("name", format!("there are two {what} called {name:?}")));
+                }
+            }
+            Ok(())
+        };
+        check_name(&self.name)?;
+        let names: Vec<&str> = self.histories.iter().map(|one| one.name.as_str()).collect();
+        distinct("histories", &names)?;
+        for histories in &self.histories {
+            histories.resolve().map_err(|error| within("histories", &histories.name, error))?;
+        }
+        let models: Vec<&str> = self.models.iter().map(|one| one.name.as_str()).collect();
+        distinct("models", &models)?;
+        if models.is_empty() {
+            return Err(Error::argument("models", "at least one is needed"));
+        }
+        for model in &self.models {
+            let refuse = |error| within("model", &model.name, error);
+            if model.seeds == 0 || model.histories.is_empty() {
+                return Err(refuse(Error::argument(
+                    "models",
+                    "needs seeds and histories, at least one of each",
+                )));
+            }
+            if let Some(unknown) = model.histories.iter().find(|name| !names.contains(&name.as_str())) {
+                let problem = format!("there are none called {unknown:?}; known are {}", names.join(", "));
+                return Err(refuse(Error::argument("histories", problem)));
+            }
+            model.resolve(model.seeds - 1).map_err(refuse)?;
+        }
+        let mut stems = Vec::new();
+        for evaluation in &self.evaluations {
+            let (stem, models_of_it) = (self.stem(evaluation)?, &evaluation.models);
+            if let Some(unknown) = models_of_it.iter().find(|name| !models.contains(&name.as_str())) {
+                let problem = format!("there is none called {unknown:?}; known are {}", models.join(", "));
+                return Err(within("evaluation", &stem, Error::argument("models", problem)));
+            }
+            stems.push(stem);
+        }
+        distinct("evaluations", &stems.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The models on the axes of `evaluation`, by their place.
+    pub(super) fn entrants(&self, evaluation: &EvaluationConfig) -> Vec<usize> {
+        if evaluation.models.is_empty() {
+            return (0..self.models.len()).collect();
+        }
+        let place = |name: &String| self.models.iter().position(|model| model.name == *name);
+        evaluation.models.iter().filter_map(place).collect()
+    }
+
+    /// The name of the files of `evaluation`.
+    pub(super) fn stem(&self, evaluation: &EvaluationConfig) -> Result<String> {
+        if let Some(name) = &evaluation.name {
+            return Ok(name.clone());
+        }
+        if let Some(environment) = &evaluation.config.environment {
+            EnvironmentConfig::preset(environment)?.with(&evaluation.config.parameters)?;
+            return Ok(environment.clone());
+        }
+        let model = self.entrants(evaluation).first().map(|place| &self.models[*place]);
+        let histories = model.and_then(|model| model.histories.first());
+        let config = self.histories.iter().find(|one| Some(&one.name) == histories);
+        let name = |config: &HistoriesConfig| Ok(config.resolve()?.environment.preset_name().into());
+        config.map_or_else(|| Ok(String::new()), name)
+    }
+
+    /// The same with everything that is absent filled in, so that it stays the same when defaults change.
+    ///
+    /// # Errors
+    /// As [`Experiment::validate`].
+    pub fn resolved(&self) -> Result<Self> {
+        let mut all = self.clone();
+        for histories in &mut all.histories {
+            let config = histories.resolve()?;
+            *histories = HistoriesConfig {
+                name: histories.name.clone(),
+                environment: config.environment.preset_name().into(),
+                parameters: parameters(config.environment.fields()),
+                source: Some(config.source.name().into()),
+                source_parameters: parameters(fields(&config.source)),
+                seed: Some(config.seed),
+                split_seed: Some(config.split_seed),
+                tasks: config.tasks,
+                held_out: Some(config.held_out),
+                histories_per_task: Some(config.histories_per_task),
+                held_out_histories_per_task: Some(config.held_out_histories_per_task),
+                episodes: Some(config.episodes),
+                keep_every: Some(config.keep_every),
+                optimal_actions: config.optimal_actions.then_some(true),
+            };
+        }
+        for model in &mut all.models {
+            let mut train = fields(&model.resolve(0)?);
+            train.remove("objective");
+            model.train = parameters(train);
+        }
+        Ok(all)
+    }
+}
+
+/// Parameters of these fields; TOML has no word for one that is absent.
+fn parameters(mut fields: Map<String, Value>) -> Parameters {
+    fields.retain(|name, value| name != "name" && !value.is_null());
+    Parameters(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_experiment_is_valid_and_survives_its_file() {
+        for name in names() {
+            let experiment = Experiment::named(name).expect(name);
+            assert_eq!(experiment.name, name);
+            experiment.validate().expect(name);
+            for said in [&experiment.makes, &experiment.takes, &experiment.beside] {
+                assert!(!said.is_empty(), "{name}");
+            }
+            let resolved = experiment.resolved().expect(name);
+            let text = toml::to_string(&resolved).expect("TOML");
+            let read: Experiment = toml::from_str(&text).expect("the same experiment");
+            assert_eq!(read, resolved);
+            assert_eq!(read.resolved().expect("resolved"), resolved, "nothing more to fill in");
+            for (one, other) in experiment.models.iter().zip(&resolved.models) {
+                assert_eq!(one.resolve(1).expect("valid"), other.resolve(1).expect("valid"));
+            }
+            for (one, other) in experiment.histories.iter().zip(&resolved.histories) {
+                assert_eq!(one.resolve().expect("valid"), other.resolve().expect("valid"));
+            }
+        }
+        assert!(Experiment::named("dark-rom").is_err_and(|error| error.to_string().contains("dark-room-q")));
+    }
+
+    /// The quickstart with `from` replaced.
+    fn changed(from: &str, to: &str) -> Result<()> {
+        let text = EXPERIMENTS[0].1;
+        assert!(text.contains(from), "{from}");
+        let read = toml::from_str::<Experiment>(&text.replacen(from, to, 1));
+        read.map_err(|error| Error::file("x.toml", error)).and_then(|experiment| experiment.validate())
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_by_name() {
+        for (from, to, expected) in [
+            ("histories_per_task = 100", "histories_per_tasks = 100", "histories_per_tasks"),
+            ("histories_per_task = 100", "histories_per_task = 0", "histories_per_task: is 0"),
+            ("mean_over = [21, 40]", "mean_ever = [21, 40]", "mean_ever"),
+            ("updates = 2500", "update = 2500", "train.update: is not a parameter"),
+            ("updates = 2500", "updates = 0", "train.updates: is 0"),
+            ("[\"histories\"]", "[\"history\"]", "there are none called \"history\"; known are histories"),
+            ("target = \"nearest\"", "target = \"next\"", "source.target"),
+            ("mean_over = [21, 40]", "models = [\"b\"]", "known are algorithm-distillation"),
+            ("name = \"algorithm-distillation\"", "name = \"random\"", "name: is \"random\""),
+            ("name = \"histories\"", "name = \"../histories\"", "expected letters"),
+            ("mean_over = [21, 40]", "[[evaluations]]", "two evaluations called \"dark-room\""),
+        ] {
+            let problem = changed(from, to).expect_err(to).to_string();
+            assert!(problem.contains(expected), "{to}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! From an experiment to its reports: generate, train, export, evaluate, in one folder.
+//!
+//! ```text
+//! experiment.toml         what was asked for, with every default filled in
+//! histories.parquet       learning histories by their name, and their card, histories.card.json
+//! seed-0/                 a training run of the first model: config.toml, metrics.jsonl, checkpoint, model.safetensors
+//! seed-0.adw              its int8 model
+//! expert-seed-0/, .adw    those of another model, called expert
+//! stages.json             how long each stage took
+//! dark-room.json          the report of an evaluation, by its name (and .csv, .svg)
+//! ```
+//!
+//! A stage that is complete is not run again, and an interrupted training goes on: running an experiment again in its
+//! folder finishes what is missing.
+
+mod config;
+
+pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConfig};
+
+use crate::evaluate::report::{self, Kind, Series};
+use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation};
+use crate::export::{encode, quantize, TrainingCard};
+use crate::files::{read_text, write_bytes, FolderLock};
+use crate::history::card::card_path;
+use crate::history::{generate_to_file, GenerateConfig, Mixture};
+use crate::model::Parameters;
+use crate::progress::Progress;
+use crate::train::{load_parameters, train, TrainConfig, TrainOutcome};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What an experiment came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// One for each evaluation of the experiment.
+    pub evaluations: Vec<Evaluation>,
+    /// How long it took.
+    pub stages: Stages,
+    /// Whether histories and models were there already, so that only the evaluation was run.
+    pub made_before: bool,
+    /// Weights files and reports.
+    pub files: Vec<PathBuf>,
+}
+
+/// What the stages took, also those that an earlier process finished.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stages {
+    /// Wall-clock seconds of generation, by name of the histories.
+    pub generation: BTreeMap<String, f64>,
+    /// By name of the training run.
+    pub training: BTreeMap<String, TrainingTime>,
+}
+
+/// What a training run took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingTime {
+    /// Wall-clock seconds, over all processes that worked on it and wrote so down.
+    pub seconds: f64,
+    /// Tokens per second of the process that finished it.
+    pub tokens_per_second: f64,
+}
+
+/// Runs `experiment` in `folder`.
+///
+/// # Errors
+/// [`Error::Argument`] for what cannot be run, with the name of the field, or where the folder holds a run of another
+/// experiment; [`Error::File`] and [`Error::Io`] for its files; [`Error::Cancelled`].
+pub fn run(experiment: &Experiment, folder: &Path, progress: &dyn Progress) -> Result<Outcome> {
+    // What cannot be run must not claim the folder.
+    experiment.validate()?;
+    let _lock = FolderLock::take(folder)?;
+    let run = Run { experiment, folder, progress };
+    run.claim_folder()?;
+    let mut stages = run.read_stages()?;
+    let before = stages.clone();
+    for histories in &experiment.histories {
+        run.generate(&histories.name, &histories.resolve()?, &mut stages)?;
+    }
+    let mut lines = Vec::new();
+    for place in 0..experiment.models.len() {
+        lines.push(run.train_line(place, &mut stages)?);
+    }
+    let mut evaluations = run.evaluate(&lines)?;
+    run.write_results_into(&mut lines, &mut evaluations)?;
+    let reports = run.write_reports(&evaluations)?;
+    let weights = lines.iter().flatten().map(|model| model.weights.clone());
+    let made_before = stages == before;
+    Ok(Outcome { stages, made_before, files: weights.chain(reports).collect(), evaluations })
+}
+
+/// A model that is trained and exported.
+struct Trained {
+    weights: PathBuf,
+    parameters: Parameters,
+    card: TrainingCard,
+}
+
+impl Trained {
+    /// Writes the weights file; returns its size in bytes.
+    fn export(&self) -> Result<usize> {
+        let bytes = encode(&quantize(&self.parameters)?, &self.card.to_json())?;
+        write_bytes(&self.weights, &bytes)?;
+        Ok(bytes.len())
+    }
+}
+
+/// One experiment in one folder.
+struct Run<'a> {
+    experiment: &'a Experiment,
+    folder: &'a Path,
+    progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    /// Writes the experiment down, or refuses a folder that belongs to another.
+    fn claim_folder(&self) -> Result<()> {
+        let path = self.folder.join("experiment.toml");
+        let resolved = self.experiment.resolved()?;
+        let text = toml::to_string(&resolved).map_err(|error| Error::file(&path, error))?;
+        if !path.exists() {
+            return write_bytes(&path, text.as_bytes());
+        }
+        if read_text(&path)? == text {
+            return Ok(());
+        }
+        // What was asked for is wrong, not the file.
+        Err(Error::argument(
+            path.display().to_string(),
+            "this folder holds a run of another experiment; choose another folder, or remove it",
+        ))
+    }
+
+    fn stages_path(&self) -> PathBuf {
+        self.folder.join("stages.json")
+    }
+
+    fn read_stages(&self) -> Result<Stages> {
+        let path = self.stages_path();
+        if !path.exists() {
+            return Ok(Stages::default());
+        }
+        serde_json::from_str(&read_text(&path)?).map_err(|error| Error::file(&path, error))
+    }
+
+    fn write_stages(&self, stages: &Stages) -> Result<()> {
+        let path = self.stages_path();
+        let text = serde_json::to_string_pretty(stages).map_err(|error| Error::file(&path, error))?;
+        write_bytes(&path, text.as_bytes())
+    }
+
+    fn histories_path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.parquet"))
+    }
+
+    fn generate(&self, name: &str, config: &GenerateConfig, stages: &mut Stages) -> Result<()> {
+        let path = self.histories_path(name);
+        // The card is written last, and the time after it.
+        if !card_path(&path).exists() || !stages.generation.contains_key(name) {
+            let begun = Instant::now();
+            generate_to_file(config, &path, self.progress)?;
+            stages.generation.insert(name.into(), begun.elapsed().as_secs_f64());
+            self.write_stages(stages)?;
+        }
+        Ok(())
+    }
+
+    /// Trains and exports the models of number `place`, one per seed.
+    fn train_line(&self, place: usize, stages: &mut Stages) -> Result<Vec<Trained>> {
+        let model = &self.experiment.models[place];
+        let paths: Vec<PathBuf> = model.histories.iter().map(|name| self.histories_path(name)).collect();
+        let histories = Mixture::read(&paths)?;
+        let trained = |seed: u32| {
+            let name = match place {
+                0 => format!("seed-{seed}"),
+                _ => format!("{}-seed-{seed}", model.name),
+            };
+            self.trained(name, &model.resolve(seed)?, &histories, stages)
+        };
+        (0..model.seeds).map(trained).collect()
+    }
+
+    /// Trains and exports the model called `name`.
+    fn trained(
+        &self,
+        name: String,
+        config: &TrainConfig,
+        histories: &Mixture,
+        stages: &mut Stages,
+    ) -> Result<Trained> {
+        let folder = self.folder.join(&name);
+        let model = folder.join("model.safetensors");
+        let (parameters, training) = match stages.training.contains_key(&name) && model.exists() {
+            true => load_parameters(&model)?,
+            false => {
+                let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
+                let outcome = train(&histories.training, held_out, config, &folder, true, self.progress)?;
+                let TrainOutcome { seconds, tokens_per_second, .. } = outcome;
+                stages.training.insert(name.clone(), TrainingTime { seconds, tokens_per_second });
+                self.write_stages(stages)?;
+                (outcome.parameters, outcome.training)
+            }
+        };
+        let generations = histories.files.iter().map(|file| file.card.generation.clone()).collect();
+        let card = TrainingCard { generations, training, evaluation: None };
+        let trained = Trained { weights: self.folder.join(format!("{name}.adw")), parameters, card };
+        trained.export()?;
+        Ok(trained)
+    }
+
+    fn evaluate(&self, lines: &[Vec<Trained>]) -> Result<Vec<Evaluation>> {
+        let files = |place: usize| lines[place].iter().map(|model| model.weights.clone()).collect();
+        let evaluate_one = |evaluation: &EvaluationConfig| {
+            let entrants = self.experiment.entrants(evaluation);
+            let (main, others) = (entrants[0], &entrants[1..]);
+            let other = |place: &usize| {
+                let model = &self.experiment.models[*place];
+                let label = model.label.clone().unwrap_or_else(|| model.name.clone());
+                Contestant { name: model.name.clone(), label, models: files(*place) }
+            };
+            let contestants = Contestants {
+                models: files(main),
+                label: self.experiment.models[main].label.clone(),
+                others: others.iter().map(other).collect(),
+                ..Contestants::default()
+            };
+            evaluate(&evaluation.config, &contestants, self.progress)
+        };
+        self.experiment.evaluations.iter().map(evaluate_one).collect()
+    }
+
+    /// Exports the models again, each with its results of its first evaluation in its card.
+    fn write_results_into(&self, lines: &mut [Vec<Trained>], evaluations: &mut [Evaluation]) -> Result<()> {
+        for (place, line) in lines.iter_mut().enumerate() {
+            for (seed, model) in line.iter_mut().enumerate() {
+                let mut configs = self.experiment.evaluations.iter().zip(&*evaluations);
+                model.card.evaluation = configs.find_map(|(config, evaluation)| {
+                    let of_it =
+                        self.experiment.entrants(config).iter().position(|entrant| *entrant == place)?;
+                    match of_it {
+                        0 => evaluation.results_of(&Series::of(Kind::Main).key, seed),
+                        _ => evaluation.results_of(&self.experiment.models[place].name, seed),
+                    }
+                });
+                let (bytes, file) = (model.export()?, model.weights.display().to_string());
+                let all = evaluations.iter_mut().flat_map(Evaluation::all_models_mut);
+                all.filter(|summary| summary.file == file).for_each(|summary| summary.bytes = bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_reports(&self, evaluations: &[Evaluation]) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for (config, evaluation) in self.experiment.evaluations.iter().zip(evaluations) {
+            let stem = self.folder.join(self.experiment.stem(config)?);
+            files.extend(report::write_files(evaluation, &stem)?);
+        }
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::NoProgress;
+    use serde_json::json;
+
+    /// Seconds, not minutes: every stage, and nothing learned.
+    fn toy() -> Experiment {
+        let mut experiment = Experiment::named("dark-room").expect("an experiment");
+        experiment.histories[0].histories_per_task = Some(1);
+        for model in &mut experiment.models {
+            model.seeds = 1;
+            let train = json!({
+                "layers": 1, "d_model": 16, "heads": 2, "d_ff": 16, "window": 20, "sequence_length": 20, "batch": 2,
+                "updates": 4, "warm_up": 1, "validation_sequences": 2,
+            });
+            model.train = serde_json::from_value(train).expect("fields");
+        }
+        for EvaluationConfig { config, .. } in &mut experiment.evaluations {
+            (config.tasks, config.runs, config.episodes, config.mean_over) =
+                (Some(2), Some(1), Some(3), None);
+        }
+        experiment
+    }
+
+    const RESULTS: [&str; 5] =
+        ["seed-0.adw", "expert-seed-0.adw", "histories.parquet", "dark-room.csv", "dark-room.svg"];
+
+    fn results(folder: &Path) -> Vec<Vec<u8>> {
+        RESULTS.iter().map(|name| std::fs::read(folder.join(name)).expect("a result")).collect()
+    }
+
+    #[test]
+    fn a_run_that_lost_any_file_ends_with_the_same_results() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&toy(), folder.path(), &NoProgress).expect("the first run");
+        assert_eq!((outcome.stages.training.len(), outcome.made_before), (2, false));
+        let first = results(folder.path());
+        assert!(run(&toy(), folder.path(), &NoProgress).expect("again").made_before);
+        for lost in
+            ["histories.card.json", "stages.json", "seed-0.adw", "seed-0/model.safetensors", "dark-room.csv"]
+        {
+            std::fs::remove_file(folder.path().join(lost)).expect("removed");
+            let again = run(&toy(), folder.path(), &NoProgress).expect(lost);
+            assert!(again.stages.generation.contains_key("histories"), "{lost}");
+            assert!(results(folder.path()) == first, "other results after {lost} was lost");
+        }
+    }
+
+    #[test]
+    fn another_experiment_is_refused_in_the_same_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(&toy(), folder.path(), &NoProgress).expect("the first run");
+        let mut other = toy();
+        other.models[0].set("updates", 5);
+        let error = run(&other, folder.path(), &NoProgress).expect_err("refused").to_string();
+        assert!(error.contains("experiment.toml") && error.contains("another"), "{error}");
+        // What was written down is an experiment as well, and the same.
+        let written = Experiment::read(&folder.path().join("experiment.toml")).expect("an experiment");
+        assert!(run(&written, folder.path(), &NoProgress).expect("the same").made_before);
+    }
+
+    #[test]
+    fn results_travel_with_every_model() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&toy(), folder.path(), &NoProgress).expect("the run");
+        let evaluation = &outcome.evaluations[0];
+        assert_eq!(evaluation.others[0].0, "expert");
+        for (file, summary) in
+            [("seed-0.adw", &evaluation.models[0]), ("expert-seed-0.adw", &evaluation.others[0].1[0])]
+        {
+            let path = folder.path().join(file);
+            let bytes = std::fs::read(&path).expect("the model");
+            let model = algodistill_core::Model::decode(&bytes).expect("valid");
+            let card = TrainingCard::parse(&path, model.card()).expect("a card");
+            let results = card.evaluation.expect("results");
+            assert_eq!((results.tasks, results.runs, results.episodes), (2, 1, [2, 3]));
+            assert_eq!(summary.bytes, bytes.len());
+        }
+    }
+
+    #[test]
+    fn histories_and_models_and_evaluations_go_together_as_the_file_says() {
+        let mut experiment = toy();
+        let mut once = experiment.histories[0].clone();
+        once.name = "once".into();
+        once.parameters = serde_json::from_value(json!({"reward": "once"})).expect("parameters");
+        experiment.histories.push(once);
+        experiment.models[1].name = "both".into();
+        experiment.models[1].histories.push("once".into());
+        let mut second = experiment.evaluations[0].clone();
+        (second.name, second.models) = (Some("paid-once".into()), vec!["both".into()]);
+        second.config.environment = Some("dark-room".into());
+        second.config.parameters = experiment.histories[1].parameters.clone();
+        experiment.evaluations.push(second);
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&experiment, folder.path(), &NoProgress).expect("the run");
+        assert_eq!(outcome.stages.generation.len(), 2);
+        for file in ["once.parquet", "both-seed-0.adw", "dark-room.svg", "paid-once.json"] {
+            assert!(folder.path().join(file).exists(), "{file}");
+        }
+        let [first, second] = outcome.evaluations.as_slice() else { panic!("two evaluations") };
+        assert_eq!(first.measured[1].series.key, "both");
+        assert!(second.models[0].file.ends_with("both-seed-0.adw") && second.others.is_empty());
+    }
+}
