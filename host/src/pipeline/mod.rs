@@ -232,8 +232,15 @@ mod tests {
         recipe.expert = true;
         recipe.generate.histories_per_task = 1;
         recipe.train = TrainConfig {
-            dimensions: Dimensions { layers: 1, d_model: 16, heads: 2, d_ff: 16, window: 20 },
-            sequence_length: 20,
+            dimensions: Dimensions {
+                layers: 1,
+                d_model: 16,
+                heads: 2,
+                d_ff: 16,
+                window: 20,
+                final_observation: true,
+            },
+            sequence_length: Some(20),
             batch: 2,
             updates: 4,
             warm_up: 1,

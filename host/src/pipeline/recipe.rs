@@ -62,7 +62,7 @@ fn dark_room() -> Result<Recipe> {
         seeds: 3,
         expert: true,
         generate: GenerateConfig { histories_per_task: 100, ..generate },
-        train: TrainConfig { updates: 2_500, ..TrainConfig::default() },
+        train: TrainConfig { updates: 2_500, ..unwrapped(160) },
         evaluate: vec![EvaluateConfig { mean_over: Some((21, 40)), ..EvaluateConfig::default() }],
     })
 }
@@ -76,7 +76,7 @@ fn dark_room_q() -> Result<Recipe> {
         seeds: 3,
         expert: false,
         generate: generate("dark-room", "q-learning")?,
-        train: TrainConfig { updates: 4_000, ..TrainConfig::default() },
+        train: TrainConfig { updates: 4_000, ..unwrapped(160) },
         evaluate: vec![evaluate],
     })
 }
@@ -94,14 +94,7 @@ fn bandit() -> Result<Recipe> {
     };
     let source = SourceConfig::from(Ucb { alpha: 0.3, ties: Ties::First });
     let generate = GenerateConfig::recommended(EnvironmentConfig::preset("bandit")?, source)?;
-    let train = TrainConfig {
-        dimensions: Dimensions { window: 100, ..Dimensions::default() },
-        sequence_length: 100,
-        batch: 16,
-        updates: 8_000,
-        learning_rate: 4e-3,
-        ..TrainConfig::default()
-    };
+    let train = TrainConfig { batch: 16, updates: 8_000, learning_rate: 4e-3, ..unwrapped(100) };
     Ok(Recipe {
         name: "bandit".into(),
         seeds: 3,
@@ -110,6 +103,15 @@ fn bandit() -> Result<Recipe> {
         train,
         evaluate: ["bandit-odd", "bandit-even", "bandit-uniform"].map(on).into(),
     })
+}
+
+/// Sequences of one window, as these recipes were published.
+fn unwrapped(window: usize) -> TrainConfig {
+    TrainConfig {
+        dimensions: Dimensions { window, ..Dimensions::default() },
+        sequence_length: Some(window),
+        ..TrainConfig::default()
+    }
 }
 
 fn generate(environment: &str, source: &str) -> Result<GenerateConfig> {

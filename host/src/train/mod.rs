@@ -10,6 +10,8 @@ mod batch;
 pub mod checkpoint;
 pub mod config;
 mod dataset;
+#[cfg(test)]
+mod final_observation_tests;
 pub mod metrics;
 mod network;
 pub mod objective;
