@@ -37,9 +37,12 @@ macro_rules! sources {
 sources! {
     linucb::LinUcb,
     linear_thompson::LinearThompson,
+    belief::Belief,
     ucb::Ucb,
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
+    sliding_window_ucb::SlidingWindowUcb,
+    discounted_thompson::DiscountedThompson,
     psrl::Psrl,
     sweep::Sweep,
     q_learning::QLearning,
