@@ -202,7 +202,7 @@ mod tests {
     fn what_cannot_be_is_refused_with_what_can() {
         for (arguments, expected) in [
             ("--environment moon", "known are dark-room"),
-            ("--source thompson", "possible there: psrl, q-learning, noise"),
+            ("--source thompson", "possible there: psrl, "),
             ("--source sarsa", "known are ucb"),
             ("--set arms=3", "environment.arms: is not a parameter of dark-room"),
             ("--source-set alpha=3", "source.alpha: is not a parameter of psrl"),

@@ -492,7 +492,7 @@ mod tests {
         let room = EnvironmentConfig::preset("dark-room").unwrap();
         let config = GenerateConfig::recommended(room, SourceConfig::from(Thompson {})).unwrap();
         let problem = config.validate().unwrap_err().to_string();
-        assert!(problem.contains("psrl, q-learning, noise"), "{problem}");
+        assert!(problem.contains("possible there: psrl, "), "{problem}");
         let config = GenerateConfig { episodes: 0, ..small("dark-room", "psrl") };
         assert!(config.validate().unwrap_err().to_string().contains("episodes"));
         let config = GenerateConfig { held_out: 81, ..small("dark-room", "psrl") };
