@@ -242,12 +242,15 @@ impl<F: Simulation> AnySimulation for F {
     }
 }
 
+/// An environment with parameters from outside.
+type Replaced = Result<Arc<dyn AnySimulation>>;
+
 /// How an environment is found by its name.
 struct Entry {
     name: &'static str,
     presets: fn() -> Vec<&'static str>,
     preset: fn(&str) -> Option<Arc<dyn AnySimulation>>,
-    replace: fn(Map<String, Value>, &Parameters) -> Result<Arc<dyn AnySimulation>>,
+    replace: fn(Map<String, Value>, &Parameters) -> Replaced,
 }
 
 impl Entry {

@@ -182,11 +182,14 @@ impl<A: Algorithm> AnyAlgorithm for A {
     }
 }
 
+/// An algorithm with parameters from outside.
+type Replaced = Result<Arc<dyn AnyAlgorithm>>;
+
 /// How an algorithm is found by its name.
 struct Entry {
     name: &'static str,
     default: fn() -> Arc<dyn AnyAlgorithm>,
-    replace: fn(Map<String, Value>, &Parameters) -> Result<Arc<dyn AnyAlgorithm>>,
+    replace: fn(Map<String, Value>, &Parameters) -> Replaced,
 }
 
 impl Entry {
