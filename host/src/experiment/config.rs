@@ -34,6 +34,7 @@ experiments! {
     "light-key-to-door",
     "bandit",
     "linear-bandit",
+    "restless-bandit",
     "decision-pretrained-dark-room",
     "decision-pretrained-key-to-door",
 }
