@@ -405,7 +405,7 @@ fn a_path_need_not_be_unicode() {
 fn every_command_prints_one_json_object() {
     let toy = Toy::get();
     let (histories, model) = (toy.text("histories.parquet"), toy.text("model.adw"));
-    assert_eq!(json(&["inspect", &model])["parameters"], 100_480);
+    assert_eq!(json(&["inspect", &model])["parameters"], 101_632);
     json(&["histories", "show", &histories]);
     json(&["histories", "check", &histories]);
     json(&["play", &model, "--episodes", "2"]);
@@ -437,7 +437,7 @@ fn evaluate_reports_the_baselines_on_the_same_axes() {
     ];
     let evaluation = json(&arguments);
     assert_eq!(evaluation["environment"], "dark-room");
-    assert_eq!(evaluation["parameters"], 100_480);
+    assert_eq!(evaluation["parameters"], 101_632);
     assert_eq!(evaluation["tasks"], 8);
     assert!(evaluation["never_solved"].is_number());
     for curve in ["random", "source", "int8"] {

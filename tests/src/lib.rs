@@ -30,7 +30,9 @@ pub fn dark_room_interface() -> Interface {
 }
 
 /// The reference model: 2 layers, d 64, 4 heads, FF 256, W 160.
-pub const REFERENCE: Dimensions = Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 };
+pub const REFERENCE: Dimensions =
+    Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160, final_observation: true };
 
 /// A model small enough for exhaustive tests.
-pub const TINY: Dimensions = Dimensions { layers: 2, d_model: 16, heads: 2, d_ff: 32, window: 7 };
+pub const TINY: Dimensions =
+    Dimensions { layers: 2, d_model: 16, heads: 2, d_ff: 32, window: 7, final_observation: true };

@@ -19,8 +19,15 @@ fn a_thousand_damaged_configurations() {
     };
     let histories = generate(&generation, &NoProgress).unwrap().training;
     let config = TrainConfig {
-        dimensions: Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 8 },
-        sequence_length: 8,
+        dimensions: Dimensions {
+            layers: 1,
+            d_model: 16,
+            heads: 1,
+            d_ff: 16,
+            window: 8,
+            final_observation: true,
+        },
+        sequence_length: Some(8),
         batch: 2,
         updates: 2,
         validation_every: 0,

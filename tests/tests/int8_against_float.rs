@@ -26,7 +26,9 @@ fn distributions_agree_over_two_windows() {
     for step in 0..steps {
         let observation = [rng.below(9) as i32, rng.below(9) as i32];
         let action = rng.below(5) as usize;
-        let (reward, done) = (rng.below(2) as f32, step % 20 == 19);
+        let reward = rng.below(2) as f32;
+        let at_end = [rng.below(9) as i32, rng.below(9) as i32];
+        let ended = (step % 5 == 4).then_some(&at_end[..rng.below(2) as usize * 2]);
         int8.demonstrate(&observation, action).unwrap();
         float.demonstrate(&observation, action);
         let p = softmax(&float.logits().iter().map(|l| f64::from(*l)).collect::<Vec<_>>());
@@ -34,8 +36,8 @@ fn distributions_agree_over_two_windows() {
         kl += p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum::<f64>();
         let top = |d: &[f64]| (0..d.len()).max_by(|a, b| d[*a].total_cmp(&d[*b])).unwrap();
         agreed += usize::from(top(&p) == top(&q));
-        int8.feedback(reward, done.then_some(&[])).unwrap();
-        float.feedback(reward, done.then_some(&[]));
+        int8.feedback(reward, ended).unwrap();
+        float.feedback(reward, ended);
     }
     let (kl, agreement) = (kl / steps as f64, agreed as f64 / steps as f64);
     println!("mean KL {kl:.5} nats, top-1 agreement {agreement:.3}");

@@ -115,6 +115,8 @@ macro_rules! environments {
         $callback! {
             dark_room::DarkRoom,
             bandit::Bandit,
+            key_to_door::KeyToDoor,
+            linear_bandit::LinearBandit,
         }
     };
 }

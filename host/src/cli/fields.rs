@@ -22,6 +22,8 @@ enum Takes {
     /// A whole number, 0 or more.
     Count,
     Number,
+    /// `true` or `false`.
+    Truth,
     /// One of some words.
     Word(fn() -> Vec<&'static str>),
 }
@@ -30,7 +32,7 @@ const fn field(name: &'static str, takes: Takes, help: &'static str) -> Field {
     Field { name, help, takes }
 }
 
-/// The fields of [`Dimensions`].
+/// The sizes among the fields of [`Dimensions`].
 const DIMENSIONS: [Field; 5] = [
     field("layers", Takes::Count, "Transformer blocks"),
     field("d_model", Takes::Count, "Width of the residual stream, a multiple of 16"),
@@ -39,9 +41,14 @@ const DIMENSIONS: [Field; 5] = [
     field("window", Takes::Count, "Context window in steps"),
 ];
 
-/// The other fields of [`TrainConfig`], but for `threads`, which is an option of every command.
-const TRAINING: [Field; 23] = [
-    field("sequence_length", Takes::Count, "Tokens of a training sequence"),
+/// The other fields of [`TrainConfig`] but for `threads`, which is an option of every command.
+const TRAINING: [Field; 24] = [
+    field(
+        "final_observation",
+        Takes::Truth,
+        "Whether the model sees what ended an episode, where the histories have it",
+    ),
+    field("sequence_length", Takes::Count, "Tokens of a training sequence [default: 5/2 windows]"),
     field("batch", Takes::Count, "Sequences of a batch"),
     field("updates", Takes::Count, "Parameter updates"),
     field("learning_rate", Takes::Number, "Highest learning rate"),
@@ -106,6 +113,7 @@ fn add<'a>(
         command.arg(match field.takes {
             Takes::Count => option.value_parser(value_parser!(u64)),
             Takes::Number => option.value_parser(value_parser!(f64)),
+            Takes::Truth => option.value_parser(value_parser!(bool)),
             Takes::Word(words) => option.value_parser(PossibleValuesParser::new(words())),
         })
     })
@@ -121,6 +129,7 @@ fn given<'a>(
         let value = match takes {
             Takes::Count => matches.get_one::<u64>(name).map(|&count| Ok(count.into())),
             Takes::Number => matches.get_one::<f64>(name).map(|&number| finite(name, number)),
+            Takes::Truth => matches.get_one::<bool>(name).map(|&truth| Ok(truth.into())),
             Takes::Word(_) => matches.get_one::<String>(name).map(|word| Ok(word.as_str().into())),
         };
         if let Some(value) = value {
@@ -138,13 +147,20 @@ fn finite(field: &str, number: f64) -> Result<Value> {
     Err(Error::argument(format!("train.{field}"), format!("is {number}, must be a finite number")))
 }
 
-/// Dimensions of a model as options of the benchmarks: the reference model unless told otherwise.
+/// Dimensions of a model as options of the benchmarks: the reference model unless told otherwise,
+/// which stays the same where the trainer's defaults change.
 #[derive(Clone, Copy, Debug)]
 pub struct DimensionArgs(pub Dimensions);
 
+/// The reference model. What ends an episode takes no time worth measuring.
+fn reference() -> TrainConfig {
+    let dimensions = Dimensions { window: 160, final_observation: false, ..Dimensions::default() };
+    TrainConfig { dimensions, ..TrainConfig::default() }
+}
+
 impl clap::Args for DimensionArgs {
     fn augment_args(command: Command) -> Command {
-        add(command, &DIMENSIONS, &fields(&TrainConfig::default()))
+        add(command, &DIMENSIONS, &fields(&reference()))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -154,7 +170,7 @@ impl clap::Args for DimensionArgs {
 
 impl FromArgMatches for DimensionArgs {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
-        let mut config = TrainConfig::default();
+        let mut config = reference();
         let given = given(matches, &DIMENSIONS);
         let set =
             given.and_then(|given| given.into_iter().try_for_each(|(name, value)| config.set(&name, value)));

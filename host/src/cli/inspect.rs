@@ -25,6 +25,8 @@ pub fn run(args: &Args) -> Result<Report> {
     let warning = warning.map(|window| {
         format!("no training sequence was longer than the window of {window} steps: longer streams were never trained")
     });
+    // Of a file that was decoded.
+    let version = bytes.get(4..6).map_or(0, |field| u16::from_le_bytes([field[0], field[1]]));
     let plan = MemoryPlan::new(&model, bytes.len());
     let dimensions = model.dimensions();
     let interface = model.interface();
@@ -32,10 +34,9 @@ pub fn run(args: &Args) -> Result<Report> {
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads, d_ff {ff}, window {window}\n\
-         interface  observation channels {channels:?}, {actions} actions, reward levels {levels:?}\n{warned}{plan}\
+         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}\n{warned}{plan}\
          card       {card:#}\n",
         file = args.file.display(),
-        version = algodistill_core::model::FORMAT_VERSION,
         crc = model.crc(),
         parameters = model.parameters(),
         layers = dimensions.layers,
@@ -43,6 +44,7 @@ pub fn run(args: &Args) -> Result<Report> {
         heads = dimensions.heads,
         ff = dimensions.d_ff,
         window = dimensions.window,
+        seen = if dimensions.final_words > 0 { "seen" } else { "not seen" },
         actions = interface.actions,
         levels = interface.reward_levels,
         warned = warning.as_ref().map_or(String::new(), |warning| format!("warning    {warning}\n")),
@@ -50,12 +52,13 @@ pub fn run(args: &Args) -> Result<Report> {
     );
     let json = json!({
         "file": args.file.display().to_string(),
-        "format_version": algodistill_core::model::FORMAT_VERSION,
+        "format_version": version,
         "crc32": format!("{:08x}", model.crc()),
         "parameters": model.parameters(),
         "dimensions": {
             "layers": dimensions.layers, "d_model": dimensions.d_model, "heads": dimensions.heads,
             "d_ff": dimensions.d_ff, "window": dimensions.window,
+            "final_observation": dimensions.final_words > 0,
         },
         "interface": interface,
         "memory": plan,

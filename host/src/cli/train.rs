@@ -8,6 +8,7 @@ use crate::ranks::Ranks;
 use crate::train::{read_config, TrainConfig};
 use crate::{train, Error, Result};
 use serde_json::{json, Value};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Train a transformer on learning histories. Writes config.toml, metrics.jsonl,
@@ -69,6 +70,10 @@ fn in_options(error: Error) -> Error {
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = config(args, ranks)?;
     let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
+    let warnings = config.warnings(&histories.training);
+    for warning in warnings.iter().filter(|_| ranks.is_first()) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
     let outcome = train::train_on(
         ranks,
@@ -127,6 +132,7 @@ pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
         "train_seconds": outcome.seconds,
         "dataset": outcome.training.dataset,
         "histories": files,
+        "warnings": warnings,
     });
     Ok(Report { text, json })
 }

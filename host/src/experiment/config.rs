@@ -27,7 +27,15 @@ experiments! {
     "quickstart",
     "dark-room",
     "dark-room-q",
+    "dark-room-sweep",
+    "dark-room-hard",
+    "key-to-door",
+    "key-to-door-q",
+    "light-key-to-door",
     "bandit",
+    "linear-bandit",
+    "decision-pretrained-dark-room",
+    "decision-pretrained-key-to-door",
 }
 
 /// How to make histories, models and reports. A program's or a user's own file is as good as those of this

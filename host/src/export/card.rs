@@ -76,7 +76,7 @@ impl TrainingCard {
     /// model does once it has lost the first step of a stream was never trained.
     pub fn never_wrapped(&self) -> Option<usize> {
         let config = &self.training.config;
-        (config.sequence_length <= config.dimensions.window).then_some(config.dimensions.window)
+        (config.resolved_sequence_length() <= config.dimensions.window).then_some(config.dimensions.window)
     }
 
     /// Reads the card of the weights file `path`.

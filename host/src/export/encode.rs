@@ -17,8 +17,10 @@ pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
         d_ff: model.dimensions.d_ff,
         window: model.dimensions.window,
         actions: usize::from(model.interface.actions),
-        // The trainer's models have no tables for the final observation.
-        final_words: 0,
+        final_words: match model.dimensions.final_observation {
+            true => model.interface.observation_len(),
+            false => 0,
+        },
     };
     let tensors: Vec<_> = model
         .tensors

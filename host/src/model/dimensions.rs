@@ -1,4 +1,4 @@
-//! The dimensions of a model, and their limits.
+//! The dimensions of a model, their limits, and which tables it has.
 
 use crate::{Error, Result};
 use algodistill_core::model::weights::{MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
@@ -22,11 +22,14 @@ pub struct Dimensions {
     pub d_ff: usize,
     /// Context window W in tokens, 1 to 4096: position i attends to j with 0 <= i - j < W.
     pub window: usize,
+    /// Whether there are tables for the observation that ends an episode, where there are
+    /// observations at all. Training sets it to false where no history has such an observation.
+    pub final_observation: bool,
 }
 
 impl Default for Dimensions {
     fn default() -> Self {
-        Self { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 }
+        Self { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 128, final_observation: true }
     }
 }
 
@@ -36,7 +39,7 @@ impl Dimensions {
     /// # Errors
     /// [`Error::Argument`] that names the field.
     pub fn validate(&self) -> Result<()> {
-        let Self { layers, d_model, heads, d_ff, window } = *self;
+        let Self { layers, d_model, heads, d_ff, window, final_observation: _ } = *self;
         within("layers", layers, MAX_LAYERS)?;
         within("d_model", d_model, MAX_WIDTH)?;
         within("d_ff", d_ff, MAX_WIDTH)?;

@@ -12,6 +12,8 @@ pub struct FloatAgent<'a> {
     ring: Vec<f32>,
     next: usize,
     filled: usize,
+    /// What ended the episode before the next token; empty where none did, or that is unknown.
+    final_observation: Vec<i32>,
     action_row: usize,
     feedback_row: usize,
     logits: Vec<f32>,
@@ -20,6 +22,8 @@ pub struct FloatAgent<'a> {
 /// The parameters by role.
 struct Weights<'a> {
     observation: Vec<&'a [f32]>,
+    /// Empty where the model has no tables for it.
+    final_observation: Vec<&'a [f32]>,
     action: &'a [f32],
     feedback: &'a [f32],
     layers: Vec<[&'a [f32]; 6]>,
@@ -34,8 +38,11 @@ impl<'a> FloatAgent<'a> {
         let layout = parameters.layout();
         let mut tensors = layout.iter().map(|tensor| &parameters.values[tensor.range()]);
         let mut next = || tensors.next().expect("the layout lists every tensor of the model");
+        let channels = parameters.interface.channels.len();
+        let final_channels = if dimensions.final_observation { channels } else { 0 };
         let weights = Weights {
-            observation: parameters.interface.channels.iter().map(|_| next()).collect(),
+            observation: (0..channels).map(|_| next()).collect(),
+            final_observation: (0..final_channels).map(|_| next()).collect(),
             action: next(),
             feedback: next(),
             layers: (0..dimensions.layers).map(|_| std::array::from_fn(|_| next())).collect(),
@@ -48,6 +55,7 @@ impl<'a> FloatAgent<'a> {
             ring: vec![0.0; dimensions.layers * dimensions.window * 2 * dimensions.d_model],
             next: 0,
             filled: 0,
+            final_observation: Vec::new(),
             action_row: 0,
             feedback_row: 0,
             logits: vec![0.0; usize::from(parameters.interface.actions)],
@@ -64,6 +72,7 @@ impl<'a> FloatAgent<'a> {
     /// Forgets the task.
     pub fn reset(&mut self) {
         (self.next, self.filled) = (0, 0);
+        self.final_observation.clear();
         self.action_row = self.parameters.interface.no_action_row();
         self.feedback_row = self.parameters.interface.no_feedback_row();
     }
@@ -82,9 +91,11 @@ impl<'a> FloatAgent<'a> {
         self.action_row = action;
     }
 
-    /// What the last action brought; where the episode ended with it, what was observed then.
+    /// What the last action brought, as [`algodistill_core::Agent::feedback`] takes it.
     pub fn feedback(&mut self, reward: f32, ended: Option<&[i32]>) {
         self.feedback_row = self.parameters.interface.feedback_row(reward, ended.is_some());
+        self.final_observation.clear();
+        self.final_observation.extend_from_slice(ended.unwrap_or(&[]));
     }
 
     /// Logits of the last step.
@@ -113,8 +124,10 @@ impl<'a> FloatAgent<'a> {
         let d = dimensions.d_model;
         let mut x = vec![0.0f32; d];
         let mut add_row = |table: &[f32], row: usize| add(&mut x, &table[row * d..(row + 1) * d]);
-        let channels = self.parameters.interface.split(observation);
-        for ((channel, words), table) in channels.zip(&self.weights.observation) {
+        let interface = &self.parameters.interface;
+        let observed = interface.split(observation).zip(&self.weights.observation);
+        let last = interface.split(&self.final_observation).zip(&self.weights.final_observation);
+        for ((channel, words), table) in observed.chain(last) {
             match channel {
                 Channel::Discrete { .. } => words.iter().for_each(|word| add_row(table, *word as usize)),
             }

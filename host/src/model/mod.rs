@@ -2,7 +2,9 @@
 //! float evaluation.
 //!
 //! One token a step: the sum of the embeddings of the observation channels, the previous action,
-//! and the previous reward and done flag (jointly). Then `layers` pre-norm blocks, each
+//! and the previous reward and done flag (jointly). Where an episode ended with the step before,
+//! what was observed at its end, from tables of its own: a door, a platform, a terminal cell may be
+//! seen at that moment only. Then `layers` pre-norm blocks, each
 //!
 //! ```text
 //! n = rms_norm(x) * attention_norm          q, k, v = split(query_key_value n)
@@ -20,7 +22,7 @@ mod tokens;
 pub use dimensions::Dimensions;
 pub(crate) use dimensions::{check, within};
 pub use float_agent::FloatAgent;
-pub use tokens::Tokens;
+pub use tokens::{Previous, Tokens, NO_ROW};
 
 use algodistill_core::Interface;
 
@@ -83,7 +85,8 @@ impl TensorLayout {
 
 /// The tensors of a model, in the one order used everywhere.
 ///
-/// `embed.observation.{c}` for each channel, `embed.action`, `embed.feedback`; for each layer
+/// `embed.observation.{c}` for each channel, `embed.final_observation.{c}` likewise where
+/// [`Dimensions::final_observation`], `embed.action`, `embed.feedback`; for each layer
 /// `attention_norm`, `query_key_value`, `attention_output`, `feed_forward_norm`, `feed_forward_up`,
 /// `feed_forward_down`; `final_norm`, `head`.
 pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayout> {
@@ -93,8 +96,10 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
         let offset = tensors.last().map_or(0, |last| last.range().end);
         tensors.push(TensorLayout { name, role, shape, offset });
     };
-    for (index, channel) in interface.channels.iter().enumerate() {
-        add(format!("embed.observation.{index}"), Role::Embedding, channel.table_shape(d));
+    for kind in ["observation", "final_observation"].into_iter().take(observation_kinds(dimensions)) {
+        for (index, channel) in interface.channels.iter().enumerate() {
+            add(format!("embed.{kind}.{index}"), Role::Embedding, channel.table_shape(d));
+        }
     }
     add("embed.action".into(), Role::Embedding, [interface.action_rows(), d]);
     add("embed.feedback".into(), Role::Embedding, [interface.feedback_rows(), d]);
@@ -112,8 +117,13 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
 }
 
 /// Number of embedding tables: a token has one row of each at most.
-pub fn table_count(interface: &Interface) -> usize {
-    interface.channels.len() + 2
+pub fn table_count(dimensions: &Dimensions, interface: &Interface) -> usize {
+    observation_kinds(dimensions) * interface.channels.len() + 2
+}
+
+/// Kinds of observations that have tables of their own: those to act on, and final ones.
+fn observation_kinds(dimensions: &Dimensions) -> usize {
+    1 + usize::from(dimensions.final_observation)
 }
 
 /// The float parameters of a model.

@@ -35,12 +35,15 @@ macro_rules! sources {
 // The one list of source algorithms: the module and the struct of the parameters. Of those that can learn
 // in an environment the first is the default there.
 sources! {
+    linucb::LinUcb,
+    linear_thompson::LinearThompson,
     ucb::Ucb,
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
     psrl::Psrl,
     sweep::Sweep,
     q_learning::QLearning,
+    q_lambda::QLambda,
     noise::Noise,
 }
 
@@ -376,7 +379,19 @@ pub fn pair<S: Source + 'static>(
     task: u32,
     source: S,
 ) -> Result<Box<dyn Learning>> {
-    // The environments of the list have their code compiled together with the source's.
+    Ok(Box::new(Pair { environment: environment.task(task)?, source }))
+}
+
+/// As [`pair`], for a source that takes no longer than its environment: the environments of the list have
+/// their code compiled together with the source's, each of them.
+///
+/// # Errors
+/// [`Error::Argument`] where there is no such task.
+pub fn pair_inlined<S: Source + 'static>(
+    environment: &EnvironmentConfig,
+    task: u32,
+    source: S,
+) -> Result<Box<dyn Learning>> {
     macro_rules! of_the_list {
         ($($module:ident::$family:ident),+ $(,)?) => {
             $(
@@ -387,7 +402,7 @@ pub fn pair<S: Source + 'static>(
         };
     }
     algodistill_core::environments!(of_the_list);
-    Ok(Box::new(Pair { environment: environment.task(task)?, source }))
+    pair(environment, task, source)
 }
 
 /// `source` with task number `task` of `family`, which is that of `environment`.
@@ -403,7 +418,10 @@ pub fn pair_with<F: Simulation, S: Source + 'static>(
     match family.task(task) {
         Some(task) => Ok(Box::new(Pair { environment: task, source })),
         // For its words.
-        None => environment.task(task).map(|task| Box::new(Pair { environment: task, source }) as _),
+        None => Err(match environment.task(task) {
+            Err(error) => error,
+            Ok(_) => wrong_environment(environment.name(), environment),
+        }),
     }
 }
 

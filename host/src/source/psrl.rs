@@ -6,11 +6,12 @@ use crate::environment::rooms::{cell, distance, step_towards};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::dark_room::DarkRoom;
-use algodistill_core::env::grid::{Cell, Grid};
+use algodistill_core::env::grid::{Cell, Grid, Start};
+use algodistill_core::env::key_to_door::KeyToDoor;
 use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
-/// Parameters of [`GoalSearch`].
+/// Parameters of [`GoalSearch`] and [`KeyAndDoorSearch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Psrl {
@@ -22,7 +23,7 @@ impl Algorithm for Psrl {
     const NAME: &'static str = "psrl";
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        environment.family::<DarkRoom>().is_some()
+        environment.family::<DarkRoom>().is_some() || environment.family::<KeyToDoor>().is_some()
     }
 
     fn learner(
@@ -31,8 +32,11 @@ impl Algorithm for Psrl {
         task: u32,
         _episodes: u32,
     ) -> Result<Box<dyn Learning>> {
-        match environment.family::<DarkRoom>() {
-            Some(room) => pair_with(environment, room, task, GoalSearch::new(room.grid(), self.target)),
+        if let Some(room) = environment.family::<DarkRoom>() {
+            return pair_with(environment, room, task, GoalSearch::new(room.grid(), self.target));
+        }
+        match environment.family::<KeyToDoor>() {
+            Some(room) => pair_with(environment, room, task, KeyAndDoorSearch::new(room, self.target)),
             None => Err(wrong_environment(Self::NAME, environment)),
         }
     }
@@ -167,5 +171,87 @@ impl Source for GoalSearch {
 
     fn learn(&mut self, outcome: &Outcome) {
         self.goal.learn(cell(outcome.next_observation), outcome.reward > 0.0);
+    }
+}
+
+/// Looks for the key, in every episode until it is found, then for the door, and then goes to both.
+/// A reward tells that it has the key.
+#[derive(Clone, Debug)]
+pub struct KeyAndDoorSearch {
+    key: Search,
+    door: Search,
+    has_key: bool,
+    /// A random start is never the key's cell.
+    key_is_not_at_start: bool,
+    begins: bool,
+}
+
+impl KeyAndDoorSearch {
+    /// A source for any key and door of the room.
+    pub fn new(room: &KeyToDoor, target: Target) -> Self {
+        let search = Search::new(room.grid(), target);
+        let key_is_not_at_start = room.start == Start::Random;
+        Self { key: search.clone(), door: search, has_key: false, key_is_not_at_start, begins: true }
+    }
+}
+
+impl Source for KeyAndDoorSearch {
+    fn begin_history(&mut self) {
+        self.key.restart();
+        self.door.restart();
+    }
+
+    fn begin_episode(&mut self, _episode: u32) {
+        self.key.begin_episode();
+        self.door.begin_episode();
+        self.has_key = false;
+        self.begins = true;
+    }
+
+    fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
+        let here = cell(observation);
+        if std::mem::take(&mut self.begins) && self.key_is_not_at_start {
+            self.key.rule_out(here);
+        }
+        match self.has_key {
+            false => self.key.act(here, rng),
+            true => self.door.act(here, rng),
+        }
+    }
+
+    fn learn(&mut self, outcome: &Outcome) {
+        let (here, paid) = (cell(outcome.next_observation), outcome.reward > 0.0);
+        if self.has_key {
+            self.door.learn(here, paid);
+        } else {
+            self.key.learn(here, paid);
+            if paid {
+                self.has_key = true;
+                self.door.rule_out(here);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::mean_returns;
+    use super::*;
+
+    #[test]
+    fn key_and_door_are_found_in_a_few_episodes() {
+        let source = Psrl { target: Target::Nearest };
+        let returns = mean_returns(KeyToDoor::DARK, source, 0..6480, 10);
+        // Every 0.03 is four standard errors.
+        for (episode, expected) in [(0, 0.77), (2, 1.92), (4, 2.0), (9, 2.0)] {
+            assert!((returns[episode] - expected).abs() < 0.03, "{episode}: {returns:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_on_the_key_is_no_way_around_it() {
+        let room = KeyToDoor { start: Start::Centre, ..KeyToDoor::DARK };
+        let returns = mean_returns(room, Psrl { target: Target::Random }, 3200..3280, 40);
+        assert!(returns[39] > 1.99, "{returns:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Tabular Q-learning (Watkins and Dayan 1992).
 
-use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Schedule, Source};
+use super::{check_fraction, pair_inlined, threshold, Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::ParameterError;
@@ -60,7 +60,7 @@ impl Algorithm for QLearning {
         episodes: u32,
     ) -> Result<Box<dyn Learning>> {
         match QTable::new(&environment.interface()?, *self, episodes) {
-            Some(table) => pair(environment, task, table),
+            Some(table) => pair_inlined(environment, task, table),
             None => Err(super::wrong_environment(Self::NAME, environment)),
         }
     }

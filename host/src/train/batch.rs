@@ -7,13 +7,14 @@
 //! A training sequence begins at the first step of an episode and never leaves its history. Its
 //! first token's previous action and feedback are those of the step before it in the history; where
 //! the history begins, the rows "no action yet" and "no feedback yet", as on a device that was just
-//! switched on. What an objective keeps of a history (expert distillation: its last episodes) is a
+//! switched on. What was observed at the end of an episode is part of the token after it. What an objective keeps of a history (expert distillation: its last episodes) is a
 //! history of its own.
 
 use super::dataset::check;
 use super::objective::{ObjectiveConfig, Place, Stream};
 use super::TrainConfig;
 use crate::history::{Histories, Slots};
+use crate::model::Dimensions;
 use crate::nn::random::{stream, Purpose};
 use crate::nn::transformer::Batch;
 use crate::{Error, Result};
@@ -23,6 +24,7 @@ use std::ops::Range;
 /// The training sequences of a set of histories.
 pub struct Sequences<'a> {
     histories: &'a Histories,
+    dimensions: Dimensions,
     objective: ObjectiveConfig,
     /// One per history.
     kept: Vec<Kept>,
@@ -79,7 +81,7 @@ impl<'a> Sequences<'a> {
     fn find(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
         let objective = config.objective.inner();
         check(histories, objective)?;
-        let length = config.sequence_length.div_ceil(objective.tokens_per_step());
+        let length = config.resolved_sequence_length().div_ceil(objective.tokens_per_step());
         let dones = &histories.steps.dones;
         let mut all_kept = Vec::with_capacity(histories.index.len());
         let mut starts = Vec::new();
@@ -99,6 +101,7 @@ impl<'a> Sequences<'a> {
         }
         Ok(Self {
             histories,
+            dimensions: config.dimensions,
             objective: config.objective.clone(),
             kept: all_kept,
             starts,
@@ -116,7 +119,7 @@ impl<'a> Sequences<'a> {
     /// Some of the sequences of [`Sequences::batch`].
     pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Batch {
         let objective = self.objective.inner();
-        let mut tokens = Stream::new(self.histories);
+        let mut tokens = Stream::new(&self.dimensions, self.histories);
         let mut sequences = Vec::with_capacity(slots.range.len());
         for slot in slots.range.clone() {
             let mut rng = PortableRng::new(self.seed, stream(purpose, update << SLOT_BITS | slot as u64));

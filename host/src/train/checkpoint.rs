@@ -14,7 +14,8 @@ use crate::{Error, Result};
 use algodistill_core::Interface;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
@@ -31,6 +32,7 @@ const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecord {
     /// The resolved configuration.
+    #[serde(deserialize_with = "of_any_version")]
     pub config: TrainConfig,
     /// Digest of the training histories ([`crate::train::histories_digest`]).
     pub dataset: String,
@@ -49,9 +51,20 @@ struct Envelope {
 #[serde(deny_unknown_fields)]
 struct Content {
     format: u32,
+    #[serde(deserialize_with = "of_any_version")]
     dimensions: Dimensions,
     interface: Interface,
     training: TrainingRecord,
+}
+
+/// The fields of a model that exists. From before there were tables for the final observation, they
+/// do not say that there are none.
+fn of_any_version<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<T, D::Error> {
+    let mut fields = Map::<String, Value>::deserialize(from)?;
+    fields.entry("final_observation").or_insert(false.into());
+    serde_json::from_value(fields.into()).map_err(serde::de::Error::custom)
 }
 
 /// Everything a run needs to go on.
@@ -213,4 +226,26 @@ fn update_digest(digest: &mut Sha256, name: &str, shape: &[usize], bytes: &[u8])
         digest.update((length as u64).to_le_bytes());
     }
     digest.update(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_from_before_there_were_final_observations_have_no_tables_for_them() {
+        let dimensions = Dimensions { final_observation: false, ..Dimensions::default() };
+        let config = TrainConfig { dimensions, ..TrainConfig::default() };
+        let content = Content {
+            format: FORMAT,
+            dimensions,
+            interface: Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).unwrap(),
+            training: TrainingRecord { config, dataset: String::new(), update: 3 },
+        };
+        let text = serde_json::to_string(&content).unwrap();
+        let old = text.replace(",\"final_observation\":false", "");
+        assert_eq!(text.len() - old.len(), 2 * 26);
+        let read: Content = serde_json::from_str(&old).unwrap();
+        assert_eq!((read.dimensions, read.training), (content.dimensions, content.training));
+    }
 }

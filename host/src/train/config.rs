@@ -1,6 +1,7 @@
 //! The training configuration: the experiment in one place.
 
 use super::objective::{ObjectiveConfig, PARAMETERS};
+use crate::history::Histories;
 use crate::model::{check, within, Dimensions};
 use crate::nn::{Hyperparameters, Schedule};
 use crate::parameters::{self, Parameters};
@@ -19,15 +20,16 @@ pub enum Device {
     Cuda,
 }
 
-/// Everything that decides a training run. The defaults are the recipe measured on Dark Room.
+/// Everything that decides a training run. The defaults are a recipe measured on Dark Room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Sizes of the model.
     #[serde(flatten)]
     pub dimensions: Dimensions,
-    /// Tokens of a training sequence. May exceed `window`: the band applies.
-    pub sequence_length: usize,
+    /// Tokens of a training sequence; five halves of a window when absent. The band applies, so that
+    /// in a sequence of several windows the ring loses tokens as it does on a device.
+    pub sequence_length: Option<usize>,
     /// Sequences of a batch.
     pub batch: usize,
     /// Parameter updates.
@@ -85,7 +87,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             dimensions: Dimensions::default(),
-            sequence_length: 160,
+            sequence_length: None,
             batch: 32,
             updates: 1500,
             learning_rate: 3e-3,
@@ -153,6 +155,38 @@ impl TrainConfig {
         Ok(())
     }
 
+    /// Tokens of a training sequence.
+    pub fn resolved_sequence_length(&self) -> usize {
+        self.sequence_length.unwrap_or(self.dimensions.window.saturating_mul(5).div_ceil(2))
+    }
+
+    /// The configuration of a run on `histories`: the sequence length is said, and there are no
+    /// tables for what no history has. Of several ranks, `any` says whether this is so on any.
+    pub(super) fn resolved(&self, histories: &Histories, any: impl FnOnce(bool) -> bool) -> Self {
+        let known = any(!histories.steps.final_observations.is_empty());
+        let mut resolved = self.clone();
+        resolved.dimensions.final_observation &= known;
+        resolved.sequence_length = Some(self.resolved_sequence_length());
+        resolved
+    }
+
+    /// What of a run on `histories` should be thought over before it begins.
+    pub fn warnings(&self, histories: &Histories) -> Vec<String> {
+        let (window, sequence) = (self.dimensions.window, self.resolved_sequence_length());
+        let longest = histories.index.iter().map(|history| history.steps.len()).max().unwrap_or(0);
+        let (what, instead) = if sequence <= window {
+            (format!("sequences of {sequence} tokens"), "longer sequences, for example of 5/2 windows")
+        } else if longest * self.objective.inner().tokens_per_step() <= window {
+            (format!("histories of at most {longest} steps"), "a shorter window, or longer histories")
+        } else {
+            return Vec::new();
+        };
+        vec![format!(
+            "{what} are not longer than the window of {window}: the ring never loses a token in training, but every \
+             device's does; choose {instead}"
+        )]
+    }
+
     /// Number of worker threads.
     pub fn resolved_threads(&self) -> usize {
         self.threads.unwrap_or_else(rayon::current_num_threads)
@@ -173,13 +207,13 @@ impl TrainConfig {
         let Dimensions { layers, d_model, d_ff, .. } = self.dimensions;
         self.dimensions.validate()?;
         self.objective.inner().validate()?;
-        within("sequence_length", self.sequence_length, MAX_SIZE)?;
+        let sequence = self.resolved_sequence_length();
+        within("sequence_length", sequence, MAX_SIZE)?;
         within("batch", self.batch, MAX_SIZE)?;
         check(self.updates >= 1, "updates", self.updates, "at least 1")?;
         check(self.log_every >= 1, "log_every", self.log_every, "at least 1")?;
         check(self.seed <= i64::MAX as u64, "seed", self.seed, "below 2^63 (a TOML integer)")?;
         within("validation_sequences", self.validation_sequences, MAX_SIZE)?;
-        let sequence = self.sequence_length;
         product("batch", "batch * sequence_length", &[self.batch, sequence], MAX_BATCH_TOKENS)?;
         let validation = [self.validation_sequences, sequence];
         product(
@@ -237,6 +271,7 @@ fn product(field: &str, formula: &str, factors: &[usize], largest: usize) -> Res
 mod tests {
     use super::super::objective::Expert;
     use super::*;
+    use crate::history::{History, Steps};
 
     #[test]
     fn default_is_valid() {
@@ -264,7 +299,10 @@ mod tests {
             (TrainConfig { batch: 0, ..valid.clone() }, "train.batch"),
             (TrainConfig { batch: 1 << 16, ..valid.clone() }, "train.batch"),
             (TrainConfig { validation_sequences: 1 << 16, ..valid.clone() }, "train.validation_sequences"),
-            (TrainConfig { sequence_length: 1 << 16, ..sized(|d| d.layers = 8) }, "train.sequence_length"),
+            (
+                TrainConfig { sequence_length: Some(1 << 16), ..sized(|d| d.layers = 8) },
+                "train.sequence_length",
+            ),
             (TrainConfig { updates: 0, ..valid.clone() }, "train.updates"),
             (TrainConfig { learning_rate: f32::NAN, ..valid.clone() }, "train.learning_rate"),
             (TrainConfig { clip: f32::INFINITY, ..valid.clone() }, "train.clip"),
@@ -305,6 +343,35 @@ mod tests {
     }
 
     #[test]
+    fn sequences_are_five_halves_of_a_window_unless_told_otherwise() {
+        let lengths = |text: &str| {
+            let config: TrainConfig = toml::from_str(text).unwrap();
+            (config.dimensions.window, config.resolved_sequence_length())
+        };
+        assert_eq!(lengths(""), (128, 320));
+        assert_eq!(lengths("window = 99"), (99, 248));
+        assert_eq!(lengths("sequence_length = 100"), (128, 100));
+        assert_eq!(lengths("window = 100\nsequence_length = 1000"), (100, 1000));
+    }
+
+    #[test]
+    fn warns_where_the_ring_never_loses_a_token() {
+        let interface = algodistill_core::Interface::discrete(&[], 2, &[0.0]).unwrap();
+        let history = History { task: 0, id: 0, steps: 0..300 };
+        let histories = Histories { interface, index: vec![history], steps: Steps::default() };
+        let warnings = |window, sequence_length| {
+            let dimensions = Dimensions { window, ..Dimensions::default() };
+            TrainConfig { dimensions, sequence_length, ..TrainConfig::default() }.warnings(&histories)
+        };
+        assert!(warnings(128, None).is_empty());
+        let sequences = warnings(160, Some(160));
+        assert!(sequences[0]
+            .starts_with("sequences of 160 tokens are not longer than the window of 160: the ring"));
+        let histories = warnings(300, None);
+        assert!(histories[0].starts_with("histories of at most 300 steps are not longer"), "{histories:?}");
+    }
+
+    #[test]
     fn files_of_earlier_versions_are_read_and_text_is_flat() {
         let old = "layers = 3\nwindow = 20\nbatch = 8\nexpert_fraction = 0.5\nvalidation_windows = 4";
         let config: TrainConfig = toml::from_str(old).unwrap();
@@ -312,7 +379,12 @@ mod tests {
         assert_eq!(config.objective, ObjectiveConfig::Expert(Expert { fraction: 0.5 }));
         assert_eq!(config.validation_sequences, 4);
         let text = toml::to_string(&config).unwrap();
-        assert!(text.starts_with("layers = 3\nd_model = 64\nheads = 4\nd_ff = 256\nwindow = 20\n"), "{text}");
+        assert!(
+            text.starts_with(
+                "layers = 3\nd_model = 64\nheads = 4\nd_ff = 256\nwindow = 20\nfinal_observation = true\n"
+            ),
+            "{text}"
+        );
         assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
         assert!(toml::from_str::<TrainConfig>("widow = 20").unwrap_err().to_string().contains("widow"));
     }

@@ -112,5 +112,14 @@ pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<
             }
         }
     }
+    for (step, words) in steps.final_observations.iter() {
+        let known = match steps.dones.get(step) {
+            Some(true) => interface.check(words).map_err(|error| error.to_string()),
+            _ => Err("no episode ends there".into()),
+        };
+        if let Err(problem) = known {
+            return wrong(format!("the final observation of step {step}: {problem}"));
+        }
+    }
     objective.check(histories)
 }

@@ -2,14 +2,17 @@
 //!
 //! [`train`] draws batches of [`Sequences`] as the [`objective`] says, computes loss and gradient
 //! with the fused engine of [`crate::nn::transformer`] (on a GPU with the composed network), and
-//! updates the parameters with [`AdamW`](crate::nn::AdamW). Batches and masks are functions of seed
-//! and update, so a run stopped anywhere goes on as if it had not been. Several
-//! [`Ranks`](crate::ranks::Ranks) share the sequences of every batch.
+//! updates the parameters with [`AdamW`](crate::nn::AdamW). A sequence is several windows long unless
+//! told otherwise, so that the context loses tokens in training as the ring of a device does.
+//! Batches and masks are functions of seed and update, so a run stopped anywhere goes on as if it
+//! had not been. Several [`Ranks`](crate::ranks::Ranks) share the sequences of every batch.
 
 mod batch;
 pub mod checkpoint;
 pub mod config;
 mod dataset;
+#[cfg(test)]
+mod final_observation_tests;
 pub mod metrics;
 mod network;
 pub mod objective;

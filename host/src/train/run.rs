@@ -105,7 +105,8 @@ pub fn train_on(
 /// A training run between two updates.
 pub(super) struct Run<'a> {
     ranks: &'a Ranks,
-    config: &'a TrainConfig,
+    /// Resolved.
+    config: TrainConfig,
     sequences: Sequences<'a>,
     slots: Slots,
     held_out: Option<Batch>,
@@ -131,7 +132,7 @@ impl<'a> Run<'a> {
         ranks: &'a Ranks,
         histories: &'a Histories,
         validation: Option<&Histories>,
-        config: &'a TrainConfig,
+        config: &TrainConfig,
         run_dir: &Path,
         resume: bool,
     ) -> Result<Self> {
@@ -142,8 +143,14 @@ impl<'a> Run<'a> {
                 format!("is {}, must be at least {}, the number of ranks", config.batch, ranks.count());
             return Err(Error::argument("train.batch", problem));
         }
-        let share = share(ranks, config);
-        let sequences = draws(ranks, histories, config, &share.training)?;
+        let any = |known: bool| {
+            let mut ranks_that_know = [f64::from(u8::from(known))];
+            ranks.sum_f64(&mut ranks_that_know);
+            ranks_that_know[0] > 0.0
+        };
+        let config = config.resolved(histories, any);
+        let share = share(ranks, &config);
+        let sequences = draws(ranks, histories, &config, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
                 return Err(Error::argument(
@@ -152,13 +159,13 @@ impl<'a> Run<'a> {
                 ));
             }
             Some(held_out) => {
-                let sequences = draws(ranks, held_out, config, &share.held_out)?;
+                let sequences = draws(ranks, held_out, &config, &share.held_out)?;
                 Some(sequences.part(Purpose::Validation, 0, &share.held_out))
             }
             None => None,
         };
         let dataset = gathered_digest(ranks, histories, config.batch);
-        let network = Network::new(config, &histories.interface)?;
+        let network = Network::new(&config, &histories.interface)?;
         let new = Checkpoint {
             parameters: initial_parameters(&config.dimensions, &histories.interface, config.seed),
             optimizer: optimizer(&config.dimensions, &histories.interface),
@@ -170,7 +177,7 @@ impl<'a> Run<'a> {
             },
         };
         let (mut state, files) = match ranks.is_first() {
-            true => Files::open(new, config, run_dir, resume).map(|(state, files)| (state, Some(files)))?,
+            true => Files::open(new, &config, run_dir, resume).map(|(state, files)| (state, Some(files)))?,
             false => (new, None),
         };
         share_state(ranks, &mut state);
@@ -207,7 +214,7 @@ impl<'a> Run<'a> {
     /// One update, and what is due after it: validation, a line of metrics, a checkpoint. The
     /// latter also where one of the ranks wants to `stop`, of which all hear with the loss.
     pub(super) fn step(&mut self, stop: bool) -> Result<()> {
-        let config = self.config;
+        let config = &self.config;
         let index = self.updates_done();
         let begun = Instant::now();
         let batch = self.sequences.part(Purpose::Batch, index, &self.slots);

@@ -4,7 +4,7 @@
 use super::objective::Expert;
 use super::*;
 use crate::history::{Histories, History, Slots, Steps};
-use crate::model::{Dimensions, Parameters, Role, Tokens, NORM_EPSILON};
+use crate::model::{Dimensions, Parameters, Previous, Role, Tokens, NORM_EPSILON};
 use crate::nn::masks::Site;
 use crate::nn::parts;
 use crate::nn::random::Purpose;
@@ -16,7 +16,8 @@ use crate::progress::{NoProgress, Progress};
 use algodistill_core::{Interface, PortableRng};
 use std::path::Path;
 
-/// Random histories of two channels and three actions, episodes of 5 steps.
+/// Random histories of two channels and three actions, episodes of 5 steps. What was observed at the end of an
+/// episode is known of two in three.
 fn histories(count: usize, episodes: usize) -> Histories {
     let interface = Interface::discrete(&[4, 3], 3, &[0.0, 1.0]).unwrap();
     let mut rng = PortableRng::new(11, count as u64);
@@ -33,6 +34,10 @@ fn histories(count: usize, episodes: usize) -> Histories {
             steps.actions.push(if rng.below(2) == 0 { copied } else { rng.below(3) as u16 });
             steps.rewards.push(rng.below(2) as f32);
             steps.dones.push(step % 5 == 4);
+            if step % 5 == 4 && rng.below(3) > 0 {
+                let words = [rng.below(4) as i32, rng.below(3) as i32];
+                steps.final_observations.push(steps.dones.len() - 1, &words);
+            }
         }
         index.push(History { task: id, id, steps: first..steps.actions.len() });
     }
@@ -43,8 +48,15 @@ fn histories(count: usize, episodes: usize) -> Histories {
 /// than a block of queries.
 fn small() -> TrainConfig {
     TrainConfig {
-        dimensions: Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 48, window: 21 },
-        sequence_length: 50,
+        dimensions: Dimensions {
+            layers: 2,
+            d_model: 32,
+            heads: 4,
+            d_ff: 48,
+            window: 21,
+            final_observation: true,
+        },
+        sequence_length: Some(50),
         batch: 7,
         updates: 12,
         warm_up: 3,
@@ -177,13 +189,14 @@ fn sized(change: impl Fn(&mut Dimensions)) -> TrainConfig {
     config
 }
 
-/// Plain; label smoothing; every mask; one head of a whole vector's width.
+/// Plain; label smoothing; every mask; one head of a whole vector's width; without final observations.
 fn variants() -> Vec<TrainConfig> {
     vec![
         small(),
         TrainConfig { label_smoothing: 0.2, ..sized(|d| d.window = 64) },
         TrainConfig { dropout: 0.4, residual_dropout: 0.1, token_masking: 0.3, ..small() },
         sized(|d| (d.heads, d.layers, d.window, d.d_ff) = (1, 1, 1, 16)),
+        sized(|d| d.final_observation = false),
     ]
 }
 
@@ -311,14 +324,17 @@ fn gradient_depends_on_neither_threads_nor_time() {
 #[test]
 fn logits_of_a_stream_give_the_loss_of_its_sequence() {
     let histories = histories(1, 12);
-    let config = TrainConfig { batch: 1, sequence_length: 60, history_start_fraction: 1.0, ..small() };
+    let config = TrainConfig { batch: 1, sequence_length: Some(60), history_start_fraction: 1.0, ..small() };
     let (parameters, batch, _) = case(&config, &histories);
-    let mut tokens = Tokens::new(&histories.interface);
+    let mut tokens = Tokens::new(&config.dimensions, &histories.interface);
     let steps = &histories.steps;
     for step in 0..60 {
         let observation = [steps.observations[0][step], steps.observations[1][step]];
-        let previous =
-            (step > 0).then(|| (steps.actions[step - 1], steps.rewards[step - 1], steps.dones[step - 1]));
+        let previous = step.checked_sub(1).map(|step| Previous {
+            action: steps.actions[step],
+            reward: steps.rewards[step],
+            ended: steps.dones[step].then(|| steps.final_observations.after(step).unwrap_or(&[])),
+        });
         tokens.push(&histories.interface, &observation, previous);
     }
     assert_eq!(tokens.rows(), batch.rows);
@@ -337,8 +353,9 @@ fn logits_of_a_stream_give_the_loss_of_its_sequence() {
 #[test]
 fn sequences_begin_at_episodes_and_stay_in_their_history() {
     let histories = histories(5, 9);
-    let config = TrainConfig { sequence_length: 22, ..small() };
-    let none = 4 + 3 + 3;
+    let config = TrainConfig { sequence_length: Some(22), ..small() };
+    // Behind both kinds of observations.
+    let none = 2 * (4 + 3) + 3;
     let of = |config: &TrainConfig| {
         let sequences = Sequences::new(&histories, config).unwrap();
         (0..50).flat_map(|update| sequences.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
@@ -346,14 +363,14 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
     let all = of(&config);
     // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of
     // the history.
-    assert!(all.iter().all(|(rows, targets)| targets.len() >= 20 && rows.len() == 4 * targets.len()));
+    assert!(all.iter().all(|(rows, targets)| targets.len() >= 20 && rows.len() == 6 * targets.len()));
     assert!(all.iter().any(|(_, targets)| targets.len() == 20));
-    let begins = all.iter().filter(|(rows, _)| rows[2] == none).count();
+    let begins = all.iter().filter(|(rows, _)| rows[4] == none).count();
     assert!((100..260).contains(&begins), "{begins}");
     // Expert distillation: ceil(9 / 10) = 1 episode, its beginning a history's beginning.
     let expert =
         of(&TrainConfig { objective: ObjectiveConfig::Expert(Expert { fraction: 0.1 }), ..config.clone() });
-    assert!(expert.iter().all(|(rows, targets)| targets.len() == 5 && rows[2] == none));
+    assert!(expert.iter().all(|(rows, targets)| targets.len() == 5 && rows[4] == none));
     let mut last: Vec<_> = histories
         .index
         .iter()
@@ -382,7 +399,7 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
     let found = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 0, 7);
     let imitated = Sequences::new(&histories, &small()).unwrap().batch(Purpose::Batch, 0, 7);
     assert_eq!((&found.rows, &found.sequences), (&imitated.rows, &imitated.sequences));
-    let known = found.rows.chunks(4).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
+    let known = found.rows.chunks(6).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
     assert!(known.clone().count() == found.target_count() && found.target_count() > 100);
     for (rows, &target) in known {
         assert_eq!(u32::from(target), 2 - (rows[1] - 4));
@@ -462,6 +479,10 @@ fn histories_that_do_not_fit_the_interface_are_refused() {
     assert!(refused(|h| h.steps.actions[3] = 3).contains("action of step 3"));
     assert!(refused(|h| h.steps.observations[1][4] = -1).contains("channel 1 of step 4"));
     assert!(refused(|h| h.steps.observations[0][4] = 4).contains("channel 0 of step 4"));
+    assert!(refused(|h| h.steps.final_observations.push(h.steps.len() - 1, &[4, 0]))
+        .contains("final observation of"));
+    assert!(refused(|h| h.steps.final_observations.push(h.steps.len() + 4, &[0, 0]))
+        .contains("final observation of"));
     assert!(refused(|h| h.index[1].steps.end += 1).contains("history 1"));
     assert!(refused(|h| h.steps.dones.truncate(3)).contains("columns"));
 }

@@ -1,13 +1,10 @@
 //! The sum of each token's embeddings.
 
+use crate::model::NO_ROW;
 use crate::nn::kernels::elementwise::add;
 use crate::nn::masks::SequenceMasks;
 use crate::nn::tape;
 use dfdx::prelude::{Cpu, HasShape, Tape};
-
-/// A table that adds nothing to a token: tokens of different kinds share one `[tokens, tables]`
-/// layout.
-pub const NO_ROW: u32 = u32::MAX;
 
 /// Embeddings of one sequence.
 #[derive(Clone, Copy)]

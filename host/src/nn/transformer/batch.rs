@@ -1,7 +1,7 @@
 //! What the network is given: rows of tables, and what it should have said.
 
+pub use crate::model::NO_ROW;
 pub use crate::nn::ops::cross_entropy::NO_TARGET;
-pub use crate::nn::ops::embedding::NO_ROW;
 
 use crate::nn::Masks;
 use std::ops::Range;

@@ -23,7 +23,7 @@ pub struct Composed<D> {
 /// other tensor of the layout.
 struct Parameter {
     range: Range<usize>,
-    /// `[rows, columns]`
+    /// `[rows, columns]`; the embedding tables have one row more than values, of zeros.
     shape: (usize, usize),
 }
 
@@ -35,11 +35,9 @@ pub(crate) type PerHead<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), 
 struct Inputs<D: Device<f32>> {
     sequences: usize,
     length: usize,
-    /// Rows of the embedding tables, `[tokens * tables]`.
+    /// Rows of the embedding tables, `[tokens * tables]`, with the row of zeros behind them for
+    /// [`NO_ROW`].
     rows: Tensor<(usize,), usize, D>,
-    /// 0 for a row that is [`NO_ROW`] and 1 for every other, `[tokens * tables, d_model]`; only
-    /// where there is one.
-    present: Option<Matrix<D>>,
     /// 0 inside the band, a large negative number outside, `[length, length]`.
     band: Matrix<D>,
     /// Target probability over the number of targets, `[tokens, actions]`; 0 for a token without a
@@ -63,10 +61,10 @@ impl<D: Device<f32>> Composed<D> {
     /// A network on `device`. The dimensions must have passed [`Dimensions::validate`].
     pub fn new(device: D, dimensions: &Dimensions, interface: &Interface) -> Self {
         let tensors = layout(dimensions, interface);
-        let tables = table_count(interface);
+        let tables = table_count(dimensions, interface);
         let d = dimensions.d_model;
         let embeddings = tensors[tables - 1].range().end;
-        let mut parameters = vec![Parameter { range: 0..embeddings, shape: (embeddings / d, d) }];
+        let mut parameters = vec![Parameter { range: 0..embeddings, shape: (embeddings / d + 1, d) }];
         for tensor in &tensors[tables..] {
             let range = tensor.range();
             let [rows, columns] = tensor.shape;
@@ -115,14 +113,21 @@ impl<D: Device<f32>> Composed<D> {
         let value = loss.as_vec()[0];
         let gradients = loss.try_backward()?;
         for (parameter, tensor) in self.parameters.iter().zip(&parameters) {
-            gradient[parameter.range.clone()].copy_from_slice(&gradients.get(tensor).as_vec());
+            let own = &mut gradient[parameter.range.clone()];
+            let len = own.len();
+            own.copy_from_slice(&gradients.get(tensor).as_vec()[..len]);
         }
         Ok(value)
     }
 
     fn upload(&self, values: &[f32]) -> std::result::Result<Vec<Matrix<D>>, D::Err> {
-        let tensors = self.parameters.iter();
-        tensors.map(|p| self.device.try_tensor_from_vec(values[p.range.clone()].to_vec(), p.shape)).collect()
+        let tensor = |parameter: &Parameter| {
+            let (rows, columns) = parameter.shape;
+            let mut own = values[parameter.range.clone()].to_vec();
+            own.resize(rows * columns, 0.0);
+            self.device.try_tensor_from_vec(own, parameter.shape)
+        };
+        self.parameters.iter().map(tensor).collect()
     }
 
     /// The equations of [`crate::model`], one operation after the other.
@@ -136,10 +141,7 @@ impl<D: Device<f32>> Composed<D> {
         let mut parameters = parameters.into_iter().map(|tensor| tensor.retaped::<T>());
         let mut next = || parameters.next().expect("the parameters of every layer");
 
-        let mut embedded: Matrix<D, T> = next().try_gather(inputs.rows.clone())?;
-        if let Some(present) = &inputs.present {
-            embedded = embedded.try_mul(present.clone())?;
-        }
+        let embedded: Matrix<D, T> = next().try_gather(inputs.rows.clone())?;
         let mut stream = embedded.try_reshape_like(&(tokens, self.tables, d))?.try_sum::<_, Axis<1>>()?;
         if let Some(masks) = &inputs.masks {
             stream = stream.try_mul(masks.token.clone())?;
@@ -186,16 +188,14 @@ impl<D: Device<f32>> Composed<D> {
         let tokens = sequences * length;
         let mut rows = vec![0; tokens * self.tables];
         let mut targets = vec![0.0; tokens * self.actions];
-        let mut absent = Vec::new();
+        let row_of_zeros = self.parameters[0].shape.0 - 1;
         let weight = 1.0 / batch.target_count().max(1) as f32;
         for (number, place) in batch.sequences.iter().enumerate() {
             for (position, source) in place.clone().enumerate() {
                 let token = number * length + position;
                 let from = &batch.rows[source * self.tables..(source + 1) * self.tables];
-                for (place, &row) in (token * self.tables..).zip(from) {
-                    // The gathered row 0 is masked away.
-                    rows[place] = if row == NO_ROW { 0 } else { row as usize };
-                    absent.extend((row == NO_ROW).then_some(place));
+                for (place, &row) in rows[token * self.tables..].iter_mut().zip(from) {
+                    *place = if row == NO_ROW { row_of_zeros } else { row as usize };
                 }
                 let target = match batch.targets[source] {
                     NO_TARGET => continue,
@@ -219,24 +219,10 @@ impl<D: Device<f32>> Composed<D> {
             sequences,
             length,
             rows: self.device.try_tensor_from_vec(rows, (tokens * self.tables,))?,
-            present: self.present(&absent, tokens * self.tables)?,
             band: self.device.try_tensor_from_vec(band, (length, length))?,
             targets: self.device.try_tensor_from_vec(targets, (tokens, self.actions))?,
             masks,
         })
-    }
-
-    /// See [`Inputs::present`].
-    fn present(&self, absent: &[usize], rows: usize) -> std::result::Result<Option<Matrix<D>>, D::Err> {
-        if absent.is_empty() {
-            return Ok(None);
-        }
-        let d = self.dimensions.d_model;
-        let mut present = vec![1.0; rows * d];
-        for row in absent {
-            present[row * d..(row + 1) * d].fill(0.0);
-        }
-        self.device.try_tensor_from_vec(present, (rows, d)).map(Some)
     }
 
     /// The masks that the fused engine applies, as tensors.

@@ -15,7 +15,7 @@ pub struct Plan {
     pub actions: usize,
     /// Number of actions, rounded up to whole panels.
     pub actions_padded: usize,
-    /// Embedding tables: a token has one row of each.
+    /// Embedding tables: a token has one row of each at most.
     pub tables: usize,
     /// Number of parameters.
     pub parameters: usize,
@@ -40,7 +40,7 @@ impl Plan {
     /// The plan of a model whose dimensions were validated.
     pub fn new(dimensions: &Dimensions, interface: &Interface) -> Self {
         let tensors = layout(dimensions, interface);
-        let tables = table_count(interface);
+        let tables = table_count(dimensions, interface);
         let mut rest = tensors[tables..].iter().cloned();
         let mut next = || rest.next().expect("the layout has every tensor of every layer");
         let layers = (0..dimensions.layers)

@@ -2,7 +2,7 @@
 //! should be answered with. One file each; `objectives!` below is the list.
 
 use crate::history::Histories;
-use crate::model::Tokens;
+use crate::model::{Dimensions, Previous, Tokens};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -61,21 +61,25 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(histories: &Histories) -> Self {
+    pub(super) fn new(dimensions: &Dimensions, histories: &Histories) -> Self {
         let interface = &histories.interface;
         let observation = vec![0; interface.observation_len()];
-        Self { tokens: Tokens::new(interface), targets: Vec::new(), observation }
+        Self { tokens: Tokens::new(dimensions, interface), targets: Vec::new(), observation }
     }
 
-    /// Adds the token that an agent makes of a step: what is observed, and the action and outcome
-    /// of the step before.
+    /// Adds the token that an agent makes of a step: what is observed, the action and outcome of
+    /// the step before, and what was observed after that, where it ended an episode.
     pub fn push_step(&mut self, place: Place, target: u16) {
         let Place { histories, step, begins } = place;
         let columns = &histories.steps;
         for (word, column) in self.observation.iter_mut().zip(&columns.observations) {
             *word = column[step];
         }
-        let outcome = |step: usize| (columns.actions[step], columns.rewards[step], columns.dones[step]);
+        let outcome = |step: usize| Previous {
+            action: columns.actions[step],
+            reward: columns.rewards[step],
+            ended: columns.dones[step].then(|| columns.final_observations.after(step).unwrap_or(&[])),
+        };
         let previous = (!begins).then(|| outcome(step - 1));
         self.tokens.push(&histories.interface, &self.observation, previous);
         self.targets.push(target);

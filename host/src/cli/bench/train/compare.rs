@@ -12,13 +12,16 @@ use serde_json::{json, Value};
 
 /// The shapes of the published table.
 pub const TABLE: [Shape; 4] = [
-    shape(Dimensions { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 128 }, 128, 32),
-    shape(Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160 }, 160, 32),
-    shape(Dimensions { layers: 4, d_model: 64, heads: 4, d_ff: 256, window: 100 }, 200, 64),
-    shape(Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 128, window: 100 }, 100, 64),
+    shape([4, 64, 128], 128, 32),
+    shape([2, 64, 160], 160, 32),
+    shape([4, 64, 100], 200, 64),
+    shape([2, 32, 100], 100, 64),
 ];
 
-const fn shape(dimensions: Dimensions, sequence_length: usize, batch: usize) -> Shape {
+/// A shape with 4 heads and four times as many hidden units as its width.
+const fn shape([layers, d_model, window]: [usize; 3], sequence_length: usize, batch: usize) -> Shape {
+    let d_ff = 4 * d_model;
+    let dimensions = Dimensions { layers, d_model, heads: 4, d_ff, window, final_observation: false };
     Shape { dimensions, sequence_length, batch }
 }
 

@@ -31,7 +31,7 @@ impl Shape {
         let Self { dimensions, sequence_length, batch } = *self;
         TrainConfig {
             dimensions,
-            sequence_length,
+            sequence_length: Some(sequence_length),
             batch,
             learning_rate: 1e-3,
             beta1: 0.9,
@@ -63,8 +63,8 @@ impl Shape {
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { dimensions: Dimensions { layers, d_model, heads, d_ff, window }, sequence_length, batch } =
-            self;
+        let Self { dimensions, sequence_length, batch } = self;
+        let Dimensions { layers, d_model, heads, d_ff, window, .. } = dimensions;
         write!(
             f,
             "B {batch} x T {sequence_length}, {layers} layers, d {d_model}, {heads} heads, FF {d_ff}, W {window}"
@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn counts_the_operations_of_a_model_small_enough_to_count_by_hand() {
-        let dimensions = Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 32, window: 2 };
+        let dimensions =
+            Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 32, window: 2, final_observation: false };
         let shape = Shape { dimensions, sequence_length: 4, batch: 1 };
         // Pairs: 1 + 2 + 2 + 2.
         let expected = 6.0 * (4.0 * 256.0 + 2.0 * 512.0 + 5.0 * 16.0) + 12.0 * 16.0 * 7.0 / 4.0;
@@ -193,7 +194,8 @@ mod tests {
 
     #[test]
     fn the_data_file_has_rows_targets_and_parameters() {
-        let dimensions = Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4 };
+        let dimensions =
+            Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4, final_observation: false };
         let shape = Shape { dimensions, sequence_length: 8, batch: 2 };
         let problem = Problem::new(shape).unwrap();
         let bytes = std::fs::read(problem.write_data().unwrap().path()).unwrap();

@@ -11,7 +11,14 @@ use serde_json::{json, Value};
 
 /// The model and the window of the first series, and the smallest of the second.
 const BASE: Shape = Shape {
-    dimensions: Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 128 },
+    dimensions: Dimensions {
+        layers: 2,
+        d_model: 64,
+        heads: 4,
+        d_ff: 256,
+        window: 128,
+        final_observation: false,
+    },
     sequence_length: 128,
     batch: 128,
 };
