@@ -50,7 +50,14 @@ fn run(folder: &Path) -> algodistill::Result<f64> {
     generate_to_file(&config, &histories, &progress)?;
 
     let config = TrainConfig {
-        dimensions: Dimensions { layers: 2, d_model: 48, heads: 4, d_ff: 96, window: 64, ..Dimensions::default() },
+        dimensions: Dimensions {
+            layers: 2,
+            d_model: 48,
+            heads: 4,
+            d_ff: 96,
+            window: 64,
+            ..Dimensions::default()
+        },
         // Longer than the window, so that the model learns to go on when it has forgotten how a context began.
         sequence_length: Some(120),
         updates: 3_500,
