@@ -47,7 +47,7 @@ fn decode(file: &[u8]) -> bool {
 /// the bytes, with which the agent acts. Returns whether the bytes were accepted, as they are or
 /// with length and checksums repaired.
 pub fn snapshot(bytes: &[u8]) -> bool {
-    MODELS.iter().fold(false, |accepted, file| snapshot_of(file, bytes) || accepted)
+    MODELS.iter().filter(|file| snapshot_of(file, bytes)).count() > 0
 }
 
 fn snapshot_of(file: &[u8], bytes: &[u8]) -> bool {

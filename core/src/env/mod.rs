@@ -117,6 +117,7 @@ macro_rules! environments {
             bandit::Bandit,
             key_to_door::KeyToDoor,
             linear_bandit::LinearBandit,
+            restless_bandit::RestlessBandit,
         }
     };
 }

@@ -207,7 +207,7 @@ mod tests {
         for (arguments, expected) in [
             ("--environment moon", "known are dark-room"),
             ("--source thompson", "possible there: psrl, "),
-            ("--source sarsa", "epsilon-greedy, psrl"),
+            ("--source sarsa", "known are "),
             ("--set arms=3", "environment.arms: is not a parameter of dark-room"),
             ("--source-set alpha=3", "source.alpha: is not a parameter of psrl"),
             ("--source q-learning --source-set learning_rate=0", "source.learning_rate"),

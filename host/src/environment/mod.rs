@@ -117,8 +117,18 @@ impl Episode {
 pub trait AnyTask: Environment + Send {
     /// As [`Simulation::draw`].
     fn draw(&self, episode: &Episode) -> Option<Drawing>;
+
+    /// The task as it is now.
+    fn boxed_clone(&self) -> Box<dyn AnyTask>;
 }
 
+impl Clone for Box<dyn AnyTask> {
+    fn clone(&self) -> Self {
+        (**self).boxed_clone()
+    }
+}
+
+#[derive(Clone)]
 struct Running<F: Simulation> {
     family: F,
     task: F::Task,
@@ -141,6 +151,10 @@ impl<F: Simulation> Environment for Running<F> {
 impl<F: Simulation> AnyTask for Running<F> {
     fn draw(&self, episode: &Episode) -> Option<Drawing> {
         self.family.draw(&self.task, episode)
+    }
+
+    fn boxed_clone(&self) -> Box<dyn AnyTask> {
+        Box::new(self.clone())
     }
 }
 
@@ -228,12 +242,15 @@ impl<F: Simulation> AnySimulation for F {
     }
 }
 
+/// An environment with parameters from outside.
+type Replaced = Result<Arc<dyn AnySimulation>>;
+
 /// How an environment is found by its name.
 struct Entry {
     name: &'static str,
     presets: fn() -> Vec<&'static str>,
     preset: fn(&str) -> Option<Arc<dyn AnySimulation>>,
-    replace: fn(Map<String, Value>, &Parameters) -> Result<Arc<dyn AnySimulation>>,
+    replace: fn(Map<String, Value>, &Parameters) -> Replaced,
 }
 
 impl Entry {

@@ -619,8 +619,8 @@ fn read_nullable<T: DataType, U>(
             return Err(format!("column {name} ends at or after row {} of its row group", all.len()));
         }
         let mut rest = values.iter();
-        for row in 0..read {
-            if nullable && levels[row] == 0 {
+        for known in (0..read).map(|row| !nullable || levels[row] > 0) {
+            if !known {
                 all.push(None);
                 continue;
             }

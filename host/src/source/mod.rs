@@ -37,9 +37,12 @@ macro_rules! sources {
 sources! {
     linucb::LinUcb,
     linear_thompson::LinearThompson,
+    belief::Belief,
     ucb::Ucb,
     thompson::Thompson,
     epsilon_greedy::EpsilonGreedy,
+    sliding_window_ucb::SlidingWindowUcb,
+    discounted_thompson::DiscountedThompson,
     psrl::Psrl,
     sweep::Sweep,
     q_learning::QLearning,
@@ -179,11 +182,14 @@ impl<A: Algorithm> AnyAlgorithm for A {
     }
 }
 
+/// An algorithm with parameters from outside.
+type Replaced = Result<Arc<dyn AnyAlgorithm>>;
+
 /// How an algorithm is found by its name.
 struct Entry {
     name: &'static str,
     default: fn() -> Arc<dyn AnyAlgorithm>,
-    replace: fn(Map<String, Value>, &Parameters) -> Result<Arc<dyn AnyAlgorithm>>,
+    replace: fn(Map<String, Value>, &Parameters) -> Replaced,
 }
 
 impl Entry {

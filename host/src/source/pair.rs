@@ -25,7 +25,7 @@ pub struct Recorded {
 
 /// A source that learns a task: implemented by [`Pair`], called by generation and evaluation.
 pub trait Learning {
-    /// Runs a history from nothing and writes it into `columns` from step `first` on, where there must be
+    /// Runs a history from nothing, in the task as it was when the learner was made, and writes it into `columns` from step `first` on, where there must be
     /// room. The environment draws from `luck`, where it is given, in place of `rng`.
     fn history(
         &mut self,
@@ -39,13 +39,13 @@ pub trait Learning {
 
 /// A source and its task.
 pub struct Pair<E, S> {
-    /// The task.
+    /// The task, as every history meets it at first.
     pub environment: E,
     /// The source.
     pub source: S,
 }
 
-impl<E: Environment, S: Source> Learning for Pair<E, S> {
+impl<E: Environment + Clone, S: Source> Learning for Pair<E, S> {
     fn history(
         &mut self,
         run: Run,
@@ -54,20 +54,17 @@ impl<E: Environment, S: Source> Learning for Pair<E, S> {
         columns: &mut Columns,
         first: usize,
     ) -> Recorded {
+        // There are tasks that a reset does not take back to where they began.
+        let mut environment = self.environment.clone();
         // The number of words is a constant where the loop over the steps is compiled.
         match (luck, columns.observations.len()) {
-            (None, 0) => record::<0>(&mut self.environment, &mut self.source, run, rng, columns, first),
-            (None, 2) => record::<2>(&mut self.environment, &mut self.source, run, rng, columns, first),
-            (None, _) => record::<MAX_OBSERVATION_WORDS>(
-                &mut self.environment,
-                &mut self.source,
-                run,
-                rng,
-                columns,
-                first,
-            ),
+            (None, 0) => record::<0>(&mut environment, &mut self.source, run, rng, columns, first),
+            (None, 2) => record::<2>(&mut environment, &mut self.source, run, rng, columns, first),
+            (None, _) => {
+                record::<MAX_OBSERVATION_WORDS>(&mut environment, &mut self.source, run, rng, columns, first)
+            }
             (Some(luck), _) => {
-                let mut environment = WithLuck { environment: &mut self.environment, luck };
+                let mut environment = WithLuck { environment: &mut environment, luck };
                 record::<MAX_OBSERVATION_WORDS>(&mut environment, &mut self.source, run, rng, columns, first)
             }
         }
