@@ -86,7 +86,8 @@ fn help_and_version_exit_0() {
 
 #[test]
 fn one_of_several_ranks_does_not_do_the_work_of_all() {
-    // As `mpirun -n 2` would start it, without MPI in the program or for a command that has no share for each.
+    // As `mpirun -n 2` would start it, without MPI in the program or for a command that has no share
+    // for each.
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("x.parquet");
     let generate = ["generate", "--environment", "dark-room", "--out", out.to_str().unwrap()];

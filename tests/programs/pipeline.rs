@@ -68,8 +68,8 @@ fn quickstart_is_repeatable_to_the_byte() {
     assert!(message.contains("experiment.toml: this folder holds a run of another experiment"), "{message}");
 }
 
-/// Runs `arguments` and kills it (the signal cannot be caught) after 100 ms, then after longer and longer, until it ends by itself.
-/// The number of kills.
+/// Runs `arguments` and kills it (the signal cannot be caught) after 100 ms, then after longer and
+/// longer, until it ends by itself. The number of kills.
 fn run_killed(arguments: &[&str]) -> usize {
     let mut milliseconds = 100;
     for kills in 0.. {
@@ -106,7 +106,8 @@ fn a_quickstart_killed_again_and_again_ends_with_the_same_files() {
     assert_eq!(names(&killed), names(&whole), "a killed run leaves no temporary file once it is resumed");
 }
 
-/// With a checkpoint every third update, most kills fall between two checkpoints and some into the writing of one.
+/// With a checkpoint every third update, most kills fall between two checkpoints and some into the
+/// writing of one.
 #[test]
 fn a_training_killed_between_checkpoints_ends_with_the_same_files() {
     let folder = TempDir::new().unwrap();

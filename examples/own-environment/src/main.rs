@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 /// Share of the optimum that the model must reach in the last episodes of a context.
-const ENOUGH: f64 = 0.9;
+const ENOUGH: f64 = 0.95;
 
 fn main() -> ExitCode {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "runs/own-environment".into());
@@ -50,10 +50,17 @@ fn run(folder: &Path) -> algodistill::Result<f64> {
     generate_to_file(&config, &histories, &progress)?;
 
     let config = TrainConfig {
-        dimensions: Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 64, window: 64 },
+        dimensions: Dimensions {
+            layers: 2,
+            d_model: 48,
+            heads: 4,
+            d_ff: 96,
+            window: 64,
+            ..Dimensions::default()
+        },
         // Longer than the window, so that the model learns to go on when it has forgotten how a context began.
-        sequence_length: 120,
-        updates: 1_500,
+        sequence_length: Some(120),
+        updates: 3_500,
         ..TrainConfig::default()
     };
     let files = [histories];

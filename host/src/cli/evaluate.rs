@@ -28,7 +28,8 @@ pub struct Args {
     /// Episodes of each context [default: 40; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
-    /// In place of episodes: one unbroken stream of N steps per context, a multiple of the environment's horizon.
+    /// In place of episodes: one unbroken stream of N steps per context, a multiple of the
+    /// environment's horizon.
     #[arg(long, value_name = "N", conflicts_with = "episodes")]
     #[arg(value_parser = value_parser!(u32).range(1..=10_000_000))]
     steps: Option<u32>,
@@ -41,13 +42,15 @@ pub struct Args {
     /// Sampling temperature, .01 to 100 [default: 1].
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f32>,
-    /// Begin each context with one episode of a demonstrator whose actions are optimal with this probability.
+    /// Begin each context with one episode of a demonstrator whose actions are optimal with this
+    /// probability.
     #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
     prompt: Option<u8>,
     /// Model of expert distillation, on the same axes; may be repeated.
     #[arg(long, value_name = "MODEL.adw")]
     expert: Vec<PathBuf>,
-    /// Any other model on the same axes; may be repeated, with the same NAME for training seeds of one configuration.
+    /// Any other model on the same axes; may be repeated, with the same NAME for training seeds of
+    /// one configuration.
     #[arg(long, value_name = "NAME=MODEL.adw", value_parser = named_model)]
     also: Vec<(String, PathBuf)>,
     /// Float model of the first weights file: adds its curve.

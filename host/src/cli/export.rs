@@ -6,7 +6,8 @@ use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Quantize a trained model to int8 and write its weights file. Prints the error of each tensor and the memory that a device needs.
+/// Quantize a trained model to int8 and write its weights file. Prints the error of each tensor and
+/// the memory that a device needs.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Trained model: model.safetensors, or the folder of the training run that holds it.
@@ -14,8 +15,9 @@ pub struct Args {
     /// Weights file to write (.adw).
     #[arg(long)]
     pub out: PathBuf,
-    /// Learning histories that it was trained on, NAME.parquet, all files in the order of the training: their cards go into the weights file, and with them
-    /// the environments, the sources and the held-out tasks that `evaluate` needs.
+    /// Learning histories that it was trained on, NAME.parquet, all files in the order of the
+    /// training: their cards go into the weights file, and with them the environments, the
+    /// sources and the held-out tasks that `evaluate` needs.
     #[arg(long, required = true, num_args = 1.., value_name = "HISTORIES")]
     pub histories: Vec<PathBuf>,
 }

@@ -14,7 +14,8 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Generate learning histories: a source algorithm learns every task from nothing, and each step is written down.
+/// Generate learning histories: a source algorithm learns every task from nothing, and each step is
+/// written down.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -45,10 +46,12 @@ pub struct Args {
     /// Episodes of a history [default: what distills well].
     #[arg(long)]
     episodes: Option<u32>,
-    /// Write every K-th episode only, so that progress shows within a context window [default: 5 for q-learning, else 1].
+    /// Write every K-th episode only, so that progress shows within a context window [default: 5
+    /// for q-learning, else 1].
     #[arg(long, value_name = "K")]
     keep_every: Option<u32>,
-    /// Write the optimal action of every step, too: what `train --objective decision-pretrained` learns from.
+    /// Write the optimal action of every step, too: what `train --objective decision-pretrained`
+    /// learns from.
     #[arg(long)]
     optimal_actions: bool,
 }
@@ -70,7 +73,8 @@ pub struct SourceArgs {
     /// Name of a source algorithm: `algodistill list` [default: the first that can learn there].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Parameter of the source that differs from its default, for example target=nearest; may be repeated.
+    /// Parameter of the source that differs from its default, for example target=nearest; may be
+    /// repeated.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub source_set: Vec<Assignment>,
 }

@@ -1,4 +1,5 @@
-//! `algodistill histories`: look into files of learning histories, and check those of other programs.
+//! `algodistill histories`: look into files of learning histories, and check those of other
+//! programs.
 
 use super::generate::returns_table;
 use super::Report;
@@ -47,7 +48,8 @@ struct Known {
     /// Seed of the split when a card is written [default: 0].
     #[arg(long)]
     split_seed: Option<u64>,
-    /// Values of each word of an observation when a card is written, such as 16,9 [default: those that occur].
+    /// Values of each word of an observation when a card is written, such as 16,9 [default: those
+    /// that occur].
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     observation_sizes: Option<Vec<u16>>,
     /// Number of actions when a card is written [default: those that occur].

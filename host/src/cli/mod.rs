@@ -26,7 +26,8 @@ pub mod quickstart;
 pub mod reproduce;
 pub mod train;
 
-/// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else goes to stderr.
+/// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else
+/// goes to stderr.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// For people; free to change.
@@ -35,8 +36,8 @@ pub struct Report {
     pub json: serde_json::Value,
 }
 
-/// Algorithm Distillation for microcontrollers: distil the learning histories of an RL algorithm into a small int8
-/// transformer that learns new tasks in context, on a device that cannot train.
+/// Algorithm Distillation for microcontrollers: distil the learning histories of an RL algorithm
+/// into a small int8 transformer that learns new tasks in context, on a device that cannot train.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -46,7 +47,7 @@ struct Cli {
     /// Print one JSON object on stdout in place of text.
     #[arg(long, global = true)]
     json: bool,
-    /// Threads to use, of each rank where there are several, 1 to 1024 [default: one a core].
+    /// Threads to use, of each rank where there are several, 1 to 1024 [default: one per core].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(subcommand)]
@@ -83,7 +84,8 @@ enum Command {
 /// Parameters of an environment that differ from those of its preset.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct EnvironmentParameters {
-    /// Parameter of the environment that differs from the preset's, for example size=5; may be repeated.
+    /// Parameter of the environment that differs from the preset's, for example size=5; may be
+    /// repeated.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<Assignment>,
 }
@@ -153,7 +155,8 @@ fn status(error: &Error) -> u8 {
     }
 }
 
-/// Every option takes `-1`, so that its own parser says what it expects in place of "unexpected argument".
+/// Every option takes `-1`, so that its own parser says what it expects in place of "unexpected
+/// argument".
 fn accept_negative_numbers(command: clap::Command) -> clap::Command {
     let option = |arg: &clap::Arg| arg.get_action().takes_values() && !arg.is_positional();
     command
@@ -231,8 +234,8 @@ fn terminal_width() -> usize {
     console::Term::stdout().size_checked().map_or(100, |(_rows, columns)| usize::from(columns))
 }
 
-/// The report of an experiment: the object of its first evaluation, with times and files added; all of them under
-/// `evaluations`.
+/// The report of an experiment: the object of its first evaluation, with times and files added; all
+/// of them under `evaluations`.
 fn experiment_report(outcome: &experiment::Outcome) -> Report {
     let mut warnings: Vec<&String> = outcome.evaluations.iter().flat_map(|one| &one.warnings).collect();
     warnings.dedup();

@@ -41,7 +41,8 @@ pub struct Args {
     delay_ms: u64,
 }
 
-/// Runs the command and draws into `out`, where there is one: on a terminal every step, elsewhere the end of every episode.
+/// Runs the command and draws into `out`, where there is one: on a terminal every step, elsewhere
+/// the end of every episode.
 pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
     let config = PlayConfig {
         environment: args.environment.clone(),

@@ -35,7 +35,8 @@ pub struct Evaluation {
     running: EnvironmentConfig,
     /// Tasks, runs, episodes, seed.
     pub contexts: Contexts,
-    /// Whether it is known that the models were not trained on these tasks. It is not where their histories are of another program.
+    /// Whether it is known that the models were not trained on these tasks. It is not where their
+    /// histories are of another program.
     pub held_out: bool,
     /// The int8 models that it is about: training seeds of one configuration.
     pub models: Vec<ModelSummary>,
@@ -47,11 +48,13 @@ pub struct Evaluation {
     pub measured: Vec<Measured>,
     /// Mean over the tasks of the largest expected return of an episode, where it is known.
     pub optimal: Option<f64>,
-    /// Return of the ideal in-context learner by episode, mean over all tasks of the environment; empty where none is known.
+    /// Return of the ideal in-context learner by episode, mean over all tasks of the environment;
+    /// empty where none is known.
     pub ideal: Vec<f64>,
     /// How near the first int8 model is to its float model, where that was asked for.
     pub fidelity: Option<Fidelity>,
-    /// Episodes (of an unbroken stream, blocks; from 0) over which returns are averaged for the summary.
+    /// Episodes (of an unbroken stream, blocks; from 0) over which returns are averaged for the
+    /// summary.
     pub summary: Range<usize>,
     /// What a reader of the numbers must know.
     pub warnings: Vec<String>,
@@ -110,7 +113,8 @@ impl Evaluation {
         })
     }
 
-    /// Runs `learners` (training seeds of one configuration; one for a baseline) and adds the result.
+    /// Runs `learners` (training seeds of one configuration; one for a baseline) and adds the
+    /// result.
     pub fn measure(
         &mut self,
         series: Series,
@@ -163,7 +167,8 @@ impl Evaluation {
         Estimate { mean: mean * scale, low: low * scale, high: high * scale }
     }
 
-    /// Points of a curve that the summary covers, and what turns the mean over them into the return of an episode.
+    /// Points of a curve that the summary covers, and what turns the mean over them into the return
+    /// of an episode.
     fn summary_points(&self) -> (Range<usize>, f64) {
         match self.contexts.axis() {
             Axis::Episode | Axis::Block(_) => (self.summary.clone(), 1.0),

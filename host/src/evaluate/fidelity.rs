@@ -9,7 +9,8 @@ use crate::progress::Progress;
 use crate::Result;
 use algodistill_core::PortableRng;
 
-/// Differences between the action distributions (softmax of the logits) of two models over all steps of all contexts.
+/// Differences between the action distributions (softmax of the logits) of two models over all
+/// steps of all contexts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fidelity {
     /// Mean of KL(float || int8) in nats.
@@ -20,7 +21,8 @@ pub struct Fidelity {
     pub steps: usize,
 }
 
-/// Runs the int8 model through `contexts`; at each step the float model sees the same context, with the same actions.
+/// Runs the int8 model through `contexts`; at each step the float model sees the same context, with
+/// the same actions.
 pub fn fidelity(
     environment: &EnvironmentConfig,
     contexts: &Contexts,

@@ -1,7 +1,8 @@
-//! In-context evaluation: held-out tasks, baselines on the same axes, statistics, reports and plots.
+//! In-context evaluation: held-out tasks, baselines on the same axes, statistics, reports and
+//! plots.
 //!
-//! Nothing is trained here. A *context* is one learner, its memory empty at first, on one task over several episodes;
-//! what improves from episode to episode was learned in context.
+//! Nothing is trained here. A *context* is one learner, its memory empty at first, on one task over
+//! several episodes; what improves from episode to episode was learned in context.
 
 pub mod evaluation;
 pub mod fidelity;

@@ -1,4 +1,5 @@
-//! Models as learners: the int8 agent that firmware runs, and the float model it was quantized from.
+//! Models as learners: the int8 agent that firmware runs, and the float model it was quantized
+//! from.
 
 use super::policy::{Learner, Policy};
 use crate::environment::EnvironmentConfig;

@@ -70,8 +70,8 @@ impl Moment<'_> {
 /// Plays a task with the weights file `model`; `watch` sees every step.
 ///
 /// # Errors
-/// [`crate::Error::Argument`] for what cannot be played, with the name of the field; [`crate::Error::File`] and
-/// [`crate::Error::Io`] for the model; what `watch` returns.
+/// [`crate::Error::Argument`] for what cannot be played, with the name of the field;
+/// [`crate::Error::File`] and [`crate::Error::Io`] for the model; what `watch` returns.
 pub fn play(
     model: &Path,
     config: &PlayConfig,

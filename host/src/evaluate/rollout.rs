@@ -26,8 +26,8 @@ pub struct Contexts {
     pub episodes: u32,
     /// Seed of everything random.
     pub seed: u64,
-    /// Where an episode of demonstration comes first: the probability that an action of it is optimal, the others
-    /// being uniform. It does not count as an episode.
+    /// Where an episode of demonstration comes first: the probability that an action of it is
+    /// optimal, the others being uniform. It does not count as an episode.
     pub demonstration: Option<f32>,
     /// Where each context is one unbroken stream in place of episodes.
     pub stream: Option<Stream>,
@@ -83,7 +83,8 @@ impl Points {
 }
 
 impl Contexts {
-    /// The axis that shows the learning of these contexts: steps where all of it happens within one episode.
+    /// The axis that shows the learning of these contexts: steps where all of it happens within one
+    /// episode.
     pub fn axis(&self) -> Axis {
         match (self.stream, self.episodes) {
             (Some(stream), _) => Axis::Block(stream.block),
@@ -97,8 +98,8 @@ impl Contexts {
         self.stream.map_or(0, |stream| stream.steps / stream.block)
     }
 
-    /// `environment` as it runs here: in an unbroken stream one episode takes all steps. Where episodes end
-    /// before their horizon, the next one follows.
+    /// `environment` as it runs here: in an unbroken stream one episode takes all steps. Where
+    /// episodes end before their horizon, the next one follows.
     ///
     /// # Errors
     /// [`Error::Argument`] where its horizon cannot be set to that.
@@ -121,8 +122,8 @@ impl Contexts {
     }
 }
 
-/// Who draws from a random stream. Separate streams, so that an environment's luck does not depend on how many numbers
-/// a policy draws.
+/// Who draws from a random stream. Separate streams, so that an environment's luck does not depend
+/// on how many numbers a policy draws.
 #[derive(Clone, Copy)]
 enum Role {
     Environment,
@@ -134,8 +135,9 @@ fn stream(seed: u64, task: u32, run: u32, role: Role) -> PortableRng {
     PortableRng::new(seed, u64::from(task) << 32 | u64::from(run) << 2 | role as u64)
 }
 
-/// Runs every context of `contexts` with a policy of `learner`, in parallel: one cluster a task, in the order of the
-/// tasks, labelled as model number `model`. The result does not depend on the number of threads.
+/// Runs every context of `contexts` with a policy of `learner`, in parallel: one cluster a task, in
+/// the order of the tasks, labelled as model number `model`. The result does not depend on the
+/// number of threads.
 pub fn rollout(
     environment: &EnvironmentConfig,
     contexts: &Contexts,
@@ -154,8 +156,8 @@ pub fn rollout(
     Ok(clusters(contexts, model, values))
 }
 
-/// Runs the source algorithm itself on every context, as a learner that starts from nothing; `planned_episodes` is the
-/// length of history that its schedule (of exploration, of noise) is for.
+/// Runs the source algorithm itself on every context, as a learner that starts from nothing;
+/// `planned_episodes` is the length of history that its schedule (of exploration, of noise) is for.
 pub fn rollout_source(
     environment: &EnvironmentConfig,
     contexts: &Contexts,

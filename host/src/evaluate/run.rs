@@ -17,11 +17,12 @@ use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for each curve.
+/// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for
+/// each curve.
 const MAX_VALUES: u64 = 10_000_000;
 
-/// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs of every held-out
-/// task, or, where one episode is long enough to learn in (bandits), 1 and 1.
+/// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs
+/// of every held-out task, or, where one episode is long enough to learn in (bandits), 1 and 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
@@ -36,14 +37,15 @@ pub struct EvaluateConfig {
     pub runs: Option<u32>,
     /// Episodes of each context.
     pub episodes: Option<u32>,
-    /// In place of episodes: steps of each context, one unbroken stream, reported by blocks as long as an
-    /// episode is elsewhere.
+    /// In place of episodes: steps of each context, one unbroken stream, reported by blocks as long
+    /// as an episode is elsewhere.
     pub steps: Option<u32>,
     /// Seed of everything random.
     pub seed: u64,
     /// Softmax temperature; absent: 1. 0 is greedy.
     pub temperature: Option<f32>,
-    /// Percentage of optimal actions of the demonstration that begins each context; absent: no demonstration.
+    /// Percentage of optimal actions of the demonstration that begins each context; absent: no
+    /// demonstration.
     pub prompt: Option<u8>,
     /// First and last episode (block) of the summary, from 1; absent: the second half.
     pub mean_over: Option<(u32, u32)>,
@@ -52,7 +54,8 @@ pub struct EvaluateConfig {
 /// The files to be compared.
 #[derive(Clone, Debug, Default)]
 pub struct Contestants {
-    /// Weights files that the evaluation is about: training seeds of one configuration, at least one.
+    /// Weights files that the evaluation is about: training seeds of one configuration, at least
+    /// one.
     pub models: Vec<PathBuf>,
     /// What they are called in legends; absent: `int8 model, in context`.
     pub label: Option<String>,
@@ -60,7 +63,8 @@ pub struct Contestants {
     pub others: Vec<Contestant>,
     /// Float model of the first weights file.
     pub float: Option<PathBuf>,
-    /// Whether to compare the float model's action distributions with those of the first weights file.
+    /// Whether to compare the float model's action distributions with those of the first weights
+    /// file.
     pub compare_float: bool,
 }
 
@@ -180,8 +184,8 @@ impl EvaluateConfig {
 /// Evaluates `contestants` and every baseline that exists for the environment.
 ///
 /// # Errors
-/// [`Error::Argument`] for a configuration that cannot be run, with the name of its field; [`Error::File`] and
-/// [`Error::Io`] for files; [`Error::Cancelled`].
+/// [`Error::Argument`] for a configuration that cannot be run, with the name of its field;
+/// [`Error::File`] and [`Error::Io`] for files; [`Error::Cancelled`].
 pub fn evaluate(
     config: &EvaluateConfig,
     contestants: &Contestants,
@@ -290,13 +294,15 @@ impl Entrant {
     }
 }
 
-/// Where the source of `environment` is configured: with its own histories, or else with the first that fit.
+/// Where the source of `environment` is configured: with its own histories, or else with the first
+/// that fit.
 fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Option<&'a GenerateConfig> {
     let own = card.known_generations().find(|one| one.environment == *environment);
     own.or_else(|| card.known_generations().find(|one| one.source.validate(environment).is_ok()))
 }
 
-/// The same configuration, histories and updates give the same parameters, so they identify the model.
+/// The same configuration, histories and updates give the same parameters, so they identify the
+/// model.
 fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Sampling) -> Result<FloatModel> {
     let (parameters, training) = load_parameters(path)?;
     if training != card.training || parameters.interface != *int8.decode()?.interface() {

@@ -7,19 +7,22 @@ use std::ops::Range;
 /// Resamples of the bootstrap: the 2.5 % and 97.5 % quantiles then rest on 25 resamples each.
 const RESAMPLES: usize = 1_000;
 
-/// Random stream of the bootstrap; rollouts use streams whose upper half is a task number, never this one.
+/// Random stream of the bootstrap; rollouts use streams whose upper half is a task number, never
+/// this one.
 const BOOTSTRAP_STREAM: u64 = u64::MAX;
 
 /// All contexts of one model on one task.
 ///
-/// The unit that is resampled: contexts of one model on one task share its luck, so that they do not count as independent.
+/// The unit that is resampled: contexts of one model on one task share its luck, so that they do
+/// not count as independent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Which model of the evaluation (0 for baselines).
     pub model: usize,
     /// The task.
     pub task: u32,
-    /// One entry a run, each with one value a point of the curve: the return of an episode, or the reward of a step.
+    /// One entry per run, each with one value per point of the curve: the return of an episode, or the
+    /// reward of a step.
     pub runs: Vec<Vec<f32>>,
 }
 
@@ -36,7 +39,8 @@ pub struct Estimate {
 
 /// How many runs and tasks got no reward at all.
 ///
-/// A run counts when its rewards add up to 0 over all its episodes; a task counts when all its runs of all models do.
+/// A run counts when its rewards add up to 0 over all its episodes; a task counts when all its runs
+/// of all models do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeverSolved {
     /// Runs without any reward.
@@ -80,7 +84,8 @@ pub fn task_mean(cluster: &Cluster, points: &Range<usize>) -> f64 {
     wanted.iter().sum::<f64>() / wanted.len().max(1) as f64
 }
 
-/// Percentile bootstrap (Efron 1979) over `rows`, each with one value a point; a resample draws whole rows.
+/// Percentile bootstrap (Efron 1979) over `rows`, each with one value per point; a resample draws
+/// whole rows.
 fn estimates(rows: &[Vec<f64>], seed: u64) -> Vec<Estimate> {
     let Some(points) = rows.first().map(Vec::len) else { return Vec::new() };
     let mean_of = |picked: &mut dyn Iterator<Item = &Vec<f64>>| {
@@ -156,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_interval_of_a_normal_mean_is_two_standard_errors() {
-        // Values with mean 0 and standard deviation 1/sqrt(12) over 400 clusters: 1.96 standard errors are .0283.
+        // Values with mean 0 and standard deviation 1/sqrt(12) over 400 clusters: 1.96 standard errors are
+        // .0283.
         let clusters: Vec<Cluster> =
             (0..400).map(|task| cluster(task, &[&[(task as f32 + 0.5) / 400.0 - 0.5]])).collect();
         let estimate = curve(&clusters, 7)[0];

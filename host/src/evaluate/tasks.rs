@@ -12,9 +12,11 @@ const DEFAULT_TASKS: u32 = 500;
 
 /// Tasks of `environment`, ascending, that no model with one of these cards was trained on.
 ///
-/// They are held out from the histories of this environment (or else from the first that are known), and not trained on in another environment either:
-/// there the same number is a related task (the same goal, or arms of the same draws). Where tasks have no end, they are those after the last
-/// one that was trained on. What another program's histories are of is not known: models of such histories only get all tasks.
+/// They are held out from the histories of this environment (or else from the first that are
+/// known), and not trained on in another environment either: there the same number is a related
+/// task (the same goal, or arms of the same draws). Where tasks have no end, they are those after
+/// the last one that was trained on. What another program's histories are of is not known: models
+/// of such histories only get all tasks.
 ///
 /// `wanted` of them are drawn by `seed`; absent: all.
 ///
@@ -52,7 +54,8 @@ pub(crate) fn untrained_tasks(
 
 /// `wanted` of `tasks`, drawn by `seed`, ascending.
 fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
-    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of the bootstrap.
+    // The stream lies apart from those of rollouts, whose upper half is a task number, and from that of
+    // the bootstrap.
     let mut rng = PortableRng::new(seed, u64::MAX - 1);
     for place in 0..wanted {
         let left = (tasks.len() - place) as u32;
@@ -78,7 +81,8 @@ mod tests {
         assert_eq!(chosen, choose((10..30).collect(), 7, 3));
     }
 
-    /// The card of a model that was trained on histories of `environments` with these numbers of training tasks and seeds of the split.
+    /// The card of a model that was trained on histories of `environments` with these numbers of
+    /// training tasks and seeds of the split.
     fn card(files: &[(&str, Option<u32>, u64)]) -> TrainingCard {
         let generation = |&(name, tasks, split_seed): &(&str, Option<u32>, u64)| {
             let environment = EnvironmentConfig::preset(name).expect("a preset");

@@ -39,8 +39,8 @@ experiments! {
     "decision-pretrained-key-to-door",
 }
 
-/// How to make histories, models and reports. A program's or a user's own file is as good as those of this
-/// repository; what a file does not say takes the recommended value.
+/// How to make histories, models and reports. A program's or a user's own file is as good as those
+/// of this repository; what a file does not say takes the recommended value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
@@ -96,7 +96,8 @@ pub struct HistoriesConfig {
     pub episodes: Option<u32>,
     /// Of these, every so many-th is written.
     pub keep_every: Option<u32>,
-    /// Whether the optimal action of every step is written beside the one that was taken; absent: no.
+    /// Whether the optimal action of every step is written beside the one that was taken; absent:
+    /// no.
     pub optimal_actions: Option<bool>,
 }
 
@@ -128,14 +129,16 @@ impl HistoriesConfig {
     }
 }
 
-/// A model under a name: on which histories, with which objective, and what differs from the usual training.
+/// A model under a name: on which histories, with which objective, and what differs from the usual
+/// training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Its name: of its line in reports, and of its files: `seed-N` of the first model, `NAME-seed-N` of the
-    /// others.
+    /// Its name: of its line in reports, and of its files: `seed-N` of the first model,
+    /// `NAME-seed-N` of the others.
     pub name: String,
-    /// Its name in legends; absent: its name (of the first model of an evaluation: `int8 model, in context`).
+    /// Its name in legends; absent: its name (of the first model of an evaluation: `int8 model, in
+    /// context`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Names of the histories that it is trained on, all together.
@@ -160,7 +163,8 @@ fn one() -> u32 {
 }
 
 impl ModelConfig {
-    /// The training of model number `seed`, with everything that is absent filled in, and validated.
+    /// The training of model number `seed`, with everything that is absent filled in, and
+    /// validated.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the field as `train.field`.
@@ -322,7 +326,8 @@ impl Experiment {
         config.map_or_else(|| Ok(String::new()), name)
     }
 
-    /// The same with everything that is absent filled in, so that it stays the same when defaults change.
+    /// The same with everything that is absent filled in, so that it stays the same when defaults
+    /// change.
     ///
     /// # Errors
     /// As [`Experiment::validate`].

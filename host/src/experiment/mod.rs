@@ -10,8 +10,8 @@
 //! dark-room.json          the report of an evaluation, by its name (and .csv, .svg)
 //! ```
 //!
-//! A stage that is complete is not run again, and an interrupted training goes on: running an experiment again in its
-//! folder finishes what is missing.
+//! A stage that is complete is not run again, and an interrupted training goes on: running an
+//! experiment again in its folder finishes what is missing.
 
 mod config;
 
@@ -68,8 +68,9 @@ pub struct TrainingTime {
 /// Runs `experiment` in `folder`.
 ///
 /// # Errors
-/// [`Error::Argument`] for what cannot be run, with the name of the field, or where the folder holds a run of another
-/// experiment; [`Error::File`] and [`Error::Io`] for its files; [`Error::Cancelled`].
+/// [`Error::Argument`] for what cannot be run, with the name of the field, or where the folder
+/// holds a run of another experiment; [`Error::File`] and [`Error::Io`] for its files;
+/// [`Error::Cancelled`].
 pub fn run(experiment: &Experiment, folder: &Path, progress: &dyn Progress) -> Result<Outcome> {
     // What cannot be run must not claim the folder.
     experiment.validate()?;

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Largest weights file: what the largest dimensions of the format come to, 0.94 GB, with room for a card.
+/// Largest weights file: what the largest dimensions of the format come to, 0.94 GB, with room for
+/// a card.
 pub const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 
 struct Memory {
@@ -27,8 +28,8 @@ fn agent_in(memory: &Memory) -> std::result::Result<Agent<'_>, Error> {
     Agent::new(Model::decode(&memory.weights)?, memory.workspace.borrow_mut())
 }
 
-/// The agent that firmware runs, in one piece that can be kept, moved and sent to another thread. Agents made from the
-/// same bytes share them.
+/// The agent that firmware runs, in one piece that can be kept, moved and sent to another thread.
+/// Agents made from the same bytes share them.
 ///
 /// Calls in turn: [`OwnedAgent::act`], [`OwnedAgent::feedback`].
 ///
@@ -47,7 +48,8 @@ pub struct OwnedAgent {
 }
 
 impl OwnedAgent {
-    /// An agent with an empty context from the bytes of a weights file (`.adw`); it samples at temperature 1.
+    /// An agent with an empty context from the bytes of a weights file (`.adw`); it samples at
+    /// temperature 1.
     ///
     /// # Errors
     /// What is wrong with the bytes.
@@ -61,7 +63,8 @@ impl OwnedAgent {
     /// The same from a file.
     ///
     /// # Errors
-    /// [`crate::Error::File`] and [`crate::Error::Io`] for a file that cannot be read, or is no model.
+    /// [`crate::Error::File`] and [`crate::Error::Io`] for a file that cannot be read, or is no
+    /// model.
     pub fn read(path: &Path) -> Result<Self> {
         let weights = files::read_bytes(path, MAX_WEIGHTS_BYTES)?;
         Self::new(weights).map_err(|error| crate::Error::file(path, error))
@@ -124,7 +127,8 @@ impl OwnedAgent {
         })
     }
 
-    /// Restores a context that was kept with the same weights. On an error the context is as before.
+    /// Restores a context that was kept with the same weights. On an error the context is as
+    /// before.
     ///
     /// # Errors
     /// As [`Agent::restore`].

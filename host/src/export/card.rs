@@ -1,4 +1,5 @@
-//! The training card of a weights file: how the model was made, and so on which tasks it may be evaluated.
+//! The training card of a weights file: how the model was made, and so on which tasks it may be
+//! evaluated.
 
 use crate::history::GenerateConfig;
 use crate::train::TrainingRecord;
@@ -9,8 +10,9 @@ use std::path::Path;
 /// The JSON text in a weights file. The device does not read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
-    /// Environment, source algorithm, seeds and split of the learning histories, one entry a file; `None` for histories that another
-    /// program wrote. In JSON, where there is one file, the entry itself.
+    /// Environment, source algorithm, seeds and split of the learning histories, one entry per file;
+    /// `None` for histories that another program wrote. In JSON, where there is one file, the
+    /// entry itself.
     #[serde(rename = "generation", with = "one_or_many")]
     pub generations: Vec<Option<GenerateConfig>>,
     /// Configuration, digest of the histories, updates.
@@ -31,7 +33,8 @@ pub struct EvaluationSummary {
     pub runs: u32,
     /// Seed of the evaluation.
     pub seed: u64,
-    /// Steps of each context, where it was one unbroken stream; "episodes" below are then its blocks.
+    /// Steps of each context, where it was one unbroken stream; "episodes" below are then its
+    /// blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
     /// First and last episode of the mean, from 1.
@@ -72,8 +75,8 @@ impl TrainingCard {
         self.generations.iter().flatten()
     }
 
-    /// The window, where no sequence of the training was longer: the ring was never full, so that what the
-    /// model does once it has lost the first step of a stream was never trained.
+    /// The window, where no sequence of the training was longer: the ring was never full, so that
+    /// what the model does once it has lost the first step of a stream was never trained.
     pub fn never_wrapped(&self) -> Option<usize> {
         let config = &self.training.config;
         (config.resolved_sequence_length() <= config.dimensions.window).then_some(config.dimensions.window)

@@ -30,12 +30,13 @@ pub struct Exported {
     pub memory: MemoryPlan,
 }
 
-/// Quantizes a trained model and writes its weights file `out`, NAME.adw, with the cards of its learning histories, which
-/// say where it may be evaluated. `model` is a `model.safetensors` or the folder of the training run that holds it.
+/// Quantizes a trained model and writes its weights file `out`, NAME.adw, with the cards of its
+/// learning histories, which say where it may be evaluated. `model` is a `model.safetensors` or the
+/// folder of the training run that holds it.
 ///
 /// # Errors
-/// [`Error::Argument`] `out` for another kind of name; [`Error::File`] where the model was trained on other histories, or on
-/// the same files in another order; those of reading and writing.
+/// [`Error::Argument`] `out` for another kind of name; [`Error::File`] where the model was trained
+/// on other histories, or on the same files in another order; those of reading and writing.
 pub fn export(model: &Path, histories: &[PathBuf], out: &Path) -> Result<Exported> {
     // The other files of a training must not be overwritten by mistake.
     if out.extension().is_none_or(|extension| extension != "adw") {

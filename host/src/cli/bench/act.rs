@@ -1,4 +1,4 @@
-//! `algodistill bench act`: microseconds a step of the int8 agent with a full ring.
+//! `algodistill bench act`: microseconds per step of the int8 agent with a full ring.
 
 use crate::cli::fields::DimensionArgs;
 use crate::cli::Report;
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<Report> {
 
     let text = format!(
         "{} int8 parameters, window {}, full ring, one thread\n\
-         int8, {} kernels   {microseconds:8.2} microseconds an act\n\
+         int8, {} kernels   {microseconds:8.2} microseconds per act\n\
          int8, scalar kernels {scalar:8.2} ({:.2} x)\n\
          float agent          {float:8.2} ({:.2} x)\n",
         model.parameters(),

@@ -1,4 +1,5 @@
-//! `algodistill bench generate`: steps a second of a source algorithm, in memory and written to Parquet.
+//! `algodistill bench generate`: steps per second of a source algorithm, in memory and written to
+//! Parquet.
 
 use crate::cli::generate::{EnvironmentArgs, SourceArgs};
 use crate::cli::progress::Terminal;
@@ -10,7 +11,8 @@ use algodistill_core::env::dark_room::DarkRoom;
 use serde_json::json;
 use std::time::Instant;
 
-/// Time the generation of learning histories on this machine, every step kept: q-learning in dark-room unless told otherwise.
+/// Time the generation of learning histories on this machine, every step kept: q-learning in
+/// dark-room unless told otherwise.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -56,7 +58,7 @@ pub fn run(args: &Args) -> Result<Report> {
     progress.finish(&format!("{steps} steps, best of {} runs", args.runs));
     Ok(Report {
         text: format!(
-            "{} in {}, {threads} threads: {:.1} million steps a second in memory, {:.1} written to Parquet\n",
+            "{} in {}, {threads} threads: {:.1} million steps per second in memory, {:.1} written to Parquet\n",
             config.source.name(),
             config.environment.name(),
             memory / 1e6,

@@ -1,5 +1,5 @@
-//! A learning curve with its baselines, apart from how it is drawn: the source of the SVG, the terminal
-//! plot and the CSV.
+//! A learning curve with its baselines, apart from how it is drawn: the source of the SVG, the
+//! terminal plot and the CSV.
 
 use super::super::evaluation::{Evaluation, Measured};
 use super::super::rollout::Axis;
@@ -19,7 +19,8 @@ pub enum Kind {
     Source,
     /// Uniform random actions.
     Random,
-    /// The ideal in-context learner where one is known (Dark Room: the shortest sweep of all cells).
+    /// The ideal in-context learner where one is known (Dark Room: the shortest sweep of all
+    /// cells).
     Ideal,
     /// An agent that knows the task.
     Optimal,
@@ -77,7 +78,7 @@ impl Series {
 pub struct Line {
     /// What it shows.
     pub series: Series,
-    /// Mean and confidence interval, one entry a point; references have intervals of width 0.
+    /// Mean and confidence interval, one entry per point; references have intervals of width 0.
     pub points: Vec<Estimate>,
 }
 
@@ -121,8 +122,8 @@ impl Chart {
         self.lines.iter().flat_map(|line| &line.points)
     }
 
-    /// Tidy CSV: `curve,episode,mean,low,high` (or `step`, `block`), one row per point; `low` and `high` are
-    /// the 95 % confidence interval.
+    /// Tidy CSV: `curve,episode,mean,low,high` (or `step`, `block`), one row per point; `low` and
+    /// `high` are the 95 % confidence interval.
     pub fn csv(&self) -> String {
         let mut csv = format!("curve,{},mean,low,high\n", self.x);
         for line in &self.lines {

@@ -1,4 +1,5 @@
-//! Golden files: `OVERWRITE_EXPECTED=1 cargo test` writes them anew, to be reviewed as a difference.
+//! Golden files: `OVERWRITE_EXPECTED=1 cargo test` writes them anew, to be reviewed as a
+//! difference.
 
 use crate::files;
 use std::path::Path;

@@ -25,8 +25,8 @@ use crate::files::write_bytes;
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-/// Writes `{stem}.json`, `{stem}.csv` and, where drawing is built in (feature `cli`), `{stem}.svg`; returns
-/// their paths.
+/// Writes `{stem}.json`, `{stem}.csv` and, where drawing is built in (feature `cli`), `{stem}.svg`;
+/// returns their paths.
 pub fn write_files(evaluation: &Evaluation, stem: &Path) -> Result<Vec<PathBuf>> {
     let chart = chart(evaluation);
     let json = format!("{:#}\n", json(evaluation));

@@ -36,7 +36,8 @@ fn colour(kind: Kind) -> RGBColor {
 pub fn render(chart: &Chart) -> String {
     let mut document = String::new();
     if let Err(problem) = draw(chart, &mut document) {
-        // The backend writes to a string and every coordinate is finite, so this would be a defect of the drawing code.
+        // The backend writes to a string and every coordinate is finite, so this would be a defect of the
+        // drawing code.
         unreachable!("an SVG in memory cannot fail: {problem}");
     }
     document

@@ -1,4 +1,5 @@
-//! A [`Chart`] in the terminal: the first learner in braille dots, the others in letters of their own.
+//! A [`Chart`] in the terminal: the first learner in braille dots, the others in letters of their
+//! own.
 
 use super::chart::{Chart, Kind, Line};
 use std::fmt::Write;
@@ -60,7 +61,8 @@ pub fn render(chart: &Chart, width: usize) -> String {
     text
 }
 
-/// Distance between the labels of the vertical axis: 1, 2 or 5 times a power of ten, at most [`MOST_TICKS`] of them.
+/// Distance between the labels of the vertical axis: 1, 2 or 5 times a power of ten, at most
+/// [`MOST_TICKS`] of them.
 fn tick_distance(chart: &Chart) -> f64 {
     let least = (chart.top() - chart.bottom()) / MOST_TICKS;
     let power = 10f64.powi(least.log10().floor() as i32);

@@ -50,7 +50,7 @@ fn summary(evaluation: &Evaluation, chart: &Chart) -> String {
     text
 }
 
-/// Returns by episode, one line a learner.
+/// Returns by episode, one line per learner.
 fn table(evaluation: &Evaluation) -> String {
     let (first, last) = (evaluation.summary.start + 1, evaluation.summary.end);
     let (points, heading, summary) = match evaluation.contexts.axis() {
