@@ -158,13 +158,14 @@ fn the_memory_plan_agrees_with_the_run() {
         let lines: Vec<_> = String::from_utf8(output).unwrap().lines().map(str::to_string).collect();
         let run: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
         let measured = |name: &str| run[name].as_u64().unwrap() as usize;
-        let close = |measured: usize, planned: usize, tolerance| measured.abs_diff(planned) <= tolerance;
-        assert!(close(measured("ram_with_stack_bytes"), planned.ram, 128), "{planned:?}, {run}");
-        assert!(
-            close(measured("stack_start_up_bytes").max(measured("stack_act_bytes")), planned.stack, 96),
-            "{planned:?}, {run}"
-        );
-        assert!(close(measured("flash_bytes"), planned.flash, 4096), "{planned:?}, {run}");
+        // The plan is that of the environment with the deepest stack.
+        let within = |measured: usize, planned: usize| {
+            (planned.saturating_sub(768)..=planned + 96).contains(&measured)
+        };
+        let stack = measured("stack_start_up_bytes").max(measured("stack_act_bytes"));
+        assert!(within(stack, planned.stack), "{planned:?}, {run}");
+        assert!(within(measured("ram_with_stack_bytes"), planned.ram), "{planned:?}, {run}");
+        assert!(measured("flash_bytes").abs_diff(planned.flash) <= 4096, "{planned:?}, {run}");
     }
 }
 
