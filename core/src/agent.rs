@@ -106,11 +106,11 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended, the
-    /// next observation is that of a new episode, and the context is kept. `ended` is then what was
-    /// observed after the last action, before the reset (a door, a platform, a terminal cell may be
-    /// seen at that moment only), or empty where nothing was. A model without tables for it checks
-    /// it and goes on without.
+    /// What the last action brought. `ended` is `None` while the episode goes on. Where it ended,
+    /// the next observation is that of a new episode, and the context is kept. `ended` is then
+    /// what was observed after the last action, before the reset (a door, a platform, a
+    /// terminal cell may be seen at that moment only), or empty where nothing was. A model
+    /// without tables for it checks it and goes on without.
     ///
     /// # Errors
     /// [`Error::FeedbackUnexpected`], [`Error::Reward`], or what [`Agent::act`] says of an

@@ -28,12 +28,14 @@ pub enum Error {
     /// An argument, or a combination of arguments, that cannot be used.
     #[error("{argument}: {problem}")]
     Argument {
-        /// The configuration field (`train.batch`), or the argument; the command line says which option it is.
+        /// The configuration field (`train.batch`), or the argument; the command line says which
+        /// option it is.
         argument: String,
         /// What was found and what was expected.
         problem: String,
     },
-    /// Whoever started the work stopped it ([`Progress::cancelled`](crate::progress::Progress::cancelled)).
+    /// Whoever started the work stopped it
+    /// ([`Progress::cancelled`](crate::progress::Progress::cancelled)).
     #[error("cancelled: {state}")]
     Cancelled {
         /// What was done, and how to go on.

@@ -1,4 +1,5 @@
-//! Files written whole or not at all, by one process at a time; files read whole, if they can be what they should.
+//! Files written whole or not at all, by one process at a time; files read whole, if they can be
+//! what they should.
 
 use crate::{Error, Result};
 use std::fs::{File, TryLockError};
@@ -9,8 +10,9 @@ use std::path::Path;
 /// Largest file of text: cards, configurations, recipes.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
-/// Writes `path` through the temporary file `.NAME.tmp` in the same folder, which replaces `path` only when `write` succeeded
-/// and the data is on disk. Folders that are missing are made. What a killed process left of the temporary file is overwritten.
+/// Writes `path` through the temporary file `.NAME.tmp` in the same folder, which replaces `path`
+/// only when `write` succeeded and the data is on disk. Folders that are missing are made. What a
+/// killed process left of the temporary file is overwritten.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] where another process is writing `path`; those of `write`.
@@ -56,7 +58,8 @@ fn lock_temporary(path: &Path, temporary: &Path) -> Result<File> {
                 "is being written by another process; wait for it, or write to another file",
             ));
         }
-        // Whoever held the lock before may have renamed the file just now: then it is no longer ours to write.
+        // Whoever held the lock before may have renamed the file just now: then it is no longer ours to
+        // write.
         let ours = file.metadata().map_err(failed)?;
         if std::fs::metadata(temporary)
             .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
@@ -79,7 +82,8 @@ fn write_whole<T>(
     Ok(value)
 }
 
-/// Whether this process now has the only lock on `file`; a file system without locks has nobody else's either.
+/// Whether this process now has the only lock on `file`; a file system without locks has nobody
+/// else's either.
 fn try_lock(file: &File) -> std::io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -89,7 +93,8 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
     }
 }
 
-/// A folder that this process alone works in, until this is dropped or the process ends, however it ends.
+/// A folder that this process alone works in, until this is dropped or the process ends, however it
+/// ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _folder: File,

@@ -33,8 +33,8 @@ pub struct TargetMemory {
     pub ram: usize,
 }
 
-/// What the simulator measured on each target with the shipped models, kept up to date by its tests: the stack was painted, and the deepest byte
-/// written counts.
+/// What the simulator measured on each target with the shipped models, kept up to date by its
+/// tests: the stack was painted, and the deepest byte written counts.
 const MEASURED: [(&str, &str); 5] = [
     ("cortex-m3", include_str!("../../firmware-sim/expected/cortex-m3.size")),
     ("cortex-m4f", include_str!("../../firmware-sim/expected/cortex-m4f.size")),

@@ -56,7 +56,8 @@ impl Played {
     }
 }
 
-/// Resets `task` and plays an episode of it. `act` sees the observation, `learn` what came of the action.
+/// Resets `task` and plays an episode of it. `act` sees the observation, `learn` what came of the
+/// action.
 fn play(
     task: &mut (impl Environment + ?Sized),
     words: usize,

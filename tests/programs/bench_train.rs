@@ -1,4 +1,5 @@
-//! `algodistill bench train`: what it reports, and how it deals with the programs that it compares itself with.
+//! `algodistill bench train`: what it reports, and how it deals with the programs that it compares
+//! itself with.
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Several ranks on one machine, started with `mpirun`: the same bytes as one process, and an end that is clean whatever happens to one of them.
+//! Several ranks on one machine, started with `mpirun`: the same bytes as one process, and an end
+//! that is clean whatever happens to one of them.
 
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use tempfile::TempDir;
 /// Longest time from the loss of a rank to the end of the run.
 const END_AFTER_LOSS: Duration = Duration::from_secs(30);
 
-/// Dropout, so that the masks must not depend on the rank; a validation batch that the ranks do not share evenly.
+/// Dropout, so that the masks must not depend on the rank; a validation batch that the ranks do not
+/// share evenly.
 const TRAIN: [&str; 14] = [
     "--updates",
     "12",
@@ -245,7 +247,8 @@ fn end(run: Child) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The process that does the work of `rank`: it has the program's name, and its grandparent is `mpirun`.
+/// The process that does the work of `rank`: it has the program's name, and its grandparent is
+/// `mpirun`.
 fn rank_process(mpirun: u32, rank: usize) -> u32 {
     let field = |process: u32, name: &str| -> Option<String> {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;

@@ -6,7 +6,8 @@ pub mod oracle;
 use algodistill::model::{layout, Dimensions, Parameters};
 use algodistill_core::{Interface, PortableRng};
 
-/// Random parameters at the scale of a trained model: logits of a few units, attention neither flat nor one-hot.
+/// Random parameters at the scale of a trained model: logits of a few units, attention neither flat
+/// nor one-hot.
 pub fn random_parameters(dimensions: Dimensions, interface: Interface, seed: u64) -> Parameters {
     let mut rng = PortableRng::new(seed, 0);
     let mut values = Vec::new();

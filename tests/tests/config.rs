@@ -1,4 +1,5 @@
-//! A damaged configuration: a typed error that names the file, or one that a resumed run refuses, or no change at all.
+//! A damaged configuration: a typed error that names the file, or one that a resumed run refuses,
+//! or no change at all.
 
 use algodistill::environment::EnvironmentConfig;
 use algodistill::history::{generate, GenerateConfig};

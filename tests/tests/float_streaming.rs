@@ -1,11 +1,13 @@
-//! The float agent, one token at a time over a ring, against the trainer's banded full forward pass.
+//! The float agent, one token at a time over a ring, against the trainer's banded full forward
+//! pass.
 
 use algodistill::model::{Dimensions, FloatAgent, Previous, Tokens};
 use algodistill::nn::transformer::forward_logits;
 use algodistill_core::PortableRng;
 use algodistill_tests::{dark_room_interface, random_parameters, REFERENCE, TINY};
 
-/// Largest difference of a logit over a random stream of episodes, whose ends are known but for one in four.
+/// Largest difference of a logit over a random stream of episodes, whose ends are known but for one
+/// in four.
 fn largest_difference(dimensions: Dimensions, steps: usize, seed: u64) -> f32 {
     let interface = dark_room_interface();
     let parameters = random_parameters(dimensions, interface.clone(), seed);

@@ -1,4 +1,5 @@
-//! Bernoulli bandits: K arms that pay 1 with a probability of their own, a horizon, nothing to observe.
+//! Bernoulli bandits: K arms that pay 1 with a probability of their own, a horizon, nothing to
+//! observe.
 
 use super::{check_horizon, Environment, Family, ParameterError, Transition};
 use crate::{Interface, PortableRng};
@@ -66,8 +67,9 @@ pub struct BanditTask {
 }
 
 impl BanditTask {
-    /// A bandit whose arm `a` pays 1 with probability `probabilities[a]`. `None` where there are fewer
-    /// than 2 or more than [`MAX_ARMS`] arms, a probability is not in [0, 1], or the horizon is 0.
+    /// A bandit whose arm `a` pays 1 with probability `probabilities[a]`. `None` where there are
+    /// fewer than 2 or more than [`MAX_ARMS`] arms, a probability is not in [0, 1], or the
+    /// horizon is 0.
     pub fn new(probabilities: &[f32], horizon: u32) -> Option<Self> {
         let valid =
             probabilities.len() >= 2 && horizon > 0 && probabilities.iter().all(|p| (0.0..=1.0).contains(p));
@@ -105,12 +107,14 @@ impl Environment for BanditTask {
 
 /// How the arms of a bandit task are drawn.
 ///
-/// "Odd" arms are the first, third, fifth, ...: odd when counted from 1, so an even *index*. The published
-/// and the reference numbers for an odd K (three good arms of five) come out this way only.
+/// "Odd" arms are the first, third, fifth, ...: odd when counted from 1, so an even *index*. The
+/// published and the reference numbers for an odd K (three good arms of five) come out this way
+/// only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskDistribution {
-    /// [`Self::Odd`] in 95 % of the tasks, [`Self::Even`] in the others (Laskin et al. 2022, adversarial bandit).
+    /// [`Self::Odd`] in 95 % of the tasks, [`Self::Even`] in the others (Laskin et al. 2022,
+    /// adversarial bandit).
     Adversarial,
     /// Odd arms pay U[.5, 1], even arms U[0, .5].
     Odd,

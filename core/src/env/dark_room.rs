@@ -135,8 +135,8 @@ impl Environment for DarkRoomTask {
 mod tests {
     use super::*;
 
-    /// Best and uniformly random return of one episode, by dynamic programming over `step` itself: from every cell
-    /// and for both values of `paid`, one step at a time from the end.
+    /// Best and uniformly random return of one episode, by dynamic programming over `step` itself:
+    /// from every cell and for both values of `paid`, one step at a time from the end.
     fn returns(room: DarkRoom, goal: Cell) -> (f64, f64) {
         let mut rng = PortableRng::new(0, 0);
         let size = usize::from(room.size);

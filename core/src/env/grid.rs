@@ -53,8 +53,8 @@ impl Grid {
         (row < side).then_some((row as u16, column as u16))
     }
 
-    /// The cell reached from `cell` with `action`: a wall, and an action out of range, leave it where
-    /// it is.
+    /// The cell reached from `cell` with `action`: a wall, and an action out of range, leave it
+    /// where it is.
     #[inline]
     pub fn moved(&self, cell: Cell, action: usize) -> Cell {
         // Without branches on the action: a source explores at random, and no processor predicts that.
@@ -62,8 +62,8 @@ impl Grid {
         (self.along(cell.0, down), self.along(cell.1, right))
     }
 
-    /// The coordinate `step` further; less than 0 wraps to more than any size, so one comparison finds
-    /// both walls.
+    /// The coordinate `step` further; less than 0 wraps to more than any size, so one comparison
+    /// finds both walls.
     #[inline]
     fn along(&self, coordinate: u16, step: i16) -> u16 {
         let next = coordinate.wrapping_add_signed(step);

@@ -1,8 +1,8 @@
 //! Environments: small enough to run inside firmware, and the ones the source algorithms learn on.
 //!
-//! A [`Family`] is an environment with its parameters; its tasks have numbers, and a number means the
-//! same task on the host, in a firmware image and in every run. [`crate::environments!`] is the one
-//! list of families.
+//! A [`Family`] is an environment with its parameters; its tasks have numbers, and a number means
+//! the same task on the host, in a firmware image and in every run. [`crate::environments!`] is the
+//! one list of families.
 
 use crate::{Interface, PortableRng};
 use core::fmt;
@@ -14,21 +14,22 @@ pub mod grid;
 pub struct Transition {
     /// Reward of the step.
     pub reward: f32,
-    /// Whether the episode ended with this step. [`Environment::observe`] still shows how it ended; the
-    /// caller then calls [`Environment::reset`].
+    /// Whether the episode ended with this step. [`Environment::observe`] still shows how it ended;
+    /// the caller then calls [`Environment::reset`].
     pub done: bool,
 }
 
-/// One task at work: implemented by environments, called by source algorithms, evaluation and firmware.
+/// One task at work: implemented by environments, called by source algorithms, evaluation and
+/// firmware.
 ///
-/// Order of calls: `reset`, then `observe` and `step` in turn until `done`, `observe` once more for the
-/// observation that ended the episode, then `reset` again.
+/// Order of calls: `reset`, then `observe` and `step` in turn until `done`, `observe` once more for
+/// the observation that ended the episode, then `reset` again.
 pub trait Environment {
     /// Starts an episode.
     fn reset(&mut self, rng: &mut PortableRng);
 
-    /// Writes the current observation, [`Interface::observation_len`] words. A shorter slice receives the
-    /// first words only.
+    /// Writes the current observation, [`Interface::observation_len`] words. A shorter slice
+    /// receives the first words only.
     fn observe(&self, observation: &mut [i32]);
 
     /// Applies `action` in `0..actions`. An action out of range does what action 0 does.
@@ -55,8 +56,8 @@ pub trait Family: Sized + Clone + PartialEq + fmt::Debug + 'static {
     /// The first parameter that is not.
     fn check(&self) -> Result<(), ParameterError>;
 
-    /// What an agent sees and does: the same for every task. Only meaningful where [`Family::check`]
-    /// accepts the parameters.
+    /// What an agent sees and does: the same for every task. Only meaningful where
+    /// [`Family::check`] accepts the parameters.
     fn interface(&self) -> Interface;
 
     /// Most steps of an episode.
@@ -65,8 +66,8 @@ pub trait Family: Sized + Clone + PartialEq + fmt::Debug + 'static {
     /// Number of tasks; `None` where there is no end to them.
     fn task_count(&self) -> Option<u32>;
 
-    /// Task number `number`. `None` past the last one, and where the parameters are not within their
-    /// limits.
+    /// Task number `number`. `None` past the last one, and where the parameters are not within
+    /// their limits.
     fn task(&self, number: u32) -> Option<Self::Task>;
 }
 
@@ -107,8 +108,8 @@ pub(crate) fn check_horizon(horizon: u32) -> Result<(), ParameterError> {
     ParameterError::unless((1..=MAX_HORIZON).contains(&horizon), "horizon", "1 to 1,000,000")
 }
 
-/// The one list of environments: the module (its file here and its file on the host) and the struct of
-/// its parameters. `environments!(callback)` calls the macro `callback` with the list.
+/// The one list of environments: the module (its file here and its file on the host) and the struct
+/// of its parameters. `environments!(callback)` calls the macro `callback` with the list.
 #[macro_export]
 macro_rules! environments {
     ($callback:ident) => {

@@ -56,9 +56,9 @@ impl Simulation for DarkRoom {
         Some(Box::new(Straight { goal: task.goal() }))
     }
 
-    /// The ideal in-context learner sweeps four rotated snakes over all cells but the start, one per
-    /// episode, stays where it is paid, and goes straight to a goal it knows. `None` for rooms that four
-    /// snakes from the centre do not cover exactly.
+    /// The ideal in-context learner sweeps four rotated snakes over all cells but the start, one
+    /// per episode, stays where it is paid, and goes straight to a goal it knows. `None` for
+    /// rooms that four snakes from the centre do not cover exactly.
     fn ideal(&self) -> Option<Vec<f64>> {
         let arm = self.sweep_arm()?;
         let mut curve = vec![0.0; 5];
@@ -119,8 +119,8 @@ impl Sweepable for DarkRoom {
     }
 }
 
-/// Rows and columns, relative to the centre, of the quarter of a room of side `2 arm + 1` that lies above
-/// it: `arm` rows of `arm + 1` cells, swept from the centre's neighbour outwards.
+/// Rows and columns, relative to the centre, of the quarter of a room of side `2 arm + 1` that lies
+/// above it: `arm` rows of `arm + 1` cells, swept from the centre's neighbour outwards.
 pub(crate) fn snake(arm: i32) -> impl Iterator<Item = (i32, i32)> {
     (0..arm).flat_map(move |line| {
         (0..=arm).map(move |place| (-1 - line, if line % 2 == 0 { place } else { arm - place }))

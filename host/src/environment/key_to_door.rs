@@ -77,8 +77,8 @@ impl Simulation for KeyToDoor {
     }
 }
 
-/// Goes to the key on a shortest path, drawn at random, and then to the door. A reward says that it has the
-/// key, which the observation does not show.
+/// Goes to the key on a shortest path, drawn at random, and then to the door. A reward says that it
+/// has the key, which the observation does not show.
 struct KeyThenDoor {
     key: Cell,
     door: Cell,

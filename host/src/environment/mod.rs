@@ -1,8 +1,8 @@
-//! Environments on the host: one file per environment says what the host knows beyond the dynamics in
-//! `algodistill_core::env` (references, expert, drawing, defaults).
+//! Environments on the host: one file per environment says what the host knows beyond the dynamics
+//! in `algodistill_core::env` (references, expert, drawing, defaults).
 //!
-//! The list is that of the core, [`algodistill_core::environments!`]; a program adds an environment of
-//! its own with [`register`].
+//! The list is that of the core, [`algodistill_core::environments!`]; a program adds an environment
+//! of its own with [`register`].
 
 use crate::parameters::{fields, replace, Parameters};
 use crate::source::Outcome;
@@ -23,8 +23,9 @@ pub use drawing::{Drawing, Tint};
 pub(crate) use split::shuffle;
 pub use split::TaskSplit;
 
-/// What the host knows of an environment. Only [`Simulation::describe`] and [`Simulation::defaults`]
-/// must be there: an environment without a known optimum or expert is evaluated against what remains.
+/// What the host knows of an environment. Only [`Simulation::describe`] and
+/// [`Simulation::defaults`] must be there: an environment without a known optimum or expert is
+/// evaluated against what remains.
 pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send + Sync {
     /// The environment with its parameters, for a title: `Dark Room 9x9, 20 steps`.
     fn describe(&self) -> String;
@@ -42,18 +43,20 @@ pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send +
         None
     }
 
-    /// Expected return of an episode of `task` under uniformly random actions (exact), where it is known.
+    /// Expected return of an episode of `task` under uniformly random actions (exact), where it is
+    /// known.
     fn random_return(&self, _task: &Self::Task) -> Option<f64> {
         None
     }
 
-    /// An optimal policy of `task`, told the task: for demonstrations, labels and noise distillation.
+    /// An optimal policy of `task`, told the task: for demonstrations, labels and noise
+    /// distillation.
     fn expert(&self, _task: &Self::Task) -> Option<Box<dyn Expert>> {
         None
     }
 
-    /// Mean return over all tasks, episode by episode, of the ideal in-context learner, where one is
-    /// known. After the last one the return stays as it is.
+    /// Mean return over all tasks, episode by episode, of the ideal in-context learner, where one
+    /// is known. After the last one the return stays as it is.
     fn ideal(&self) -> Option<Vec<f64>> {
         None
     }
@@ -314,8 +317,8 @@ pub fn presets() -> Vec<&'static str> {
     BUILT_IN.iter().chain(added.iter()).flat_map(|entry| (entry.presets)()).collect()
 }
 
-/// An environment and its parameters, as written in configurations and cards: the fields of its struct
-/// in the core, and `name`.
+/// An environment and its parameters, as written in configurations and cards: the fields of its
+/// struct in the core, and `name`.
 #[derive(Clone, Debug)]
 pub struct EnvironmentConfig(Kind);
 
@@ -473,8 +476,8 @@ impl EnvironmentConfig {
         self.simulation().ok().map(AnySimulation::horizon)
     }
 
-    /// Number of tasks; `None` where there is no end to them. An environment without a simulator has
-    /// none.
+    /// Number of tasks; `None` where there is no end to them. An environment without a simulator
+    /// has none.
     pub fn task_count(&self) -> Option<u32> {
         self.simulation().map_or(Some(0), AnySimulation::task_count)
     }

@@ -11,8 +11,9 @@ impl Simulation for RestlessBandit {
         format!("Restless bandit, {} arms, {} pulls", self.arms, self.horizon)
     }
 
-    /// The states go on over the end of an episode, so the episodes of a history are one stream, long enough
-    /// to train on sequences of several windows, and those of a context show whether the learner keeps up.
+    /// The states go on over the end of an episode, so the episodes of a history are one stream,
+    /// long enough to train on sequences of several windows, and those of a context show
+    /// whether the learner keeps up.
     fn defaults(&self) -> Defaults {
         Defaults {
             tasks: Some(2_500),
@@ -27,8 +28,8 @@ impl Simulation for RestlessBandit {
         format!("arm {action}")
     }
 
-    /// Of whoever knows the states, in the mean over their courses: any episode of a stream, of whichever
-    /// task, is as good as any other. One course may pay more or less.
+    /// Of whoever knows the states, in the mean over their courses: any episode of a stream, of
+    /// whichever task, is as good as any other. One course may pay more or less.
     fn optimal_return(&self, _task: &RestlessBanditTask) -> Option<f64> {
         let (good, bad) = (f64::from(self.good_pays), f64::from(self.bad_pays));
         let share = f64::from(self.good_share);
@@ -59,7 +60,8 @@ impl Simulation for RestlessBandit {
     }
 }
 
-/// Knows the states, whose course the task's number is, and pulls any of the arms that pay best now.
+/// Knows the states, whose course the task's number is, and pulls any of the arms that pay best
+/// now.
 struct Clairvoyant {
     start: RestlessBanditTask,
     now: RestlessBanditTask,

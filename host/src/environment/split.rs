@@ -19,9 +19,9 @@ pub struct TaskSplit {
 }
 
 impl EnvironmentConfig {
-    /// Splits the tasks by `seed`. Where tasks are finite they are shuffled, the first `held_out` are
-    /// held out and the next `training` (`None`: all the others) are for training; where they have no
-    /// end, training is `0..training` and held-out the `held_out` after it.
+    /// Splits the tasks by `seed`. Where tasks are finite they are shuffled, the first `held_out`
+    /// are held out and the next `training` (`None`: all the others) are for training; where
+    /// they have no end, training is `0..training` and held-out the `held_out` after it.
     ///
     /// # Errors
     /// [`Error::Argument`] `tasks` where there are not that many.

@@ -21,8 +21,8 @@ pub struct Cluster {
     pub model: usize,
     /// The task.
     pub task: u32,
-    /// One entry per run, each with one value per point of the curve: the return of an episode, or the
-    /// reward of a step.
+    /// One entry per run, each with one value per point of the curve: the return of an episode, or
+    /// the reward of a step.
     pub runs: Vec<Vec<f32>>,
 }
 

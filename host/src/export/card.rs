@@ -10,9 +10,9 @@ use std::path::Path;
 /// The JSON text in a weights file. The device does not read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
-    /// Environment, source algorithm, seeds and split of the learning histories, one entry per file;
-    /// `None` for histories that another program wrote. In JSON, where there is one file, the
-    /// entry itself.
+    /// Environment, source algorithm, seeds and split of the learning histories, one entry per
+    /// file; `None` for histories that another program wrote. In JSON, where there is one file,
+    /// the entry itself.
     #[serde(rename = "generation", with = "one_or_many")]
     pub generations: Vec<Option<GenerateConfig>>,
     /// Configuration, digest of the histories, updates.

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Version of the card and of the columns it describes. Version 1, which is read as well, has neither final
-/// observations nor optimal actions.
+/// Version of the card and of the columns it describes. Version 1, which is read as well, has
+/// neither final observations nor optimal actions.
 pub const FORMAT_VERSION: u32 = 2;
 /// Most windows of [`Card::returns`].
 const WINDOWS: usize = 10;

@@ -22,7 +22,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most rows of a file that is read: what 32-bit steps of a training run, and some gigabytes of memory, can hold.
+/// Most rows of a file that is read: what 32-bit steps of a training run, and some gigabytes of
+/// memory, can hold.
 pub const MAX_ROWS: i64 = 1 << 28;
 /// Name of the columns of final observations, and of optimal actions.
 const FINAL_OBSERVATION: &str = "final_observation";
@@ -74,8 +75,9 @@ impl Layout {
             })
             .collect::<Result<_>>()?;
         let root = Type::group_type_builder("step").with_fields(fields).build()?;
-        // Integers change little from row to row, so their differences take a few bits; a dictionary would cost a hash a value.
-        // It pays for the rewards, mostly a few levels, and for the constant name of the source.
+        // Integers change little from row to row, so their differences take a few bits; a dictionary would
+        // cost a hash a value. It pays for the rewards, mostly a few levels, and for the constant
+        // name of the source.
         let column = |name: &str| ColumnPath::from(name);
         let properties = WriterProperties::builder()
             .set_created_by(concat!("algodistill ", env!("CARGO_PKG_VERSION")).into())
@@ -345,8 +347,9 @@ impl Reader {
         Ok(index)
     }
 
-    /// The rows of `ranges`, which are ascending and disjoint, in pieces with their first row. No more than the row groups that hold them is decoded, and of those
-    /// a few at a time are in memory.
+    /// The rows of `ranges`, which are ascending and disjoint, in pieces with their first row. No
+    /// more than the row groups that hold them is decoded, and of those a few at a time are in
+    /// memory.
     pub fn pieces(&self, ranges: &[Range<usize>]) -> std::result::Result<Vec<(usize, Rows)>, String> {
         let pieces: Vec<Vec<(usize, Rows)>> = self
             .groups()

@@ -22,12 +22,14 @@ use std::time::Instant;
 /// Largest Parquet file that is read: it is decoded in memory.
 const MAX_PARQUET_BYTES: u64 = 16 << 30;
 
-/// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at a time.
+/// Generates histories straight to `path`, and the card beside it. Memory holds a few row groups at
+/// a time.
 pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &dyn Progress) -> Result<Card> {
     generate_on(&Ranks::alone(), config, path, progress)
 }
 
-/// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in turns, and rank 0 writes. The files are the same, byte for byte.
+/// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in
+/// turns, and rank 0 writes. The files are the same, byte for byte.
 pub fn generate_on(
     ranks: &Ranks,
     config: &GenerateConfig,
@@ -218,7 +220,8 @@ impl HistoryFile {
     }
 }
 
-/// Reads histories and their card; refuses a file whose digest is not the card's, and any value out of its range.
+/// Reads histories and their card; refuses a file whose digest is not the card's, and any value out
+/// of its range.
 pub fn read(path: &Path) -> Result<HistoryFile> {
     let (card, bytes) = read_bytes(path)?;
     let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
@@ -271,7 +274,8 @@ impl Opened {
         [self.parts[0].len(), self.parts[1].len()]
     }
 
-    /// Checks and keeps the steps of some of the training and of the held-out histories. The index has every history, the others without steps.
+    /// Checks and keeps the steps of some of the training and of the held-out histories. The index
+    /// has every history, the others without steps.
     pub fn read(self, wanted: [Range<usize>; 2]) -> Result<HistoryFile> {
         let Self { path, card, reader, mut index, parts } = self;
         let mut is_wanted = vec![false; index.len()];
@@ -354,8 +358,9 @@ pub struct Foreign {
     pub split_seed: u64,
 }
 
-/// Checks a file that another program wrote, and describes it: reward levels are those that occur, observation sizes
-/// and actions as well unless `known` has them, and some of its tasks are held out. The card is returned, not written.
+/// Checks a file that another program wrote, and describes it: reward levels are those that occur,
+/// observation sizes and actions as well unless `known` has them, and some of its tasks are held
+/// out. The card is returned, not written.
 ///
 /// # Errors
 /// [`Error::Argument`] that names the field of `known`; [`Error::File`] and [`Error::Io`].
@@ -385,8 +390,8 @@ pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
     Ok((card, all))
 }
 
-/// What `read` makes of a Parquet file, or its problem. The Parquet library is not proof against every malformed file; what it says then is
-/// of no use to a user.
+/// What `read` makes of a Parquet file, or its problem. The Parquet library is not proof against
+/// every malformed file; what it says then is of no use to a user.
 fn parquet<T>(
     path: &Path,
     read: impl FnOnce() -> std::result::Result<T, String> + std::panic::UnwindSafe,
@@ -607,7 +612,8 @@ fn reward_levels(parts: &[Rows]) -> Vec<f32> {
     levels
 }
 
-/// Splits the tasks that occur in a foreign file; one in ten is held out unless `held_out` says how many.
+/// Splits the tasks that occur in a foreign file; one in ten is held out unless `held_out` says how
+/// many.
 fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<TaskSplit> {
     let tasks: BTreeSet<u32> = all.index.iter().map(|history| history.task).collect();
     let mut tasks: Vec<u32> = tasks.into_iter().collect();
@@ -693,7 +699,8 @@ mod tests {
         assert!(write(1) == write(4));
     }
 
-    /// The `wanted` training and held-out histories are those of the whole file; the others are there without steps.
+    /// The `wanted` training and held-out histories are those of the whole file; the others are
+    /// there without steps.
     fn assert_share(path: &Path, wanted: [Range<usize>; 2]) {
         let whole = read(path).unwrap();
         let part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone()).unwrap();

@@ -1,4 +1,5 @@
-//! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number of threads.
+//! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number
+//! of threads.
 
 use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
@@ -10,11 +11,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Bounds on the steps of a Parquet row group. They depend on the configuration only, so that the file does not depend on the
-/// number of threads.
+/// Bounds on the steps of a Parquet row group. They depend on the configuration only, so that the
+/// file does not depend on the number of threads.
 const CHUNK_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
 
-/// Steps that one thread generates at a time: a millisecond of work, so that no thread waits long for the others.
+/// Steps that one thread generates at a time: a millisecond of work, so that no thread waits long
+/// for the others.
 const PIECE_STEPS: usize = 1 << 15;
 
 /// Longest history: it is generated in memory.
@@ -23,7 +25,8 @@ const MAX_HISTORY_STEPS: u64 = 10_000_000;
 /// Most histories of a file: the plan of a generation lists every one.
 const MAX_HISTORIES: u64 = 100_000_000;
 
-/// Which histories to generate. The defaults of [`GenerateConfig::recommended`] are measured, see `docs/`.
+/// Which histories to generate. The defaults of [`GenerateConfig::recommended`] are measured, see
+/// `docs/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenerateConfig {
@@ -45,15 +48,18 @@ pub struct GenerateConfig {
     pub held_out_histories_per_task: u32,
     /// Episodes of a history.
     pub episodes: u32,
-    /// Of these, every `keep_every`-th is written, beginning with the first: progress must show within a context window.
+    /// Of these, every `keep_every`-th is written, beginning with the first: progress must show
+    /// within a context window.
     pub keep_every: u32,
-    /// Whether the optimal action of every step is written, too: what decision-pretrained learns from.
+    /// Whether the optimal action of every step is written, too: what decision-pretrained learns
+    /// from.
     #[serde(default)]
     pub optimal_actions: bool,
 }
 
 impl GenerateConfig {
-    /// Seed 0, and the usual numbers of tasks, histories and episodes of the environment and the source.
+    /// Seed 0, and the usual numbers of tasks, histories and episodes of the environment and the
+    /// source.
     ///
     /// # Errors
     /// [`Error::Argument`] where the environment has no simulator.
@@ -189,7 +195,8 @@ impl<'a> Plan<'a> {
         self.jobs.len() as u32
     }
 
-    /// The histories of the training tasks, then those of the held-out ones; to be passed to [`Plan::record`].
+    /// The histories of the training tasks, then those of the held-out ones; to be passed to
+    /// [`Plan::record`].
     pub fn parts(&self) -> [Range<usize>; 2] {
         let boundary = self.split.training.len() * self.config.histories_per_task as usize;
         [0..boundary, boundary..self.jobs.len()]
@@ -286,8 +293,8 @@ impl<'a> Plan<'a> {
         Ok(Piece { index, final_observations: steps.final_observations, optimal_actions })
     }
 
-    /// What the expert of each task would have done at each step of `histories`, which lie one after the
-    /// other in `columns`.
+    /// What the expert of each task would have done at each step of `histories`, which lie one
+    /// after the other in `columns`.
     fn optimal_actions(&self, histories: &[History], columns: &Columns) -> Result<Vec<u16>> {
         let environment = &self.config.environment;
         let mut optimal = Vec::new();
@@ -325,7 +332,8 @@ impl<'a> Plan<'a> {
 /// Of the generator that breaks the ties of experts: apart from the sources'.
 const OPTIMAL_ACTIONS_SEED: u64 = 0x0971_AC71;
 
-/// Some recorded histories; final observations and optimal actions count from the first of their steps.
+/// Some recorded histories; final observations and optimal actions count from the first of their
+/// steps.
 struct Piece {
     index: Vec<History>,
     final_observations: FinalObservations,
@@ -380,7 +388,8 @@ mod tests {
         generate(config, &NoProgress).unwrap()
     }
 
-    /// Mean return of the first and of the last tenth of the kept episodes of the training histories.
+    /// Mean return of the first and of the last tenth of the kept episodes of the training
+    /// histories.
     fn first_and_last(generated: &Generated) -> (f64, f64) {
         let mut returns = std::collections::BTreeMap::<u32, (f64, f64)>::new();
         let steps = &generated.training.steps;

@@ -1,4 +1,5 @@
-//! Columns in huge pages: of the time to write a step into fresh memory, a page fault every 4096 bytes took a third.
+//! Columns in huge pages: of the time to write a step into fresh memory, a page fault every 4096
+//! bytes took a third.
 
 #![allow(unsafe_code)]
 
@@ -19,7 +20,8 @@ fn advise<T>(column: &[T]) {
     let end = (first + size_of_val(column)) / HUGE_PAGE * HUGE_PAGE;
     if begin < end {
         let begin_in = column.as_ptr().cast::<u8>().wrapping_add(begin - first);
-        // SAFETY: the range lies within the column, and this advice changes no memory. A refusal costs speed only.
+        // SAFETY: the range lies within the column, and this advice changes no memory. A refusal costs
+        // speed only.
         unsafe { libc::madvise(begin_in.cast_mut().cast(), end - begin, libc::MADV_HUGEPAGE) };
     }
 }

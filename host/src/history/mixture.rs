@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// The histories of several files, one file after the other.
 ///
-/// Numbers of tasks and histories are those of their file and may occur in another one: what identifies a history is its file ([`MixedFile`]) and its
-/// number. A model sees neither: batches are drawn evenly from all histories, so a file has the share of its number of histories.
+/// Numbers of tasks and histories are those of their file and may occur in another one: what
+/// identifies a history is its file ([`MixedFile`]) and its number. A model sees neither: batches
+/// are drawn evenly from all histories, so a file has the share of its number of histories.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
     /// The files, in the order given.
@@ -39,8 +40,8 @@ impl Mixture {
     /// Reads one file or more.
     ///
     /// # Errors
-    /// Those of [`read`]; [`Error::File`] for a file whose interface is not that of the first one, or that holds the same bytes as another one;
-    /// [`Error::Argument`] where there is no file.
+    /// Those of [`read`]; [`Error::File`] for a file whose interface is not that of the first one,
+    /// or that holds the same bytes as another one; [`Error::Argument`] where there is no file.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let (first, others) =
             paths.split_first().ok_or_else(|| Error::argument("HISTORIES", "at least one file is needed"))?;
@@ -55,8 +56,9 @@ impl Mixture {
         Ok(mixture)
     }
 
-    /// [`Mixture::read`] for one of several ranks, all of which must call it: checks and keeps the steps of its share only. The index has every history, those of
-    /// other ranks without steps.
+    /// [`Mixture::read`] for one of several ranks, all of which must call it: checks and keeps the
+    /// steps of its share only. The index has every history, those of other ranks without
+    /// steps.
     ///
     /// # Errors
     /// As [`Mixture::read`]; [`Error::File`] where rank 0 has another file.

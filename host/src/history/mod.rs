@@ -24,7 +24,8 @@ use huge_pages::zeros;
 /// The steps of many learning histories, one entry a step in every column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
-    /// Original number of the episode within its history: with `--keep-every 5` they are 0, 5, 10, ...
+    /// Original number of the episode within its history: with `--keep-every 5` they are 0, 5, 10,
+    /// ...
     pub episodes: Vec<u32>,
     /// One column a word of the observation: what the source saw *before* the action.
     pub observations: Vec<Vec<i32>>,
@@ -36,7 +37,8 @@ pub struct Steps {
     pub dones: Vec<bool>,
     /// What was observed after the last step of an episode, where that is known.
     pub final_observations: FinalObservations,
-    /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at all.
+    /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at
+    /// all.
     pub optimal_actions: Vec<u16>,
 }
 
@@ -112,7 +114,8 @@ impl Steps {
         }
     }
 
-    /// Appends a range of the steps of `other`. Optimal actions stay known only where both know them.
+    /// Appends a range of the steps of `other`. Optimal actions stay known only where both know
+    /// them.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
         if self.optimal_actions.len() == self.len() && other.optimal_actions.len() == other.len() {
             self.optimal_actions.extend_from_slice(&other.optimal_actions[range.clone()]);
@@ -132,7 +135,8 @@ impl Steps {
         self.dones.extend_from_slice(&other.dones[range]);
     }
 
-    /// The steps of `parts`, one part after the other; every part has observations of `words` words. Columns are copied in parallel.
+    /// The steps of `parts`, one part after the other; every part has observations of `words`
+    /// words. Columns are copied in parallel.
     pub fn concatenate(parts: &[&Steps], words: usize) -> Self {
         fn column<'a, T: Copy + 'a>(parts: &[&'a Steps], of: impl Fn(&'a Steps) -> &'a [T]) -> Vec<T> {
             let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());

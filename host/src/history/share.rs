@@ -1,4 +1,5 @@
-//! Which histories the sequences of a batch are drawn from: stratified, so that a rank needs those of its own sequences only.
+//! Which histories the sequences of a batch are drawn from: stratified, so that a rank needs those
+//! of its own sequences only.
 
 use std::ops::Range;
 
@@ -17,8 +18,9 @@ impl Slots {
         Self { range: 0..batch, batch }
     }
 
-    /// The histories that these sequences may be drawn from, of `histories` in all. Sequence `i` of a batch of `B` is drawn from the `i`-th of `B` equal
-    /// parts of the histories; a history may lie in two parts.
+    /// The histories that these sequences may be drawn from, of `histories` in all. Sequence `i` of
+    /// a batch of `B` is drawn from the `i`-th of `B` equal parts of the histories; a history
+    /// may lie in two parts.
     pub fn histories(&self, histories: usize) -> Range<usize> {
         if self.range.is_empty() || histories == 0 {
             return 0..0;

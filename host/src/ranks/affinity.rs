@@ -1,15 +1,18 @@
-//! Which processors a rank may use, and how many threads that makes where several ranks may use the same ones.
+//! Which processors a rank may use, and how many threads that makes where several ranks may use the
+//! same ones.
 
 #![allow(unsafe_code)]
 
 /// Processors that a mask has room for: those of `cpu_set_t`.
 const PROCESSORS: usize = 1024;
 
-/// The processors that this process may run on, one bit each; a launcher may have bound it to a few of them.
+/// The processors that this process may run on, one bit each; a launcher may have bound it to a few
+/// of them.
 #[cfg(target_os = "linux")]
 pub fn own() -> [u8; PROCESSORS / 8] {
     let mut mask = [0; PROCESSORS / 8];
-    // SAFETY: the kernel writes at most the size given, and any bytes are a valid mask. Where it fails the mask stays empty.
+    // SAFETY: the kernel writes at most the size given, and any bytes are a valid mask. Where it fails
+    // the mask stays empty.
     unsafe { libc::sched_getaffinity(0, mask.len(), mask.as_mut_ptr().cast()) };
     mask
 }
@@ -20,8 +23,8 @@ pub fn own() -> [u8; PROCESSORS / 8] {
     [0; PROCESSORS / 8]
 }
 
-/// Threads of a rank, at least 1, from the masks of the ranks of its machine, its own first: a processor that several ranks may use counts for a part
-/// of one.
+/// Threads of a rank, at least 1, from the masks of the ranks of its machine, its own first: a
+/// processor that several ranks may use counts for a part of one.
 pub fn threads(masks: &[Vec<u8>]) -> usize {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     share(masks).unwrap_or(available / masks.len().max(1)).clamp(1, available)

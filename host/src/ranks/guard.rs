@@ -1,9 +1,11 @@
 //! The guard of a rank: a parent process that tells the launcher what became of it.
 //!
-//! A rank that is killed (most often by the system, for want of memory) cannot say so itself, and `mpirun` would end with 128 plus the signal. So the
-//! process that the launcher starts forks, its child is the rank, and the guard sleeps until the child ends: it passes on
-//! its exit status, and makes of a signal a message and status 1, upon which the launcher ends all other ranks. Should the guard itself be killed, the
-//! kernel kills the rank, and the launcher reports the guard's signal.
+//! A rank that is killed (most often by the system, for want of memory) cannot say so itself, and
+//! `mpirun` would end with 128 plus the signal. So the process that the launcher starts forks, its
+//! child is the rank, and the guard sleeps until the child ends: it passes on its exit status, and
+//! makes of a signal a message and status 1, upon which the launcher ends all other ranks. Should
+//! the guard itself be killed, the kernel kills the rank, and the launcher reports the guard's
+//! signal.
 
 #![allow(unsafe_code)]
 
@@ -14,10 +16,11 @@ use std::process::exit;
 /// Signals that a launcher sends to end a run, and that the rank gets as well.
 const STOPS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// Returns in a child of this process, which is the rank from now on. To be called while there is one thread. Where no process can be made, the rank does
-/// without a guard.
+/// Returns in a child of this process, which is the rank from now on. To be called while there is
+/// one thread. Where no process can be made, the rank does without a guard.
 pub fn watch(launched: Launched, advice: &str) {
-    // SAFETY: plain calls of the C library on values of this frame. The child of `fork` may go on like its parent, because the parent has one thread.
+    // SAFETY: plain calls of the C library on values of this frame. The child of `fork` may go on like
+    // its parent, because the parent has one thread.
     unsafe {
         let mut signals = std::mem::zeroed();
         let mut before = std::mem::zeroed();

@@ -1,7 +1,9 @@
-//! One program on several ranks: processes on one or more machines that `mpirun` starts and that sum, share and gather through MPI.
+//! One program on several ranks: processes on one or more machines that `mpirun` starts and that
+//! sum, share and gather through MPI.
 //!
-//! Without an MPI launcher a program is alone, and every method of [`Ranks`] does nothing. With the feature `mpi` and a launcher, all ranks run the same
-//! code on their own share of the data, and each must call the same methods in the same order. An error on one rank ends them all:
+//! Without an MPI launcher a program is alone, and every method of [`Ranks`] does nothing. With the
+//! feature `mpi` and a launcher, all ranks run the same code on their own share of the data, and
+//! each must call the same methods in the same order. An error on one rank ends them all:
 //! nobody waits for a rank that is gone.
 
 mod affinity;
@@ -28,11 +30,12 @@ impl Ranks {
         Self { world: None }
     }
 
-    /// Meets the other ranks, where an MPI launcher started this process; to be called once, before any thread exists. `advice` is what a user
-    /// is told whose run lost a rank.
+    /// Meets the other ranks, where an MPI launcher started this process; to be called once, before
+    /// any thread exists. `advice` is what a user is told whose run lost a rank.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a launcher started several ranks but this program was built without MPI: they would all do the same work.
+    /// [`Error::Argument`] where a launcher started several ranks but this program was built
+    /// without MPI: they would all do the same work.
     pub fn start(advice: &'static str) -> Result<Self> {
         let Some(launched) = Launched::find(|name| std::env::var(name).ok()) else {
             return Ok(Self::alone());
@@ -55,13 +58,15 @@ impl Ranks {
         self.rank() == 0
     }
 
-    /// Threads for this rank, so that the ranks of a machine share its cores; `None` for a single process.
+    /// Threads for this rank, so that the ranks of a machine share its cores; `None` for a single
+    /// process.
     pub fn threads(&self) -> Option<usize> {
         self.world.as_ref().map(|world| affinity::threads(&world.gather_local(&affinity::own())))
     }
 
-    /// Replaces `values` by their sums over all ranks, with the same bits on every rank. Where their number is a power of two they are added in pairs
-    /// of neighbours, pairs of pairs and so on: the tree of the training engine's sums.
+    /// Replaces `values` by their sums over all ranks, with the same bits on every rank. Where
+    /// their number is a power of two they are added in pairs of neighbours, pairs of pairs and
+    /// so on: the tree of the training engine's sums.
     pub fn sum(&self, values: &mut [f32]) {
         if let Some(world) = &self.world {
             world.sum(values);
@@ -98,7 +103,8 @@ impl Ranks {
         }
     }
 
-    /// Sends bytes to rank 0, which takes them with [`Ranks::receive`]. Returns when they are on their way.
+    /// Sends bytes to rank 0, which takes them with [`Ranks::receive`]. Returns when they are on
+    /// their way.
     pub fn send_to_first(&self, bytes: &[u8]) {
         if let Some(world) = &self.world {
             world.send_to_first(bytes);
@@ -110,7 +116,8 @@ impl Ranks {
         self.world.as_ref().map_or_else(Vec::new, |world| world.receive(rank))
     }
 
-    /// Says on standard error what went wrong here, and ends all ranks with exit status `code`; returns for a single process only.
+    /// Says on standard error what went wrong here, and ends all ranks with exit status `code`;
+    /// returns for a single process only.
     pub fn fail(&self, message: &str, code: u8) {
         if let Some(world) = &self.world {
             world.fail(message, code);
@@ -127,7 +134,8 @@ struct Launched {
 }
 
 impl Launched {
-    /// Looks for the variables of Open MPI's `mpirun`, of PMI (MPICH, Intel MPI, `srun --mpi=pmi2`) and of PMIx (`srun --mpi=pmix`).
+    /// Looks for the variables of Open MPI's `mpirun`, of PMI (MPICH, Intel MPI, `srun --mpi=pmi2`)
+    /// and of PMIx (`srun --mpi=pmix`).
     fn find(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let number = |name: &str| variable(name)?.trim().parse::<usize>().ok();
         let pairs = [
@@ -144,10 +152,12 @@ impl Launched {
     }
 }
 
-/// What all ranks find wrong alike, rank 0 says, and it ends the others before they would say it again.
+/// What all ranks find wrong alike, rank 0 says, and it ends the others before they would say it
+/// again.
 const FIRST_SPEAKS_FOR: Duration = Duration::from_millis(500);
 
-/// Whether a launcher started this process as a rank above 0, which does not print what all ranks print alike. Gives rank 0 the time to do it.
+/// Whether a launcher started this process as a rank above 0, which does not print what all ranks
+/// print alike. Gives rank 0 the time to do it.
 pub fn leaves_word_to_first() -> bool {
     let other = Launched::find(|name| std::env::var(name).ok()).is_some_and(|launched| launched.rank > 0);
     if other {

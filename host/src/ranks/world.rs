@@ -52,7 +52,8 @@ impl World {
         self.ranks.size() as usize
     }
 
-    /// The bytes of the ranks on this machine, of which all have equally many, beginning with this rank's.
+    /// The bytes of the ranks on this machine, of which all have equally many, beginning with this
+    /// rank's.
     pub fn gather_local(&self, own: &[u8]) -> Vec<Vec<u8>> {
         let local = self.ranks.split_shared(self.ranks.rank());
         let mut all = vec![0; own.len() * local.size() as usize];
@@ -83,8 +84,10 @@ impl World {
         self.ranks.process_at_rank(0).broadcast_into(values);
     }
 
-    /// Rabenseifner's algorithm: with each partner, at the distances 1, 2, 4, ..., a rank exchanges one half of what the two still have to add and
-    /// adds the other half; then the sums go back the same way. a + b is b + a, so the sums are those of the tree whose leaves are the ranks.
+    /// Rabenseifner's algorithm: with each partner, at the distances 1, 2, 4, ..., a rank exchanges
+    /// one half of what the two still have to add and adds the other half; then the sums go
+    /// back the same way. a + b is b + a, so the sums are those of the tree whose leaves are the
+    /// ranks.
     fn sum_in_pairs<T: Equivalence + AddAssign + Copy + Default>(&self, values: &mut [T])
     where
         [T]: BufferMut,

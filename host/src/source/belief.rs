@@ -32,8 +32,9 @@ impl Algorithm for Belief {
     }
 }
 
-/// Knows the chain, keeps the probability that each arm is in its better state, and pulls the likeliest:
-/// the myopic policy, which is near the optimum where states last and arms are alike (Liu and Zhao 2010).
+/// Knows the chain, keeps the probability that each arm is in its better state, and pulls the
+/// likeliest: the myopic policy, which is near the optimum where states last and arms are alike
+/// (Liu and Zhao 2010).
 ///
 /// The states go on over the end of an episode, and so does what it believes of them.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ pub struct Columns<'a> {
     pub final_observations: FinalObservations,
 }
 
-/// What was observed after the last step of an episode, before any reset: a few of the steps have one, so
-/// they are kept with the number of their step, in ascending order.
+/// What was observed after the last step of an episode, before any reset: a few of the steps have
+/// one, so they are kept with the number of their step, in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinalObservations {
     steps: Vec<usize>,
@@ -28,8 +28,8 @@ pub struct FinalObservations {
 }
 
 impl FinalObservations {
-    /// Adds that of the episode that ended with step `step`, beyond those there are. Nothing is kept of
-    /// observations without words.
+    /// Adds that of the episode that ended with step `step`, beyond those there are. Nothing is
+    /// kept of observations without words.
     pub fn push(&mut self, step: usize, words: &[i32]) {
         if !words.is_empty() {
             self.steps.push(step);

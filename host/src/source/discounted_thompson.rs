@@ -47,8 +47,8 @@ impl Algorithm for DiscountedThompson {
     }
 }
 
-/// Pulls the arm with the largest draw from Beta(1 + successes, 1 + failures), where what was seen of all
-/// arms counts `discount` as much with every pull.
+/// Pulls the arm with the largest draw from Beta(1 + successes, 1 + failures), where what was seen
+/// of all arms counts `discount` as much with every pull.
 #[derive(Clone, Debug)]
 pub struct DiscountedThompsonSource {
     discount: f64,

@@ -1,7 +1,8 @@
 //! Source algorithms: the reinforcement learning whose learning histories are distilled.
 //!
-//! One file per algorithm has the struct of its parameters, an [`Algorithm`], and the learner itself, a
-//! [`Source`]; the list is [`sources!`] below. A program adds an algorithm of its own with [`register`].
+//! One file per algorithm has the struct of its parameters, an [`Algorithm`], and the learner
+//! itself, a [`Source`]; the list is [`sources!`] below. A program adds an algorithm of its own
+//! with [`register`].
 
 use crate::environment::{EnvironmentConfig, Simulation};
 use crate::parameters::{fields, replace, Parameters};
@@ -32,8 +33,8 @@ macro_rules! sources {
     };
 }
 
-// The one list of source algorithms: the module and the struct of the parameters. Of those that can learn
-// in an environment the first is the default there.
+// The one list of source algorithms: the module and the struct of the parameters. Of those that can
+// learn in an environment the first is the default there.
 sources! {
     linucb::LinUcb,
     linear_thompson::LinearThompson,
@@ -50,8 +51,8 @@ sources! {
     noise::Noise,
 }
 
-/// A source algorithm and its parameters: implemented by the struct of the parameters, which are written
-/// with serde under the names of its fields. The defaults are those of [`Default`].
+/// A source algorithm and its parameters: implemented by the struct of the parameters, which are
+/// written with serde under the names of its fields. The defaults are those of [`Default`].
 pub trait Algorithm:
     Clone + PartialEq + fmt::Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -94,12 +95,12 @@ pub struct Schedule {
     pub keep_every: u32,
 }
 
-/// A learning algorithm on one task: implemented by sources, called by [`crate::history::generate()`] and
-/// by evaluation.
+/// A learning algorithm on one task: implemented by sources, called by
+/// [`crate::history::generate()`] and by evaluation.
 ///
-/// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in turn
-/// until `done`. A source may be used for another history of the same task: `begin_history` forgets
-/// everything learned.
+/// Order of calls: `begin_history`; then for each episode `begin_episode`, and `act` and `learn` in
+/// turn until `done`. A source may be used for another history of the same task: `begin_history`
+/// forgets everything learned.
 pub trait Source {
     /// Starts from no experience.
     fn begin_history(&mut self);
@@ -208,8 +209,8 @@ impl Entry {
 /// What programs added.
 static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
-/// Adds an algorithm to the list of this process: it can then be named wherever a source can, and files
-/// that mention it be read.
+/// Adds an algorithm to the list of this process: it can then be named wherever a source can, and
+/// files that mention it be read.
 ///
 /// # Errors
 /// [`Error::Argument`] where the name is taken.
@@ -234,8 +235,8 @@ pub fn names() -> Vec<&'static str> {
     BUILT_IN.iter().chain(added.iter()).map(|entry| entry.name).collect()
 }
 
-/// Names of the algorithms that, with their default parameters, can learn in `environment`; the first is
-/// the default one.
+/// Names of the algorithms that, with their default parameters, can learn in `environment`; the
+/// first is the default one.
 pub fn possible_sources(environment: &EnvironmentConfig) -> Vec<&'static str> {
     if environment.horizon().is_none() {
         return Vec::new();
@@ -295,11 +296,12 @@ impl SourceConfig {
         made.map(Self).ok_or_else(|| unknown(name))
     }
 
-    /// The source called `name` (or else the first that can learn there) with `parameters` in place of its
-    /// defaults, validated for `environment`.
+    /// The source called `name` (or else the first that can learn there) with `parameters` in place
+    /// of its defaults, validated for `environment`.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what is possible.
+    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what is
+    /// possible.
     pub fn chosen(
         name: Option<&str>,
         parameters: &Parameters,
@@ -348,7 +350,8 @@ impl SourceConfig {
     /// Refuses parameters out of range, and environments the algorithm cannot learn in.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what can learn there.
+    /// [`Error::Argument`] that names the field `source.field`, or `source` and says what can learn
+    /// there.
     pub fn validate(&self, environment: &EnvironmentConfig) -> Result<()> {
         if environment.horizon().is_none() || !self.0.learns_in(environment) {
             let what = match possible_sources(environment).as_slice() {
@@ -361,7 +364,8 @@ impl SourceConfig {
         self.0.check()
     }
 
-    /// A learner and its task, number `task` of `environment`; `episodes` as in [`Algorithm::learner`].
+    /// A learner and its task, number `task` of `environment`; `episodes` as in
+    /// [`Algorithm::learner`].
     ///
     /// # Errors
     /// As [`SourceConfig::validate`]; [`Error::Argument`] where there is no such task.
@@ -388,8 +392,8 @@ pub fn pair<S: Source + 'static>(
     Ok(Box::new(Pair { environment: environment.task(task)?, source }))
 }
 
-/// As [`pair`], for a source that takes no longer than its environment: the environments of the list have
-/// their code compiled together with the source's, each of them.
+/// As [`pair`], for a source that takes no longer than its environment: the environments of the
+/// list have their code compiled together with the source's, each of them.
 ///
 /// # Errors
 /// [`Error::Argument`] where there is no such task.
@@ -431,8 +435,8 @@ pub fn pair_with<F: Simulation, S: Source + 'static>(
     }
 }
 
-/// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in` and
-/// `learner` of an algorithm do not agree.
+/// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in`
+/// and `learner` of an algorithm do not agree.
 pub(crate) fn wrong_environment(name: &str, environment: &EnvironmentConfig) -> Error {
     Error::argument("source", format!("{name} cannot learn in {}", environment.name()))
 }
@@ -451,8 +455,8 @@ impl Environment for Box<dyn crate::environment::AnyTask> {
     }
 }
 
-/// Index of the largest value, at random where several are the largest: ties broken towards the first
-/// action would be learned by the student as a preference.
+/// Index of the largest value, at random where several are the largest: ties broken towards the
+/// first action would be learned by the student as a preference.
 pub(crate) fn random_argmax(values: impl Iterator<Item = f64>, rng: &mut PortableRng) -> usize {
     let (mut best, mut best_value, mut ties) = (0, f64::NEG_INFINITY, 0);
     for (index, value) in values.enumerate() {

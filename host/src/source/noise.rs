@@ -1,5 +1,5 @@
-//! Noise distillation (Zisman et al. 2024, "Emergence of In-Context Reinforcement Learning from Noise
-//! Distillation", AD-epsilon): a history of improvement without any learning.
+//! Noise distillation (Zisman et al. 2024, "Emergence of In-Context Reinforcement Learning from
+//! Noise Distillation", AD-epsilon): a history of improvement without any learning.
 
 use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Source};
 use crate::environment::{EnvironmentConfig, Expert};
@@ -60,8 +60,8 @@ impl Algorithm for Noise {
     }
 }
 
-/// An optimal policy that is replaced by a uniformly random action with a probability that falls linearly,
-/// step by step, from 1 to 0 over a fraction of the history.
+/// An optimal policy that is replaced by a uniformly random action with a probability that falls
+/// linearly, step by step, from 1 to 0 over a fraction of the history.
 pub struct NoisyExpert {
     expert: Box<dyn Expert>,
     actions: u32,

@@ -1,5 +1,5 @@
-//! A source and its task together, compiled as one loop: most of the time of a tabular source goes into
-//! what lies between them.
+//! A source and its task together, compiled as one loop: most of the time of a tabular source goes
+//! into what lies between them.
 
 use super::{Columns, Outcome, Source};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
@@ -25,8 +25,9 @@ pub struct Recorded {
 
 /// A source that learns a task: implemented by [`Pair`], called by generation and evaluation.
 pub trait Learning {
-    /// Runs a history from nothing, in the task as it was when the learner was made, and writes it into `columns` from step `first` on, where there must be
-    /// room. The environment draws from `luck`, where it is given, in place of `rng`.
+    /// Runs a history from nothing, in the task as it was when the learner was made, and writes it
+    /// into `columns` from step `first` on, where there must be room. The environment draws
+    /// from `luck`, where it is given, in place of `rng`.
     fn history(
         &mut self,
         run: Run,
@@ -117,10 +118,10 @@ fn record<const WORDS: usize>(
     Recorded { written: at - first, taken }
 }
 
-/// Runs one episode; `record` sees each observation and what followed it. Returns the observation that the
-/// episode ended with. `WORDS` is at least the number
-/// of words of an observation; the words past it are 0. The exact number makes loops over an observation
-/// straight code.
+/// Runs one episode; `record` sees each observation and what followed it. Returns the observation
+/// that the episode ended with. `WORDS` is at least the number
+/// of words of an observation; the words past it are 0. The exact number makes loops over an
+/// observation straight code.
 #[inline]
 fn run_episode<const WORDS: usize>(
     environment: &mut impl Environment,
@@ -147,8 +148,8 @@ fn run_episode<const WORDS: usize>(
     }
 }
 
-/// An environment that draws from a stream of its own: a source then meets the luck that other learners
-/// meet in the same context, and what sets them apart is what they do.
+/// An environment that draws from a stream of its own: a source then meets the luck that other
+/// learners meet in the same context, and what sets them apart is what they do.
 struct WithLuck<'a, E> {
     environment: &'a mut E,
     luck: &'a mut PortableRng,

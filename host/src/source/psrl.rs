@@ -1,5 +1,5 @@
-//! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the cells of a room:
-//! the goal of a Dark Room, a key and then a door in Key-to-Door.
+//! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the cells of
+//! a room: the goal of a Dark Room, a key and then a door in Key-to-Door.
 
 use super::{pair_with, wrong_environment, Algorithm, Learning, Outcome, Source};
 use crate::environment::rooms::{cell, distance, step_towards};

@@ -22,8 +22,9 @@ pub struct QLambda {
     /// Value of every action before the first update. Above 0 it is the exploration: what was tried
     /// in vain falls below what was not tried.
     pub initial_value: f32,
-    /// Probability that the last action is repeated where it is among the best, in [0, 1]: it explores
-    /// along lines, which a student imitates better than a walk of single random steps.
+    /// Probability that the last action is repeated where it is among the best, in [0, 1]: it
+    /// explores along lines, which a student imitates better than a walk of single random
+    /// steps.
     pub stickiness: f32,
     /// Most times that all remembered steps are gone through again, backwards, at the end of an
     /// episode (Lin 1992, experience replay); 0 is none.

@@ -21,7 +21,8 @@ pub struct QLearning {
     pub discount: f32,
     /// Fraction of the episodes over which epsilon falls linearly from 1 to 0; 0 is always greedy.
     pub exploration: f32,
-    /// Value of every action before the first update: above what can be earned, it is optimistic exploration.
+    /// Value of every action before the first update: above what can be earned, it is optimistic
+    /// exploration.
     pub initial_value: f32,
 }
 
@@ -72,11 +73,13 @@ impl Default for QLearning {
     }
 }
 
-/// `Q(s, a) += learning_rate (r + discount max Q(s', .) - Q(s, a))` with an epsilon-greedy policy whose epsilon falls
-/// linearly, episode by episode, and random tie-breaks: with ties broken towards action 0 it would never explore.
+/// `Q(s, a) += learning_rate (r + discount max Q(s', .) - Q(s, a))` with an epsilon-greedy policy
+/// whose epsilon falls linearly, episode by episode, and random tie-breaks: with ties broken
+/// towards action 0 it would never explore.
 ///
-/// The state is the mixed-radix number of the discrete observation channels. An episode that ends at its horizon ended by the
-/// clock, which the observation does not show, so the value of the next state counts there as anywhere.
+/// The state is the mixed-radix number of the discrete observation channels. An episode that ends
+/// at its horizon ended by the clock, which the observation does not show, so the value of the next
+/// state counts there as anywhere.
 #[derive(Clone, Debug)]
 pub struct QTable {
     parameters: QLearning,
@@ -112,8 +115,8 @@ impl State {
         Self { values, best: value, candidates: u8::MAX >> (MAX_ACTIONS - actions) }
     }
 
-    /// Replaces the value of `action`. Nearly every update leaves another action as good, so the row is
-    /// seldom gone through.
+    /// Replaces the value of `action`. Nearly every update leaves another action as good, so the
+    /// row is seldom gone through.
     #[inline]
     fn set(&mut self, action: usize, value: f32) {
         let bit = 1_u8 << action;
@@ -143,7 +146,8 @@ struct Bits {
     count: u32,
 }
 
-/// The set bits of every mask: one load, where counting and finding bits takes a dozen instructions on the oldest x86-64.
+/// The set bits of every mask: one load, where counting and finding bits takes a dozen instructions
+/// on the oldest x86-64.
 static BITS: [Bits; 256] = {
     let mut table = [Bits { positions: 0, count: 0 }; 256];
     let mut mask = 0;
@@ -162,8 +166,8 @@ static BITS: [Bits; 256] = {
 };
 
 impl QTable {
-    /// A table for every observation of `interface`; `None` where there are more than [`MAX_ACTIONS`]
-    /// actions or too many observations.
+    /// A table for every observation of `interface`; `None` where there are more than
+    /// [`MAX_ACTIONS`] actions or too many observations.
     pub fn new(interface: &Interface, parameters: QLearning, episodes: u32) -> Option<Self> {
         let actions = usize::from(interface.actions);
         let size = |channel: &Channel| match channel {
@@ -212,7 +216,8 @@ impl Source for QTable {
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
         self.state = self.index(observation);
         // One of the best actions, or, exploring, one of all: the same steps for both, since a branch on a
-        // random number is mispredicted half the time. Where it explores the difference is negative: above, all ones.
+        // random number is mispredicted half the time. Where it explores the difference is negative: above,
+        // all ones.
         let explores = u64::from(rng.next_u32()).wrapping_sub(self.explore) >> 32;
         let candidates = self.states[self.state].candidates | explores as u8 & self.unknown.candidates;
         let bits = &BITS[usize::from(candidates)];

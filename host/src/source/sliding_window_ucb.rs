@@ -50,8 +50,8 @@ impl Algorithm for SlidingWindowUcb {
     }
 }
 
-/// Pulls the arm with the largest `mean + sqrt(alpha ln t / n)` of the last `window` pulls: t of them, n of
-/// the arm. Arms that were not pulled in them come first.
+/// Pulls the arm with the largest `mean + sqrt(alpha ln t / n)` of the last `window` pulls: t of
+/// them, n of the arm. Arms that were not pulled in them come first.
 #[derive(Clone, Debug)]
 pub struct SlidingWindowUcbSource {
     parameters: SlidingWindowUcb,

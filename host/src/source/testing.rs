@@ -6,7 +6,8 @@ use crate::history::Steps;
 use algodistill_core::PortableRng;
 use std::ops::Range;
 
-/// Mean return of each of `episodes` episodes of `algorithm`, over one history of each task of `tasks`.
+/// Mean return of each of `episodes` episodes of `algorithm`, over one history of each task of
+/// `tasks`.
 pub(super) fn mean_returns(
     family: impl Simulation,
     algorithm: impl Algorithm,

@@ -1,4 +1,5 @@
-//! Upper confidence bounds (Auer, Cesa-Bianchi and Fischer 2002) with the width of the bound as a parameter.
+//! Upper confidence bounds (Auer, Cesa-Bianchi and Fischer 2002) with the width of the bound as a
+//! parameter.
 
 use super::arms::{arms_of, Arms};
 use super::{argmax, pair, random_argmax, Algorithm, Learning, Outcome, Source};
@@ -47,7 +48,8 @@ impl Algorithm for Ucb {
     }
 }
 
-/// Which of the arms with the largest bound [`UcbSource`] pulls. Arms tie often: all that are untried, and all with the same pulls and rewards.
+/// Which of the arms with the largest bound [`UcbSource`] pulls. Arms tie often: all that are
+/// untried, and all with the same pulls and rewards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ties {
@@ -58,8 +60,8 @@ pub enum Ties {
     First,
 }
 
-/// Pulls every arm once, then the arm with the largest `mean + sqrt(alpha ln t / n)`, t pulls in all, n of the arm.
-/// UCB1 is alpha 2.
+/// Pulls every arm once, then the arm with the largest `mean + sqrt(alpha ln t / n)`, t pulls in
+/// all, n of the arm. UCB1 is alpha 2.
 #[derive(Clone, Debug)]
 pub struct UcbSource {
     alpha: f64,

@@ -7,8 +7,8 @@
 //! A training sequence begins at the first step of an episode and never leaves its history. Its
 //! first token's previous action and feedback are those of the step before it in the history; where
 //! the history begins, the rows "no action yet" and "no feedback yet", as on a device that was just
-//! switched on. What was observed at the end of an episode is part of the token after it. What an objective keeps of a history (expert distillation: its last episodes) is a
-//! history of its own.
+//! switched on. What was observed at the end of an episode is part of the token after it. What an
+//! objective keeps of a history (expert distillation: its last episodes) is a history of its own.
 
 use super::dataset::check;
 use super::objective::{ObjectiveConfig, Place, Stream};

@@ -27,8 +27,8 @@ pub struct TrainConfig {
     /// Sizes of the model.
     #[serde(flatten)]
     pub dimensions: Dimensions,
-    /// Tokens of a training sequence; five halves of a window when absent. The band applies, so that
-    /// in a sequence of several windows the ring loses tokens as it does on a device.
+    /// Tokens of a training sequence; five halves of a window when absent. The band applies, so
+    /// that in a sequence of several windows the ring loses tokens as it does on a device.
     pub sequence_length: Option<usize>,
     /// Sequences of a batch.
     pub batch: usize,

@@ -11,7 +11,8 @@ use algodistill_core::{Agent, Interface, Model, PortableRng, Sampling};
 /// Cells that may end an episode; number 0 is the start.
 const CELLS: u16 = 4;
 
-/// Episodes of one step. Whichever cell ends one, the next action names it, and nothing else tells which it was.
+/// Episodes of one step. Whichever cell ends one, the next action names it, and nothing else tells
+/// which it was.
 fn histories(count: u32) -> Histories {
     let interface = Interface::discrete(&[CELLS + 1], CELLS, &[0.0, 1.0]).unwrap();
     let mut rng = PortableRng::new(6, 0);

@@ -2,10 +2,10 @@
 //!
 //! [`train`] draws batches of [`Sequences`] as the [`objective`] says, computes loss and gradient
 //! with the fused engine of [`crate::nn::transformer`] (on a GPU with the composed network), and
-//! updates the parameters with [`AdamW`](crate::nn::AdamW). A sequence is several windows long unless
-//! told otherwise, so that the context loses tokens in training as the ring of a device does.
-//! Batches and masks are functions of seed and update, so a run stopped anywhere goes on as if it
-//! had not been. Several [`Ranks`](crate::ranks::Ranks) share the sequences of every batch.
+//! updates the parameters with [`AdamW`](crate::nn::AdamW). A sequence is several windows long
+//! unless told otherwise, so that the context loses tokens in training as the ring of a device
+//! does. Batches and masks are functions of seed and update, so a run stopped anywhere goes on as
+//! if it had not been. Several [`Ranks`](crate::ranks::Ranks) share the sequences of every batch.
 
 mod batch;
 pub mod checkpoint;

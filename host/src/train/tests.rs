@@ -16,8 +16,8 @@ use crate::progress::{NoProgress, Progress};
 use algodistill_core::{Interface, PortableRng};
 use std::path::Path;
 
-/// Random histories of two channels and three actions, episodes of 5 steps. What was observed at the end of an
-/// episode is known of two in three.
+/// Random histories of two channels and three actions, episodes of 5 steps. What was observed at
+/// the end of an episode is known of two in three.
 fn histories(count: usize, episodes: usize) -> Histories {
     let interface = Interface::discrete(&[4, 3], 3, &[0.0, 1.0]).unwrap();
     let mut rng = PortableRng::new(11, count as u64);
@@ -189,7 +189,8 @@ fn sized(change: impl Fn(&mut Dimensions)) -> TrainConfig {
     config
 }
 
-/// Plain; label smoothing; every mask; one head of a whole vector's width; without final observations.
+/// Plain; label smoothing; every mask; one head of a whole vector's width; without final
+/// observations.
 fn variants() -> Vec<TrainConfig> {
     vec![
         small(),
