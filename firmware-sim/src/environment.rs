@@ -76,6 +76,11 @@ impl Environment {
                 return Ok(path);
             }
         }
+        self.small_model(folder)
+    }
+
+    /// A small model with random weights, written to `folder`: it fits every board.
+    pub fn small_model(&self, folder: &Folder) -> anyhow::Result<PathBuf> {
         let path = folder.0.join(format!("random-{}.adw", self.preset));
         fs::write(&path, random_model::small(self)?).with_context(|| path.display().to_string())?;
         Ok(path)

@@ -3,6 +3,7 @@
 use crate::arguments::{BuildArguments, RunArguments};
 use crate::environment::Folder;
 use crate::host::Run;
+use crate::image::is_too_big;
 use crate::report::{host_json, Measured};
 use crate::target::Target;
 use crate::trace::Trace;
@@ -31,7 +32,20 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
             }
         }
         for target in &arguments.target.bare {
-            let measured = measure(target, &run, &trace, arguments.build)?;
+            let measured = match measure(target, &run, &trace, arguments.build) {
+                Err(error) if arguments.model.is_none() && is_too_big(&error) => {
+                    // The environment is still compared there.
+                    eprintln!(
+                        "{} does not fit {}: a small model with random weights runs there instead",
+                        model.display(),
+                        target.name
+                    );
+                    let small = environment.small_model(&folder)?;
+                    let run = Run { model: &small, ..run };
+                    measure(target, &run, &run.trace()?, arguments.build)?
+                }
+                measured => measured?,
+            };
             if !arguments.json {
                 print!("{measured}");
             }

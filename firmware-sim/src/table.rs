@@ -3,6 +3,7 @@
 use crate::arguments::{RandomModelArguments, TableArguments};
 use crate::environment::{shipped_model, Environment, Folder};
 use crate::host::{read_model, Run};
+use crate::image::is_too_big;
 use crate::run::measure;
 use crate::target::{Target, TARGETS};
 use crate::{random_model, report::Measured};
@@ -43,9 +44,7 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
             match measure(target, &run, &trace, arguments.build) {
                 Ok(measured) => print(arguments, &measured),
                 // A model too big for the chip does not link; that is an entry of the table.
-                Err(error) if format!("{error:#}").contains("will not fit") => {
-                    too_big(arguments, target, model)?
-                }
+                Err(error) if is_too_big(&error) => too_big(arguments, target, model)?,
                 Err(error) => return Err(error),
             }
         }
