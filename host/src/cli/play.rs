@@ -62,7 +62,7 @@ pub fn run(args: &Args, out: Option<&mut dyn Write>) -> Result<Report> {
         let shown = screen.show(moment.done, || frame(moment));
         shown.map_err(|error| Error::io("standard output", error))
     })?;
-    let listed: Vec<String> = returns.iter().map(|total| format!("{total}")).collect();
+    let listed: Vec<String> = returns.iter().map(|&total| rounded(total)).collect();
     let optimum = optimal.map_or(String::new(), |optimal| format!(" (optimum {optimal:.1})"));
     let text = format!("returns by episode: {}{optimum}", listed.join(" "));
     let json = json!({"environment": environment, "task": task, "returns": returns, "optimal": optimal});
@@ -73,15 +73,20 @@ fn frame(moment: &Moment) -> String {
     let Moment { environment, task, episodes, horizon, episode, returns, .. } = moment;
     let earlier = match returns {
         [] => " none".into(),
-        returns => returns.iter().map(|total| format!(" {total}")).collect::<String>(),
+        returns => returns.iter().map(|&total| format!(" {}", rounded(total))).collect::<String>(),
     };
     format!(
         "{environment}, task {task}, episode {} of {episodes}, step {} of {horizon}, return {}\nearlier returns:{earlier}\n{}",
         returns.len() + 1,
         episode.actions.len(),
-        episode.total(),
+        rounded(episode.total()),
         moment.draw().map_or(String::new(), |drawing| tinted(&drawing)),
     )
+}
+
+/// A return for people: two digits at most after the point, and none of a whole number.
+fn rounded(total: f32) -> String {
+    format!("{}", (f64::from(total) * 100.0).round() / 100.0)
 }
 
 /// A drawing in the colours of a terminal, where there is one.

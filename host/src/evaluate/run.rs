@@ -126,6 +126,37 @@ impl EvaluateConfig {
         Ok((trained_in.preset_name().into(), trained_in.clone()))
     }
 
+    /// Refuses what cannot be run in `environment`, before a model is there.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field.
+    pub fn check(&self, environment: &EnvironmentConfig) -> Result<()> {
+        let refuse = |field: &str, found: String, expected: &str| {
+            Err(Error::argument(field, format!("is {found}, expected {expected}")))
+        };
+        for (field, given, most, expected) in [
+            ("tasks", self.tasks, 1_000_000, "1 to 1,000,000"),
+            ("runs", self.runs, 1_000_000, "1 to 1,000,000"),
+            ("episodes", self.episodes, 100_000, "1 to 100,000"),
+        ] {
+            if let Some(found) = given.filter(|given| !(1..=most).contains(given)) {
+                return refuse(field, found.to_string(), expected);
+            }
+        }
+        if let Some(found) = self.prompt.filter(|percent| *percent > 100) {
+            return refuse("prompt", found.to_string(), "a percentage, 0 to 100");
+        }
+        let valid = |temperature: &f32| *temperature == 0.0 || (0.01..=100.0).contains(temperature);
+        if let Some(found) = self.temperature.filter(|temperature| !valid(temperature)) {
+            return refuse("temperature", found.to_string(), "0 (greedy) or 0.01 to 100");
+        }
+        let points = match self.stream(environment)? {
+            Some(stream) => stream.steps / stream.block,
+            None => self.episodes.unwrap_or(environment.defaults()?.context_episodes),
+        };
+        self.summary(points).map(drop)
+    }
+
     fn contexts(&self, environment: &EnvironmentConfig, cards: &[TrainingCard]) -> Result<Contexts> {
         let defaults = environment.defaults()?;
         let contexts = Contexts {
@@ -204,6 +235,7 @@ pub fn evaluate(
     }
     let card = &main.cards[0];
     let (name, environment) = config.environment(card)?;
+    config.check(&environment)?;
     let entrants = || std::iter::once(&main).chain(others.iter().map(|(_, entrant)| entrant));
     for model in entrants().flat_map(|entrant| &entrant.models) {
         model.check_interface(&name, &environment)?;

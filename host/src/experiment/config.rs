@@ -39,6 +39,9 @@ experiments! {
     "decision-pretrained-key-to-door",
 }
 
+/// Most models of one name.
+const MAX_SEEDS: u32 = 1_000;
+
 /// How to make histories, models and reports. A program's or a user's own file is as good as those
 /// of this repository; what a file does not say takes the recommended value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -277,11 +280,9 @@ impl Experiment {
         }
         for model in &self.models {
             let refuse = |error| within("model", &model.name, error);
-            if model.seeds == 0 || model.histories.is_empty() {
-                return Err(refuse(Error::argument(
-                    "models",
-                    "needs seeds and histories, at least one of each",
-                )));
+            if !(1..=MAX_SEEDS).contains(&model.seeds) || model.histories.is_empty() {
+                let problem = format!("needs 1 to {MAX_SEEDS} seeds, and histories");
+                return Err(refuse(Error::argument("models", problem)));
             }
             if let Some(unknown) = model.histories.iter().find(|name| !names.contains(&name.as_str())) {
                 let problem = format!("there are none called {unknown:?}; known are {}", names.join(", "));
@@ -296,9 +297,33 @@ impl Experiment {
                 let problem = format!("there is none called {unknown:?}; known are {}", models.join(", "));
                 return Err(within("evaluation", &stem, Error::argument("models", problem)));
             }
+            self.check(evaluation).map_err(|error| within("evaluation", &stem, error))?;
             stems.push(stem);
         }
         distinct("evaluations", &stems.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Refuses an evaluation that could not be run once its models are there.
+    fn check(&self, evaluation: &EvaluationConfig) -> Result<()> {
+        let first = self.entrants(evaluation).first().and_then(|place| self.models[*place].histories.first());
+        let trained = self.histories.iter().find(|one| Some(&one.name) == first);
+        let trained_in = trained.map(|one| one.resolve()).transpose()?.map(|config| config.environment);
+        let environment = match (&evaluation.config.environment, trained_in) {
+            (None, Some(trained_in)) => trained_in,
+            (Some(name), trained_in) => {
+                let environment = EnvironmentConfig::preset(name)?.with(&evaluation.config.parameters)?;
+                if let Some(trained_in) = trained_in {
+                    if trained_in.interface()? != environment.interface()? {
+                        let problem =
+                            format!("{name} has other observations or actions than {}", trained_in.name());
+                        return Err(Error::argument("environment", problem));
+                    }
+                }
+                environment
+            }
+            (None, None) => return Ok(()),
+        };
+        evaluation.config.check(&environment)
     }
 
     /// The models on the axes of `evaluation`, by their place.

@@ -450,10 +450,13 @@ impl Places {
         while place(&format!("{FINAL_OBSERVATION}_{}", final_observations.len())).is_some() {
             final_observations.push(integer(&format!("{FINAL_OBSERVATION}_{}", final_observations.len()))?);
         }
-        if ![0, observations.len()].contains(&final_observations.len()) {
+        let named =
+            |name: &str| name.strip_prefix(FINAL_OBSERVATION).is_some_and(|rest| rest.starts_with('_'));
+        let all = schema.columns().iter().filter(|column| named(column.name())).count();
+        if all != final_observations.len() || ![0, observations.len()].contains(&all) {
             return Err(format!(
-                "has {} {FINAL_OBSERVATION} columns, expected one per observation column, {}, or none",
-                final_observations.len(),
+                "has {all} {FINAL_OBSERVATION} columns, expected {FINAL_OBSERVATION}_0, ..., one per observation \
+                 column, {}, or none",
                 observations.len()
             ));
         }

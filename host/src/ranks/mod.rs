@@ -152,8 +152,8 @@ impl Launched {
     }
 }
 
-/// What all ranks find wrong alike, rank 0 says, and it ends the others before they would say it
-/// again.
+/// Where all ranks find the same thing wrong, rank 0 says so, and it ends the others before they
+/// would say it as well.
 const FIRST_SPEAKS_FOR: Duration = Duration::from_millis(500);
 
 /// Whether a launcher started this process as a rank above 0, which does not print what all ranks
