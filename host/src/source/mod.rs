@@ -1,7 +1,7 @@
 //! Source algorithms: the reinforcement learning whose learning histories are distilled.
 //!
 //! One file per algorithm has the struct of its parameters, an [`Algorithm`], and the learner
-//! itself, a [`Source`]; the list is [`sources!`] below. A program adds an algorithm of its own
+//! itself, a [`Source`]; the list is `sources!` below. A program adds an algorithm of its own
 //! with [`register`].
 
 use crate::environment::{EnvironmentConfig, Simulation};
