@@ -28,6 +28,8 @@ pub const MAX_ROWS: i64 = 1 << 28;
 /// Name of the columns of final observations, and of optimal actions.
 const FINAL_OBSERVATION: &str = "final_observation";
 const OPTIMAL_ACTION: &str = "optimal_action";
+/// What a value of a column of actions must be.
+const AN_ACTION: &str = "an action, 0 to 255";
 
 /// Values handed to a column writer, or taken from a column reader, at a time.
 const BATCH: usize = 1 << 13;
@@ -487,7 +489,10 @@ impl Places {
         let columns: Vec<Vec<Option<i32>>> = self
             .final_observations
             .iter()
-            .map(|&column| read_optional(group, column, "a 32-bit integer", |v| i32::try_from(v).ok()))
+            .map(|&column| {
+                let word = |value| i32::try_from(value).ok().map(Some);
+                read_integers(group, column, "a 32-bit integer", Some(None), word)
+            })
             .collect::<std::result::Result<_, _>>()?;
         let mut all = FinalObservations::default();
         for row in 0..columns.first().map_or(0, Vec::len) {
@@ -509,6 +514,7 @@ impl Places {
     fn read(&self, group: &dyn RowGroupReader) -> std::result::Result<Rows, String> {
         let ids = |column| ids(group, column);
         let float = "a finite number in the range of f32";
+        let action = |value| u8::try_from(value).ok().map(u16::from);
         Ok(Rows {
             tasks: ids(self.tasks)?,
             histories: ids(self.histories)?,
@@ -519,30 +525,23 @@ impl Places {
                     .observations
                     .iter()
                     .map(|&column| {
-                        read_integers(group, column, "a 32-bit integer", |v| i32::try_from(v).ok())
+                        read_integers(group, column, "a 32-bit integer", None, |v| i32::try_from(v).ok())
                     })
                     .collect::<std::result::Result<_, _>>()?,
-                actions: read_integers(group, self.actions, "an action, 0 to 255", |value| {
-                    u8::try_from(value).ok().map(u16::from)
-                })?,
+                actions: read_integers(group, self.actions, AN_ACTION, None, action)?,
                 rewards: match group.metadata().column(self.rewards).column_type() {
-                    Physical::FLOAT => {
-                        read::<FloatType, _>(group, self.rewards, float, |v| v.is_finite().then_some(v))?
-                    }
-                    _ => read::<DoubleType, _>(group, self.rewards, float, |v| {
+                    Physical::FLOAT => read::<FloatType, _>(group, self.rewards, float, None, |v| {
+                        v.is_finite().then_some(v)
+                    })?,
+                    _ => read::<DoubleType, _>(group, self.rewards, float, None, |v| {
                         Some(v as f32).filter(|reward| reward.is_finite())
                     })?,
                 },
-                dones: read::<BoolType, _>(group, self.dones, "true or false", Some)?,
+                dones: read::<BoolType, _>(group, self.dones, "true or false", None, Some)?,
                 final_observations: self.read_final_observations(group)?,
                 optimal_actions: match self.optimal_actions {
                     None => Vec::new(),
-                    Some(column) => read_optional(group, column, "an action, 0 to 255", |value| {
-                        u8::try_from(value).ok().map(u16::from)
-                    })?
-                    .into_iter()
-                    .map(|action| action.unwrap_or(u16::MAX))
-                    .collect(),
+                    Some(column) => read_integers(group, column, AN_ACTION, Some(u16::MAX), action)?,
                 },
             },
         })
@@ -551,60 +550,32 @@ impl Places {
 
 fn ids(group: &dyn RowGroupReader, column: usize) -> std::result::Result<Vec<u32>, String> {
     let id = |value: i64| u32::try_from(value).ok().filter(|&id| id <= i32::MAX as u32);
-    read_integers(group, column, "an integer from 0 to 2147483647", id)
+    read_integers(group, column, "an integer from 0 to 2147483647", None, id)
 }
 
-fn read_integers<U>(
+/// As [`read`], of either width.
+fn read_integers<U: Clone>(
     group: &dyn RowGroupReader,
     column: usize,
     expected: &str,
+    null: Option<U>,
     convert: impl Fn(i64) -> Option<U>,
 ) -> std::result::Result<Vec<U>, String> {
     match group.metadata().column(column).column_type() {
-        Physical::INT32 => read::<Int32Type, U>(group, column, expected, |value| convert(value.into())),
-        _ => read::<Int64Type, U>(group, column, expected, convert),
+        Physical::INT32 => read::<Int32Type, U>(group, column, expected, null, |value| convert(value.into())),
+        _ => read::<Int64Type, U>(group, column, expected, null, convert),
     }
 }
 
-/// Reads a column of integers that may be null.
-fn read_optional<U: Clone>(
+/// Reads a column; `null` stands for a value that is not there, which is refused where it is `None`.
+/// Memory grows with what was decoded, not with what the file says there is.
+fn read<T: DataType, U: Clone>(
     group: &dyn RowGroupReader,
     column: usize,
     expected: &str,
-    convert: impl Fn(i64) -> Option<U>,
-) -> std::result::Result<Vec<Option<U>>, String> {
-    match group.metadata().column(column).column_type() {
-        Physical::INT32 => {
-            read_nullable::<Int32Type, U>(group, column, expected, |value| convert(value.into()))
-        }
-        _ => read_nullable::<Int64Type, U>(group, column, expected, convert),
-    }
-}
-
-/// Reads a column without nulls.
-fn read<T: DataType, U>(
-    group: &dyn RowGroupReader,
-    column: usize,
-    expected: &str,
+    null: Option<U>,
     convert: impl Fn(T::T) -> Option<U>,
 ) -> std::result::Result<Vec<U>, String> {
-    let values = read_nullable::<T, U>(group, column, expected, convert)?;
-    let rows = values.len();
-    let all: Vec<U> = values.into_iter().flatten().collect();
-    if all.len() < rows {
-        let name = group.metadata().column(column).column_descr().name().to_owned();
-        return Err(format!("column {name} has no value in {} rows of a row group", rows - all.len()));
-    }
-    Ok(all)
-}
-
-/// Reads a column. Memory grows with what was decoded, not with what the file says there is.
-fn read_nullable<T: DataType, U>(
-    group: &dyn RowGroupReader,
-    column: usize,
-    expected: &str,
-    convert: impl Fn(T::T) -> Option<U>,
-) -> std::result::Result<Vec<Option<U>>, String> {
     let rows = group.metadata().num_rows() as usize;
     let description = group.metadata().column(column).column_descr();
     let name = description.name();
@@ -627,7 +598,9 @@ fn read_nullable<T: DataType, U>(
         let mut rest = values.iter();
         for known in (0..read).map(|row| !nullable || levels[row] > 0) {
             if !known {
-                all.push(None);
+                all.push(null.clone().ok_or_else(|| {
+                    format!("column {name} has no value at or after row {} of its row group", all.len())
+                })?);
                 continue;
             }
             let Some(value) = rest.next() else { break };
@@ -637,7 +610,7 @@ fn read_nullable<T: DataType, U>(
                     "column {name} is {value} in row {row} of its row group, expected {expected}"
                 ));
             };
-            all.push(Some(converted));
+            all.push(converted);
         }
     }
     Ok(all)
