@@ -2,6 +2,7 @@
 //! names are those of the fields of the struct that has the parameters.
 
 use crate::{Error, Result};
+use algodistill_core::env::ParameterError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -68,6 +69,13 @@ pub fn fields(value: &impl Serialize) -> Map<String, Value> {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
+}
+
+/// The error of a parameter of `value` that is out of its limits; `of` as in [`replace`].
+pub fn refused(of: &str, value: &impl Serialize, error: ParameterError) -> Error {
+    let found = fields(value).remove(error.field).unwrap_or_default();
+    let problem = format!("is {found}, expected {}", error.expected);
+    Error::argument(format!("{of}.{}", error.field), problem)
 }
 
 /// `base` with `parameters` in place of its fields. `of` says whose fields they are in an error

@@ -4,7 +4,7 @@
 //! The list is that of the core, [`algodistill_core::environments!`]; a program adds an environment
 //! of its own with [`register`].
 
-use crate::parameters::{fields, replace, Parameters};
+use crate::parameters::{fields, refused, replace, Parameters};
 use crate::source::Outcome;
 use crate::{Error, Result};
 use algodistill_core::{Environment, Family, Interface, PortableRng};
@@ -125,6 +125,20 @@ pub trait AnyTask: Environment + Send {
     fn boxed_clone(&self) -> Box<dyn AnyTask>;
 }
 
+impl Environment for Box<dyn AnyTask> {
+    fn reset(&mut self, rng: &mut PortableRng) {
+        (**self).reset(rng);
+    }
+
+    fn observe(&self, observation: &mut [i32]) {
+        (**self).observe(observation);
+    }
+
+    fn step(&mut self, action: usize, rng: &mut PortableRng) -> algodistill_core::Transition {
+        (**self).step(action, rng)
+    }
+}
+
 impl Clone for Box<dyn AnyTask> {
     fn clone(&self) -> Self {
         (**self).boxed_clone()
@@ -190,13 +204,7 @@ impl<F: Simulation> AnySimulation for F {
     }
 
     fn check(&self) -> Result<()> {
-        Family::check(self).map_err(|error| {
-            let found = fields(self).remove(error.field).unwrap_or_default();
-            Error::argument(
-                format!("environment.{}", error.field),
-                format!("is {found}, expected {}", error.expected),
-            )
-        })
+        Family::check(self).map_err(|error| refused("environment", self, error))
     }
 
     fn interface(&self) -> Interface {
@@ -535,10 +543,13 @@ impl EnvironmentConfig {
     fn of_task<T>(&self, task: u32, body: impl FnOnce(&dyn AnySimulation) -> Option<T>) -> Result<T> {
         self.validate()?;
         let simulation = self.simulation()?;
-        body(simulation).ok_or_else(|| {
-            let last = simulation.task_count().map_or(u32::MAX, |count| count.saturating_sub(1));
-            Error::argument("task", format!("is {task}, but {} has tasks 0 to {last}", simulation.name()))
-        })
+        body(simulation).ok_or_else(|| self.no_task(task))
+    }
+
+    /// The error of a task beyond the last one.
+    pub(crate) fn no_task(&self, task: u32) -> Error {
+        let last = self.task_count().map_or(u32::MAX, |count| count.saturating_sub(1));
+        Error::argument("task", format!("is {task}, but {} has tasks 0 to {last}", self.name()))
     }
 }
 

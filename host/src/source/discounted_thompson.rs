@@ -1,7 +1,7 @@
 //! Discounted Thompson sampling (Raj and Kalyani 2017, "Taming non-stationary bandits: a Bayesian
 //! approach").
 
-use super::arms::{arms_of, Arms};
+use super::arms::{bernoulli_arms_of, Arms};
 use super::thompson::beta;
 use super::{check_fraction, pair, random_argmax, Algorithm, Learning, Outcome, Source};
 use crate::environment::EnvironmentConfig;
@@ -32,8 +32,7 @@ impl Algorithm for DiscountedThompson {
     }
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        let levels = environment.interface().map(|interface| interface.reward_levels.to_vec());
-        arms_of(environment).is_some() && levels.is_ok_and(|levels| levels == [0.0, 1.0])
+        bernoulli_arms_of(environment).is_some()
     }
 
     fn learner(
@@ -42,7 +41,7 @@ impl Algorithm for DiscountedThompson {
         task: u32,
         _episodes: u32,
     ) -> Result<Box<dyn Learning>> {
-        let arms = arms_of(environment).unwrap_or(0);
+        let arms = bernoulli_arms_of(environment).unwrap_or(0);
         pair(environment, task, DiscountedThompsonSource::new(arms, *self))
     }
 }

@@ -5,10 +5,10 @@
 //! with [`register`].
 
 use crate::environment::{EnvironmentConfig, Simulation};
-use crate::parameters::{fields, replace, Parameters};
+use crate::parameters::{fields, refused, replace, Parameters};
 use crate::{Error, Result};
 use algodistill_core::env::ParameterError;
-use algodistill_core::{Environment, PortableRng};
+use algodistill_core::PortableRng;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -18,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 mod arms;
 mod columns;
 mod pair;
+mod states;
 #[cfg(test)]
 mod testing;
 
@@ -156,13 +157,7 @@ impl<A: Algorithm> AnyAlgorithm for A {
     }
 
     fn check(&self) -> Result<()> {
-        Algorithm::check(self).map_err(|error| {
-            let found = fields(self).remove(error.field).unwrap_or_default();
-            Error::argument(
-                format!("source.{}", error.field),
-                format!("is {found}, expected {}", error.expected),
-            )
-        })
+        Algorithm::check(self).map_err(|error| refused("source", self, error))
     }
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
@@ -425,34 +420,14 @@ pub fn pair_with<F: Simulation, S: Source + 'static>(
     task: u32,
     source: S,
 ) -> Result<Box<dyn Learning>> {
-    match family.task(task) {
-        Some(task) => Ok(Box::new(Pair { environment: task, source })),
-        // For its words.
-        None => Err(match environment.task(task) {
-            Err(error) => error,
-            Ok(_) => wrong_environment(environment.name(), environment),
-        }),
-    }
+    let task = family.task(task).ok_or_else(|| environment.no_task(task))?;
+    Ok(Box::new(Pair { environment: task, source }))
 }
 
 /// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in`
 /// and `learner` of an algorithm do not agree.
 pub(crate) fn wrong_environment(name: &str, environment: &EnvironmentConfig) -> Error {
     Error::argument("source", format!("{name} cannot learn in {}", environment.name()))
-}
-
-impl Environment for Box<dyn crate::environment::AnyTask> {
-    fn reset(&mut self, rng: &mut PortableRng) {
-        (**self).reset(rng);
-    }
-
-    fn observe(&self, observation: &mut [i32]) {
-        (**self).observe(observation);
-    }
-
-    fn step(&mut self, action: usize, rng: &mut PortableRng) -> algodistill_core::Transition {
-        (**self).step(action, rng)
-    }
 }
 
 /// Index of the largest value, at random where several are the largest: ties broken towards the

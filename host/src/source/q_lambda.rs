@@ -1,12 +1,12 @@
 //! Optimistic Watkins Q(lambda) (Watkins 1989; Sutton and Barto 1998, section 7.6).
 
+use super::states::States;
 use super::{check_fraction, pair, random_argmax, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::ParameterError;
-use algodistill_core::interface::MAX_CHANNELS;
-use algodistill_core::{Channel, Interface, PortableRng};
+use algodistill_core::{Interface, PortableRng};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of [`TracedTable`].
@@ -60,7 +60,7 @@ impl Algorithm for QLambda {
     /// Where what is observed is a state, of which a table has a row.
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
         environment.interface().is_ok_and(|interface| {
-            !interface.channels.is_empty() && TracedTable::new(&interface, 1, *self).is_some()
+            !interface.channels.is_empty() && TracedTable::states(&interface).is_some()
         })
     }
 
@@ -105,8 +105,8 @@ pub struct TracedTable {
     parameters: QLambda,
     horizon: u32,
     actions: usize,
-    /// What a step of each channel adds to the number of the state.
-    strides: [usize; MAX_CHANNELS],
+    /// The number of each observation.
+    numbers: States,
     /// Q, `actions` values a state.
     values: Vec<f32>,
     /// Index into `values` and trace of what was done in this episode.
@@ -133,24 +133,14 @@ struct Remembered {
 impl TracedTable {
     /// A table for every observation of `interface`; `None` where there are too many.
     pub fn new(interface: &Interface, horizon: u32, parameters: QLambda) -> Option<Self> {
-        let size = |channel: &Channel| match channel {
-            Channel::Discrete { size } => usize::from(*size),
-        };
+        let numbers = Self::states(interface)?;
         let actions = usize::from(interface.actions);
-        let (mut strides, mut states) = ([0; MAX_CHANNELS], 2 * actions);
-        for (stride, channel) in strides.iter_mut().zip(&interface.channels).rev() {
-            *stride = states;
-            states *= size(channel);
-            if states > MAX_VALUES {
-                return None;
-            }
-        }
-        let values = vec![parameters.initial_value; states];
+        let values = vec![parameters.initial_value; 2 * actions * numbers.count];
         Some(Self {
             parameters,
             horizon,
             actions,
-            strides,
+            numbers,
             values,
             traces: Vec::new(),
             memory: Vec::new(),
@@ -161,10 +151,14 @@ impl TracedTable {
         })
     }
 
+    /// Where the values of each observation begin, in units of those of two states; `None` where
+    /// there are too many.
+    fn states(interface: &Interface) -> Option<States> {
+        States::of(interface, MAX_VALUES / (2 * usize::from(interface.actions)))
+    }
+
     fn index(&self, observation: &[i32]) -> usize {
-        let state: usize =
-            self.strides.iter().zip(observation).map(|(stride, &word)| stride * word as usize).sum();
-        state + usize::from(self.has_paid) * self.actions
+        (2 * self.numbers.number(observation) + usize::from(self.has_paid)) * self.actions
     }
 
     fn state_values(&self, state: usize) -> &[f32] {

@@ -1,11 +1,11 @@
 //! Tabular Q-learning (Watkins and Dayan 1992).
 
+use super::states::States;
 use super::{check_fraction, pair_inlined, threshold, Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::ParameterError;
-use algodistill_core::interface::MAX_CHANNELS;
-use algodistill_core::{Channel, Interface, PortableRng};
+use algodistill_core::{Interface, PortableRng};
 use serde::{Deserialize, Serialize};
 
 /// Most actions of a state: as many as a mask of candidates has bits.
@@ -42,9 +42,9 @@ impl Algorithm for QLearning {
 
     /// Where what is observed is a state, of which a table has a row.
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        environment.interface().is_ok_and(|interface| {
-            !interface.channels.is_empty() && QTable::new(&interface, *self, 1).is_some()
-        })
+        environment
+            .interface()
+            .is_ok_and(|interface| !interface.channels.is_empty() && QTable::states(&interface).is_some())
     }
 
     fn schedule(&self, usual: Schedule) -> Schedule {
@@ -87,8 +87,8 @@ pub struct QTable {
     exploring_episodes: f32,
     /// Epsilon of this episode, as [`threshold`].
     explore: u64,
-    /// What a step of each channel adds to the number of the state.
-    strides: [usize; MAX_CHANNELS],
+    /// The state of each observation.
+    numbers: States,
     /// A state of which nothing is known.
     unknown: State,
     states: Vec<State>,
@@ -169,36 +169,23 @@ impl QTable {
     /// A table for every observation of `interface`; `None` where there are more than
     /// [`MAX_ACTIONS`] actions or too many observations.
     pub fn new(interface: &Interface, parameters: QLearning, episodes: u32) -> Option<Self> {
+        let states = Self::states(interface)?;
         let actions = usize::from(interface.actions);
-        let size = |channel: &Channel| match channel {
-            Channel::Discrete { size } => usize::from(*size),
-        };
-        if actions > MAX_ACTIONS {
-            return None;
-        }
-        let mut strides = [0; MAX_CHANNELS];
-        let mut states = 1;
-        for (stride, channel) in strides.iter_mut().zip(&interface.channels).rev() {
-            *stride = states;
-            states *= size(channel);
-            if states > MAX_STATES {
-                return None;
-            }
-        }
         Some(Self {
             parameters,
             exploring_episodes: parameters.exploration * episodes as f32,
             explore: 0,
-            strides,
+            numbers: states,
             unknown: State::new(actions, parameters.initial_value),
-            states: vec![State::new(actions, parameters.initial_value); states],
+            states: vec![State::new(actions, parameters.initial_value); states.count],
             state: 0,
         })
     }
 
-    #[inline]
-    fn index(&self, observation: &[i32]) -> usize {
-        self.strides.iter().zip(observation).map(|(stride, &word)| stride * word as usize).sum()
+    /// The states of a table; `None` where a table would not hold them or their actions.
+    fn states(interface: &Interface) -> Option<States> {
+        let fit = usize::from(interface.actions) <= MAX_ACTIONS;
+        States::of(interface, MAX_STATES).filter(|_| fit)
     }
 }
 
@@ -214,7 +201,7 @@ impl Source for QTable {
 
     #[inline]
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
-        self.state = self.index(observation);
+        self.state = self.numbers.number(observation);
         // One of the best actions, or, exploring, one of all: the same steps for both, since a branch on a
         // random number is mispredicted half the time. Where it explores the difference is negative: above,
         // all ones.
@@ -227,7 +214,7 @@ impl Source for QTable {
     #[inline]
     fn learn(&mut self, outcome: &Outcome) {
         let QLearning { learning_rate, discount, .. } = self.parameters;
-        let next = self.states[self.index(outcome.next_observation)].best;
+        let next = self.states[self.numbers.number(outcome.next_observation)].best;
         let state = &mut self.states[self.state];
         let value = state.values[outcome.action];
         state.set(outcome.action, value + learning_rate * (outcome.reward + discount * next - value));

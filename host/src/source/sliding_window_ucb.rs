@@ -1,7 +1,7 @@
 //! Sliding-window upper confidence bounds (Garivier and Moulines 2011, "On upper-confidence bound
 //! policies for switching bandit problems").
 
-use super::arms::{arms_of, Arms};
+use super::arms::{arms_of, check_alpha, Arms};
 use super::{pair, random_argmax, Algorithm, Learning, Outcome, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
@@ -30,8 +30,7 @@ impl Algorithm for SlidingWindowUcb {
     const NAME: &'static str = "sliding-window-ucb";
 
     fn check(&self) -> std::result::Result<(), ParameterError> {
-        let valid = self.alpha.is_finite() && self.alpha >= 0.0;
-        ParameterError::unless(valid, "alpha", "a finite number that is not negative")?;
+        check_alpha(self.alpha)?;
         ParameterError::unless((1..=1_000_000).contains(&self.window), "window", "1 to 1,000,000")
     }
 
@@ -76,12 +75,7 @@ impl Source for SlidingWindowUcbSource {
     fn begin_episode(&mut self, _episode: u32) {}
 
     fn act(&mut self, _observation: &[i32], rng: &mut PortableRng) -> usize {
-        let width = self.parameters.alpha * (self.recent.len().max(1) as f64).ln();
-        let bounds = self.arms.iter().map(|(pulls, sum)| match pulls {
-            0.0 => f64::INFINITY,
-            _ => sum / pulls + (width / pulls).sqrt(),
-        });
-        random_argmax(bounds, rng)
+        random_argmax(self.arms.upper_bounds(self.parameters.alpha), rng)
     }
 
     fn learn(&mut self, outcome: &Outcome) {

@@ -1,6 +1,6 @@
 //! Thompson sampling for Bernoulli arms (Thompson 1933; Chapelle and Li 2011).
 
-use super::arms::{arms_of, Arms};
+use super::arms::{bernoulli_arms_of, Arms};
 use super::{pair, Algorithm, Learning, Outcome, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
@@ -16,8 +16,7 @@ impl Algorithm for Thompson {
     const NAME: &'static str = "thompson";
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        let levels = environment.interface().map(|interface| interface.reward_levels.to_vec());
-        arms_of(environment).is_some() && levels.is_ok_and(|levels| levels == [0.0, 1.0])
+        bernoulli_arms_of(environment).is_some()
     }
 
     fn learner(
@@ -26,7 +25,7 @@ impl Algorithm for Thompson {
         task: u32,
         _episodes: u32,
     ) -> Result<Box<dyn Learning>> {
-        pair(environment, task, ThompsonSource::new(arms_of(environment).unwrap_or(0)))
+        pair(environment, task, ThompsonSource::new(bernoulli_arms_of(environment).unwrap_or(0)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Upper confidence bounds (Auer, Cesa-Bianchi and Fischer 2002) with the width of the bound as a
 //! parameter.
 
-use super::arms::{arms_of, Arms};
+use super::arms::{arms_of, check_alpha, Arms};
 use super::{argmax, pair, random_argmax, Algorithm, Learning, Outcome, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
@@ -29,8 +29,7 @@ impl Algorithm for Ucb {
     const NAME: &'static str = "ucb";
 
     fn check(&self) -> std::result::Result<(), ParameterError> {
-        let valid = self.alpha.is_finite() && self.alpha >= 0.0;
-        ParameterError::unless(valid, "alpha", "a finite number that is not negative")
+        check_alpha(self.alpha)
     }
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
@@ -84,12 +83,7 @@ impl Source for UcbSource {
     fn begin_episode(&mut self, _episode: u32) {}
 
     fn act(&mut self, _observation: &[i32], rng: &mut PortableRng) -> usize {
-        let total: f64 = self.arms.pulls.iter().sum();
-        let width = self.alpha * total.max(1.0).ln();
-        let bounds = self.arms.iter().map(|(pulls, sum)| match pulls {
-            0.0 => f64::INFINITY,
-            _ => sum / pulls + (width / pulls).sqrt(),
-        });
+        let bounds = self.arms.upper_bounds(self.alpha);
         match self.ties {
             Ties::Random => random_argmax(bounds, rng),
             Ties::First => argmax(bounds),
