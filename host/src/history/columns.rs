@@ -109,34 +109,34 @@ impl Layout {
     pub fn encode(&self, histories: &Histories, source: &str) -> Result<EncodedRows> {
         let steps = &histories.steps;
         let per_history = |value: fn(&super::History) -> u32| {
-            histories
-                .index
-                .iter()
-                .flat_map(move |history| history.steps.clone().map(move |_| value(history) as i32))
+            let mut column = Vec::with_capacity(steps.len());
+            for history in &histories.index {
+                column.resize(column.len() + history.steps.len(), value(history) as i32);
+            }
+            column
         };
         let mut columns = Vec::with_capacity(self.schema.num_columns());
-        columns.push(self.encode_column::<Int32Type>(0, per_history(|history| history.task))?);
-        columns.push(self.encode_column::<Int32Type>(1, per_history(|history| history.id))?);
-        columns
-            .push(self.encode_column::<Int32Type>(2, steps.episodes.iter().map(|&episode| episode as i32))?);
-        columns.push(self.encode_column::<Int32Type>(3, step_numbers(steps))?);
-        for (word, column) in steps.observations.iter().enumerate() {
-            columns.push(self.encode_column::<Int32Type>(4 + word, column.iter().copied())?);
+        let mut integers = |column: &[i32]| {
+            columns.push(self.encode_column::<Int32Type>(columns.len(), column)?);
+            Ok::<_, ParquetError>(())
+        };
+        integers(&per_history(|history| history.task))?;
+        integers(&per_history(|history| history.id))?;
+        integers(&steps.episodes.iter().map(|&episode| episode as i32).collect::<Vec<_>>())?;
+        integers(&step_numbers(steps))?;
+        for column in &steps.observations {
+            integers(column)?;
         }
-        let next = 4 + self.words;
-        columns.push(self.encode_column::<Int32Type>(next, steps.actions.iter().map(|&a| i32::from(a)))?);
-        columns.push(self.encode_column::<FloatType>(next + 1, steps.rewards.iter().copied())?);
-        columns.push(self.encode_column::<BoolType>(next + 2, steps.dones.iter().copied())?);
-        let source = ByteArray::from(source);
-        columns
-            .push(self.encode_column::<ByteArrayType>(next + 3, std::iter::repeat_n(source, steps.len()))?);
+        integers(&steps.actions.iter().map(|&action| i32::from(action)).collect::<Vec<_>>())?;
+        columns.push(self.encode_column::<FloatType>(columns.len(), &steps.rewards)?);
+        columns.push(self.encode_column::<BoolType>(columns.len(), &steps.dones)?);
+        columns.push(self.encode_repeated(columns.len(), &ByteArray::from(source), steps.len())?);
         for word in 0..self.words {
-            columns.push(self.encode_final_observations(next + 4 + word, steps, word)?);
+            columns.push(self.encode_final_observations(columns.len(), steps, word)?);
         }
         if self.optimal_actions {
-            let column = next + 4 + self.words;
             let actions = steps.optimal_actions.iter().map(|&action| i32::from(action));
-            columns.push(self.encode_column::<Int32Type>(column, actions)?);
+            columns.push(self.encode_column::<Int32Type>(columns.len(), &actions.collect::<Vec<_>>())?);
         }
         Ok(EncodedRows { columns })
     }
@@ -144,18 +144,25 @@ impl Layout {
     fn encode_column<T: DataType>(
         &self,
         column: usize,
-        mut values: impl Iterator<Item = T::T>,
+        values: &[T::T],
     ) -> Result<(Bytes, ColumnCloseResult)> {
         self.write_column::<T>(column, |writer| {
-            let mut batch = Vec::with_capacity(BATCH);
-            loop {
-                batch.clear();
-                batch.extend(values.by_ref().take(BATCH));
-                if batch.is_empty() {
-                    return Ok(());
-                }
-                writer.write_batch(&batch, None, None)?;
-            }
+            values.chunks(BATCH).try_for_each(|batch| writer.write_batch(batch, None, None).map(drop))
+        })
+    }
+
+    /// `len` rows of one value.
+    fn encode_repeated(
+        &self,
+        column: usize,
+        value: &ByteArray,
+        len: usize,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        let batch = vec![value.clone(); BATCH.min(len)];
+        self.write_column::<ByteArrayType>(column, |writer| {
+            (0..len).step_by(BATCH).try_for_each(|first| {
+                writer.write_batch(&batch[..BATCH.min(len - first)], None, None).map(drop)
+            })
         })
     }
 
@@ -166,16 +173,16 @@ impl Layout {
         steps: &Steps,
         word: usize,
     ) -> Result<(Bytes, ColumnCloseResult)> {
-        let mut known = steps.final_observations.iter().peekable();
         self.write_column::<Int32Type>(column, |writer| {
             let (mut values, mut levels) = (Vec::new(), Vec::with_capacity(BATCH));
             for first in (0..steps.len()).step_by(BATCH) {
+                let rows = first..(first + BATCH).min(steps.len());
                 values.clear();
                 levels.clear();
-                for step in first..(first + BATCH).min(steps.len()) {
-                    let here = known.next_if(|(place, _)| *place == step);
-                    values.extend(here.map(|(_, words)| words[word]));
-                    levels.push(i16::from(here.is_some()));
+                levels.resize(rows.len(), 0);
+                for (row, words) in steps.final_observations.of_range(rows) {
+                    values.push(words[word]);
+                    levels[row] = 1;
                 }
                 writer.write_batch(&values, Some(&levels), None)?;
             }
@@ -210,12 +217,14 @@ fn close(writer: ColumnWriter) -> Result<ColumnCloseResult> {
 }
 
 /// Number of each step within its episode.
-fn step_numbers(steps: &Steps) -> impl Iterator<Item = i32> + '_ {
-    steps.dones.iter().scan(0, |next, &done| {
-        let number = *next;
-        *next = if done { 0 } else { number + 1 };
-        Some(number)
-    })
+fn step_numbers(steps: &Steps) -> Vec<i32> {
+    let mut next = 0;
+    let number = |&done: &bool| {
+        let number = next;
+        next = if done { 0 } else { number + 1 };
+        number
+    };
+    steps.dones.iter().map(number).collect()
 }
 
 impl EncodedRows {

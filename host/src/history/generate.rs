@@ -241,11 +241,11 @@ impl<'a> Plan<'a> {
             recorded.iter().flat_map(|piece| &piece.index).map(|history| history.steps.clone()).collect();
         steps.compact(&ranges);
         let mut index = Vec::with_capacity(ranges.len());
+        let episodes = recorded.iter().map(|piece| piece.final_observations.len()).sum();
+        steps.final_observations.reserve(episodes, self.words);
         let mut end = 0;
         for piece in recorded {
-            for (step, words) in piece.final_observations.iter() {
-                steps.final_observations.push(end + step, words);
-            }
+            steps.final_observations.append(end, &piece.final_observations);
             steps.optimal_actions.extend(piece.optimal_actions);
             for history in piece.index {
                 let first = end;
@@ -265,6 +265,8 @@ impl<'a> Plan<'a> {
         progress: &dyn Progress,
     ) -> Result<Piece> {
         let jobs = &self.jobs[piece];
+        let kept_episodes = self.config.episodes.div_ceil(self.config.keep_every) as usize;
+        steps.final_observations.reserve(jobs.len() * kept_episodes, self.words);
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
             let GenerateConfig { environment, source, seed, episodes, keep_every, .. } = self.config;

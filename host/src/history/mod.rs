@@ -158,9 +158,7 @@ impl Steps {
             scope.spawn(|_| {
                 let mut first = 0;
                 for part in parts {
-                    for (step, words) in part.final_observations.iter() {
-                        final_observations.push(first + step, words);
-                    }
+                    final_observations.append(first, &part.final_observations);
                     first += part.len();
                 }
             });

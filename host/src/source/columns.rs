@@ -37,6 +37,20 @@ impl FinalObservations {
         }
     }
 
+    /// Makes room for those of `episodes` more episodes, of `words` words.
+    pub fn reserve(&mut self, episodes: usize, words: usize) {
+        if words > 0 {
+            self.steps.reserve(episodes);
+            self.words.reserve(episodes * words);
+        }
+    }
+
+    /// Adds all of `others`, whose steps count from step `first`, beyond those there are.
+    pub fn append(&mut self, first: usize, others: &Self) {
+        self.steps.extend(others.steps.iter().map(|step| first + step));
+        self.words.extend_from_slice(&others.words);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.steps.len()
@@ -88,5 +102,8 @@ mod tests {
         assert_eq!(all.of_range(11..20).count(), 0);
         all.push(12, &[]);
         assert_eq!(all.len(), 3);
+        let first = all.clone();
+        all.append(20, &first);
+        assert_eq!((all.len(), all.after(29)), (6, Some(&[3, 4][..])));
     }
 }
