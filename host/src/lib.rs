@@ -15,6 +15,7 @@ pub mod nn;
 pub mod parameters;
 pub mod progress;
 pub mod ranks;
+mod registry;
 pub mod source;
 pub mod train;
 

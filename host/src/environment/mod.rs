@@ -5,6 +5,7 @@
 //! of its own with [`register`].
 
 use crate::parameters::{fields, refused, replace, Parameters};
+use crate::registry::Registry;
 use crate::source::Outcome;
 use crate::{Error, Result};
 use algodistill_core::{Environment, Family, Interface, PortableRng};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 mod drawing;
 pub(crate) mod rooms;
@@ -96,6 +97,9 @@ pub trait Expert: Send {
 
     /// What followed an action, its own or somebody else's.
     fn learn(&mut self, _outcome: &Outcome) {}
+
+    /// Episodes went by that it did not see: histories keep only some.
+    fn skip_episodes(&mut self, _count: u32) {}
 }
 
 /// What happened in an episode so far.
@@ -285,15 +289,13 @@ macro_rules! built_in {
     ($($module:ident::$family:ident),+ $(,)?) => {
         $(mod $module;)+
 
-        /// The environments of the list.
-        const BUILT_IN: &[Entry] = &[$(Entry::of::<algodistill_core::env::$module::$family>()),+];
+        /// The environments of the list, and what programs added.
+        static ENVIRONMENTS: Registry<Entry> =
+            Registry::new(&[$(Entry::of::<algodistill_core::env::$module::$family>()),+]);
     };
 }
 
 algodistill_core::environments!(built_in);
-
-/// What programs added.
-static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 
 /// Adds an environment to the list of this process: its presets can then be named wherever a preset
 /// can, and files that mention it be read.
@@ -301,28 +303,18 @@ static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 /// # Errors
 /// [`Error::Argument`] where the name of the environment or of one of its presets is taken.
 pub fn register<F: Simulation>() -> Result<()> {
+    let names = |entry: &Entry| [vec![entry.name], (entry.presets)()].concat();
     let entry = Entry::of::<F>();
-    let mut added = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    let known = BUILT_IN.iter().chain(added.iter());
-    let mut taken = known.flat_map(|known| (known.presets)().into_iter().chain([known.name]));
-    let new: Vec<&str> = (entry.presets)().into_iter().chain([entry.name]).collect();
-    if let Some(name) = taken.find(|name| *name == "custom" || new.contains(name)) {
-        return Err(Error::argument("environment", format!("there is already one called {name}")));
-    }
-    added.push(entry);
-    Ok(())
-}
-
-/// The first result of `body` over the entries of all environments.
-fn find<T>(body: impl Fn(&Entry) -> Option<T>) -> Option<T> {
-    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN.iter().chain(added.iter()).find_map(body)
+    let added = match names(&entry).contains(&CUSTOM) {
+        true => Err(CUSTOM),
+        false => ENVIRONMENTS.add(entry, names),
+    };
+    added.map_err(|name| Error::argument("environment", format!("there is already one called {name}")))
 }
 
 /// Names of all presets, environment by environment.
 pub fn presets() -> Vec<&'static str> {
-    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN.iter().chain(added.iter()).flat_map(|entry| (entry.presets)()).collect()
+    ENVIRONMENTS.names(|entry| (entry.presets)())
 }
 
 /// An environment and its parameters, as written in configurations and cards: the fields of its
@@ -370,7 +362,7 @@ impl<'de> Deserialize<'de> for EnvironmentConfig {
             }
             return Interface::deserialize(interface).map(Self::custom).map_err(D::Error::custom);
         }
-        let made = find(|entry| {
+        let made = ENVIRONMENTS.find(|entry| {
             (entry.name == name).then(|| (entry.replace)(fields.clone(), &Parameters::default()))
         });
         let made = made.unwrap_or_else(|| Err(unknown(&name))).map_err(D::Error::custom)?;
@@ -392,7 +384,7 @@ impl EnvironmentConfig {
     /// # Errors
     /// [`Error::Argument`] that lists the names.
     pub fn preset(name: &str) -> Result<Self> {
-        let preset = find(|entry| (entry.preset)(name)).ok_or_else(|| unknown(name))?;
+        let preset = ENVIRONMENTS.find(|entry| (entry.preset)(name)).ok_or_else(|| unknown(name))?;
         Ok(Self(Kind::Simulated(preset)))
     }
 
@@ -407,10 +399,12 @@ impl EnvironmentConfig {
     /// [`Error::Argument`] that names the field `environment.field`.
     pub fn with(&self, parameters: &Parameters) -> Result<Self> {
         let changed = match &self.0 {
-            Kind::Simulated(simulation) => find(|entry| {
-                (entry.name == simulation.name()).then(|| (entry.replace)(simulation.fields(), parameters))
-            })
-            .unwrap_or_else(|| Err(unknown(simulation.name())))?,
+            Kind::Simulated(simulation) => ENVIRONMENTS
+                .find(|entry| {
+                    (entry.name == simulation.name())
+                        .then(|| (entry.replace)(simulation.fields(), parameters))
+                })
+                .unwrap_or_else(|| Err(unknown(simulation.name())))?,
             Kind::Custom(_) if parameters.is_empty() => return Ok(self.clone()),
             Kind::Custom(_) => {
                 return Err(Error::argument("environment", "custom has no parameters to set"));

@@ -87,6 +87,12 @@ impl Expert for Clairvoyant {
         // The states draw from a generator of their own, whatever was pulled and paid.
         self.now.step(outcome.action, &mut PortableRng::new(0, 0));
     }
+
+    fn skip_episodes(&mut self, count: u32) {
+        for _ in 0..u64::from(count) * u64::from(self.now.bandit().horizon) {
+            self.now.step(0, &mut PortableRng::new(0, 0));
+        }
+    }
 }
 
 #[cfg(test)]

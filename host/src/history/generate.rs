@@ -314,7 +314,13 @@ impl<'a> Plan<'a> {
             let stream = u64::from(history.task) << 32 | u64::from(history.id);
             let mut rng = PortableRng::new(self.config.seed ^ OPTIMAL_ACTIONS_SEED, stream);
             expert.begin_context();
+            let mut previous = None;
             for step in history.steps.clone() {
+                let episode = columns.episodes[step];
+                if let Some(skipped) = previous.and_then(|previous| episode.checked_sub(previous + 1)) {
+                    expert.skip_episodes(skipped);
+                }
+                previous = Some(episode);
                 observe(&mut words, step);
                 optimal.push(expert.act(&words, &mut rng) as u16);
                 let done = columns.dones[step];
@@ -378,6 +384,8 @@ mod tests {
     use crate::source::thompson::Thompson;
     use crate::source::ucb::{Ties, Ucb};
     use algodistill_core::env::grid::Grid;
+    use algodistill_core::env::restless_bandit::RestlessBandit;
+    use algodistill_core::{Environment, Family};
 
     fn small(environment: &str, source: &str) -> GenerateConfig {
         let environment = EnvironmentConfig::preset(environment).unwrap();
@@ -496,6 +504,36 @@ mod tests {
         // Without them the other columns are the same.
         let plain = run(&GenerateConfig { optimal_actions: false, ..config }).training.steps;
         assert_eq!(plain, Steps { optimal_actions: Vec::new(), ..steps });
+    }
+
+    #[test]
+    fn optimal_actions_are_the_same_where_only_some_episodes_are_kept() {
+        // Its arms go on changing in the episodes that are not kept.
+        let mut config = GenerateConfig { optimal_actions: true, ..small("restless-bandit", "noise") };
+        (config.tasks, config.episodes) = (Some(20), 7);
+        let all = run(&config).training;
+        config.keep_every = 3;
+        let kept = run(&config).training;
+        let bandit = config.environment.family::<RestlessBandit>().unwrap();
+        let horizon = bandit.horizon as usize;
+        let mut optimal = 0;
+        for (kept_history, history) in kept.index.iter().zip(&all.index) {
+            let mut task = bandit.task(history.task).unwrap();
+            let good: Vec<Vec<bool>> = (0..7 * horizon)
+                .map(|_| {
+                    let good = task.good().to_vec();
+                    task.step(0, &mut PortableRng::new(0, 0));
+                    good
+                })
+                .collect();
+            for (place, step) in kept_history.steps.clone().enumerate() {
+                let good = &good[place / horizon * 3 * horizon + place % horizon];
+                let arm = usize::from(kept.steps.optimal_actions[step]);
+                assert!(good[arm] || good.iter().all(|good| !good));
+                optimal += usize::from(good[arm]);
+            }
+        }
+        assert!(optimal > kept.steps.len() / 2);
     }
 
     #[test]

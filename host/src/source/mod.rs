@@ -6,6 +6,7 @@
 
 use crate::environment::{EnvironmentConfig, Simulation};
 use crate::parameters::{fields, refused, replace, Parameters};
+use crate::registry::Registry;
 use crate::{Error, Result};
 use algodistill_core::env::ParameterError;
 use algodistill_core::PortableRng;
@@ -13,7 +14,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 mod arms;
 mod columns;
@@ -29,8 +30,8 @@ macro_rules! sources {
     ($($module:ident::$algorithm:ident),+ $(,)?) => {
         $(pub mod $module;)+
 
-        /// The algorithms of the list.
-        const BUILT_IN: &[Entry] = &[$(Entry::of::<$module::$algorithm>()),+];
+        /// The algorithms of the list, and what programs added.
+        static SOURCES: Registry<Entry> = Registry::new(&[$(Entry::of::<$module::$algorithm>()),+]);
     };
 }
 
@@ -201,33 +202,19 @@ impl Entry {
     }
 }
 
-/// What programs added.
-static REGISTERED: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
-
 /// Adds an algorithm to the list of this process: it can then be named wherever a source can, and
 /// files that mention it be read.
 ///
 /// # Errors
 /// [`Error::Argument`] where the name is taken.
 pub fn register<A: Algorithm>() -> Result<()> {
-    let mut added = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    if BUILT_IN.iter().chain(added.iter()).any(|entry| entry.name == A::NAME) {
-        return Err(Error::argument("source", format!("there is already one called {}", A::NAME)));
-    }
-    added.push(Entry::of::<A>());
-    Ok(())
-}
-
-/// The first result of `body` over the entries of all algorithms.
-fn find<T>(body: impl Fn(&Entry) -> Option<T>) -> Option<T> {
-    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN.iter().chain(added.iter()).find_map(body)
+    let added = SOURCES.add(Entry::of::<A>(), |entry| vec![entry.name]);
+    added.map_err(|name| Error::argument("source", format!("there is already one called {name}")))
 }
 
 /// Names of all algorithms.
 pub fn names() -> Vec<&'static str> {
-    let added = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN.iter().chain(added.iter()).map(|entry| entry.name).collect()
+    SOURCES.names(|entry| vec![entry.name])
 }
 
 /// Names of the algorithms that, with their default parameters, can learn in `environment`; the
@@ -287,7 +274,7 @@ impl SourceConfig {
     /// # Errors
     /// [`Error::Argument`] that lists the names.
     pub fn preset(name: &str) -> Result<Self> {
-        let made = find(|entry| (entry.name == name).then(|| (entry.default)()));
+        let made = SOURCES.find(|entry| (entry.name == name).then(|| (entry.default)()));
         made.map(Self).ok_or_else(|| unknown(name))
     }
 
@@ -321,8 +308,8 @@ impl SourceConfig {
     }
 
     fn replaced(&self, parameters: &Parameters) -> Result<Self> {
-        let made =
-            find(|entry| (entry.name == self.name()).then(|| (entry.replace)(self.0.fields(), parameters)));
+        let made = SOURCES
+            .find(|entry| (entry.name == self.name()).then(|| (entry.replace)(self.0.fields(), parameters)));
         made.unwrap_or_else(|| Err(unknown(self.name()))).map(Self)
     }
 

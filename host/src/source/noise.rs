@@ -1,7 +1,7 @@
 //! Noise distillation (Zisman et al. 2024, "Emergence of In-Context Reinforcement Learning from
 //! Noise Distillation", AD-epsilon): a history of improvement without any learning.
 
-use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Source};
+use super::{check_fraction, pair, threshold, Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::{EnvironmentConfig, Expert};
 use crate::{Error, Result};
 use algodistill_core::env::ParameterError;
@@ -33,10 +33,13 @@ impl Algorithm for Noise {
         environment.expert(0).is_ok_and(|expert| expert.is_some())
     }
 
-    fn schedule(&self, usual: super::Schedule) -> super::Schedule {
+    fn schedule(&self, usual: Schedule) -> Schedule {
         match usual.episodes {
-            1 => usual,
-            _ => super::Schedule { histories_per_task: 20, episodes: 30, keep_every: 1 },
+            // Long episodes: a bandit's.
+            ..10 => usual,
+            _ => {
+                Schedule { histories_per_task: usual.histories_per_task.min(20), episodes: 30, keep_every: 1 }
+            }
         }
     }
 

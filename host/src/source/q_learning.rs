@@ -50,7 +50,11 @@ impl Algorithm for QLearning {
     fn schedule(&self, usual: Schedule) -> Schedule {
         match usual.episodes {
             1 => usual,
-            _ => Schedule { histories_per_task: 40, episodes: 200, keep_every: 5 },
+            _ => Schedule {
+                histories_per_task: usual.histories_per_task.min(40),
+                episodes: 200,
+                keep_every: 5,
+            },
         }
     }
 
