@@ -3,7 +3,8 @@
 //! ```text
 //! experiment.toml         what was asked for, with every default filled in
 //! histories.parquet       learning histories by their name, and their card, histories.card.json
-//! seed-0/                 a training run of the first model: config.toml, metrics.jsonl, checkpoint, model.safetensors
+//! seed-0/                 a training run of the first model: config.toml, metrics.jsonl,
+//!                         checkpoint, model.safetensors
 //! seed-0.adw              its int8 model
 //! expert-seed-0/, .adw    those of another model, called expert
 //! stages.json             how long each stage took
