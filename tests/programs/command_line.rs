@@ -158,6 +158,15 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
             &["generate", "--source-set", "alpha=1", "--out", file],
             "source.alpha: is not a parameter of psrl; it has target (--source-set alpha=...)",
         ),
+        (
+            &["generate", "--set", "size=x", "--out", file],
+            "environment.size: is \"x\", expected a whole number from 0 to 65535 (--set size=...)",
+        ),
+        (
+            &["generate", "--environment", "restless-bandit", "--set", "good_pays=1e39", "--out", file],
+            "environment.good_pays: is 1e+39, expected a number of at most 3.4e38",
+        ),
+        (&["generate", "--set", "size=1e309", "--out", file], "1e309 is too large for a number"),
         (&["--threads", "0", "bench", "act"], "--threads"),
         (&["--threads", "100000", "bench", "act"], "1..=1024"),
         (&["bench", "act", "--steps", "-1"], "-1 is not in 100..="),

@@ -1,6 +1,7 @@
 //! The training card of a weights file: how the model was made, and so on which tasks it may be
 //! evaluated.
 
+use crate::error::in_plain_words;
 use crate::history::GenerateConfig;
 use crate::train::TrainingRecord;
 use crate::{Error, Result};
@@ -85,7 +86,8 @@ impl TrainingCard {
     /// Reads the card of the weights file `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let problem = |error| {
-            Error::file(path, format!("its training card cannot be used ({error}); export the model again"))
+            let said = in_plain_words(error);
+            Error::file(path, format!("its training card cannot be used ({said}); export the model again"))
         };
         serde_json::from_str(text).map_err(problem)
     }
