@@ -200,6 +200,30 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a refused command leaves nothing behind");
 }
 
+/// The shipped model of this name.
+fn shipped(name: &str) -> String {
+    format!("{}/../models/{name}.adw", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_stream_has_the_steps_that_were_asked_for_whatever_the_horizon_of_the_histories() {
+    let model = shipped("restless-bandit");
+    let evaluation = json(&["evaluate", &model, "--steps", "3000", "--tasks", "2"]);
+    assert_eq!(evaluation["curves"]["int8"].as_array().unwrap().len(), 5);
+    let warnings = evaluation["warnings"].to_string();
+    assert!(
+        warnings.contains("no multiple of the 608 of an episode: reported in blocks of 600"),
+        "{warnings}"
+    );
+    let preset = ["evaluate", &model, "--environment", "restless-bandit", "--steps", "3000", "--tasks", "2"];
+    assert_eq!(json(&preset)["curves"]["int8"].as_array().unwrap().len(), 10);
+    let message = failure(2, &["evaluate", &model, "--steps", "2000000"]);
+    assert!(
+        message.contains("--steps: sets horizon, which is 2000000, expected 1 to 1,000,000"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_model_of_an_unreleased_version_is_to_be_exported_again() {
     let old = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/v1.adw");
