@@ -33,6 +33,11 @@ impl Int8Model {
         &self.path
     }
 
+    /// Whether the other file has the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
     /// Size of the file in bytes.
     pub fn file_len(&self) -> usize {
         self.bytes.len()

@@ -233,13 +233,16 @@ pub fn evaluate(
     let sampling = config.sampling();
     let main = Entrant::read(&contestants.models, sampling)?;
     let first = main.models.first().ok_or_else(|| Error::argument("models", "at least one is needed"))?;
+    main.refuse_twice()?;
     let mut others: Vec<(&Contestant, Entrant)> = Vec::new();
     for other in &contestants.others {
         check_name(&other.name)?;
         if others.iter().any(|(known, _)| known.name == other.name) {
             return Err(Error::argument("name", format!("there are two lines called {}", other.name)));
         }
-        others.push((other, Entrant::read(&other.models, sampling)?));
+        let entrant = Entrant::read(&other.models, sampling)?;
+        entrant.refuse_twice()?;
+        others.push((other, entrant));
     }
     let card = &main.cards[0];
     let (name, environment) = config.environment(card)?;
@@ -305,6 +308,20 @@ impl Entrant {
         let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
         let cards = models.iter().map(card_of).collect::<Result<_>>()?;
         Ok(Self { models, cards })
+    }
+
+    /// Refuses a model that would count as two training seeds.
+    fn refuse_twice(&self) -> Result<()> {
+        for (place, model) in self.models.iter().enumerate() {
+            if let Some(before) = self.models[..place].iter().find(|before| before.is_same(model)) {
+                let problem = format!(
+                    "is there twice: {} is the same model; the files of one line are training seeds, each given once",
+                    before.path().display()
+                );
+                return Err(Error::argument(model.path().display().to_string(), problem));
+            }
+        }
+        Ok(())
     }
 
     fn learners(&self) -> Vec<&dyn Learner> {
