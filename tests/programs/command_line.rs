@@ -206,6 +206,45 @@ fn shipped(name: &str) -> String {
 }
 
 #[test]
+fn a_model_that_does_not_fit_what_is_evaluated_is_named() {
+    let (room, bandit) = (shipped("dark-room"), shipped("bandit"));
+    let also = format!("b={bandit}");
+    let message = failure(2, &["evaluate", &room, "--also", &also]);
+    let expected =
+        "bandit.adw: is a model of bandit and does not fit dark-room, the environment to run it in: \
+                    observations are [] in the model, [0 to 8, 0 to 8] in dark-room";
+    assert!(message.contains(expected), "{message}");
+    let message = failure(2, &["play", &bandit, "--environment", "dark-room"]);
+    assert!(message.contains(expected), "{message}");
+    // A line of two training seeds needs two models.
+    let also = format!("a={room}");
+    let message = failure(2, &["evaluate", &room, "--also", &also, "--also", &also]);
+    assert!(message.contains("dark-room.adw: is there twice"), "{message}");
+    let message = failure(2, &["evaluate", &room, &room]);
+    assert!(message.contains("dark-room.adw: is there twice"), "{message}");
+}
+
+/// They show the same, so that either model can act in either; their tasks have nothing in common.
+#[test]
+fn a_model_of_another_environment_is_run_on_the_tasks_of_the_one_asked_for() {
+    let (room, door) = (shipped("dark-room"), shipped("key-to-door"));
+    let also = format!("door={door}");
+    for arguments in [
+        &["evaluate", &door, "--environment", "dark-room", "--runs", "1", "--episodes", "2"][..],
+        &["evaluate", &room, "--also", &also, "--runs", "1", "--episodes", "2"],
+    ] {
+        let evaluation = json(arguments);
+        assert_eq!((&evaluation["environment"], &evaluation["tasks"]), (&"dark-room".into(), &16.into()));
+        let warnings = evaluation["warnings"].to_string();
+        assert!(
+            warnings.contains("is a model of key-to-door, it never saw a task of dark-room"),
+            "{warnings}"
+        );
+    }
+    json(&["play", &door, "--environment", "dark-room", "--episodes", "1"]);
+}
+
+#[test]
 fn a_stream_has_the_steps_that_were_asked_for_whatever_the_horizon_of_the_histories() {
     let model = shipped("restless-bandit");
     let evaluation = json(&["evaluate", &model, "--steps", "3000", "--tasks", "2"]);

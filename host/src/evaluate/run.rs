@@ -5,7 +5,7 @@ use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
 use super::report::chart::{Kind, Series, RESERVED_KEYS};
 use super::rollout::{Axis, Contexts, Stream};
-use super::tasks::untrained_tasks;
+use super::tasks::{is_foreign, untrained_tasks};
 use crate::environment::EnvironmentConfig;
 use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
@@ -269,7 +269,11 @@ pub fn evaluate(
         let Stream { steps, block } = stream;
         format!("{steps} steps are no multiple of the {horizon} of an episode: reported in blocks of {block}")
     });
-    evaluation.warnings = entrants().filter_map(|entrant| entrant.warning(stream)).chain(uneven).collect();
+    evaluation.warnings = entrants()
+        .flat_map(|entrant| [entrant.warning(stream), entrant.foreign(&name, &evaluation.environment)])
+        .chain([uneven])
+        .flatten()
+        .collect();
     evaluation.sampling = match sampling {
         Sampling::Greedy => "greedy".into(),
         Sampling::Temperature(temperature) => format!("temperature {temperature}"),
@@ -322,6 +326,14 @@ impl Entrant {
             }
         }
         Ok(())
+    }
+
+    /// What must be known where it was trained elsewhere.
+    fn foreign(&self, name: &str, environment: &EnvironmentConfig) -> Option<String> {
+        let mut pairs = self.models.iter().zip(&self.cards);
+        let (model, card) = pairs.find(|(_, card)| is_foreign(card, environment))?;
+        let trained_in = card.trained_in().join(", ");
+        Some(format!("{}: is a model of {trained_in}, it never saw a task of {name}", model.path().display()))
     }
 
     fn learners(&self) -> Vec<&dyn Learner> {

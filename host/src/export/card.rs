@@ -76,6 +76,13 @@ impl TrainingCard {
         self.generations.iter().flatten()
     }
 
+    /// Names of the environments of these files, each once.
+    pub fn trained_in(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.known_generations().map(|one| one.environment.preset_name()).collect();
+        names.dedup();
+        names
+    }
+
     /// The window, where no sequence of the training was longer: the ring was never full, so that
     /// what the model does once it has lost the first step of a stream was never trained.
     pub fn never_wrapped(&self) -> Option<usize> {
