@@ -200,6 +200,37 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a refused command leaves nothing behind");
 }
 
+/// What a user wrote is wrong usage wherever it stands: in an argument or in the file of an
+/// experiment.
+#[test]
+fn a_wrong_experiment_is_wrong_usage_and_said_in_its_own_words() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = (folder.path().join("mine.toml"), folder.path().join("run"));
+    let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/quickstart.toml");
+    let good = std::fs::read_to_string(good).unwrap();
+    for (from, to, expected) in [
+        ("histories_per_task = 100", "histories_per_tasks = 1", "histories_per_tasks is no field here"),
+        (
+            "histories_per_task = 100",
+            "histories_per_task = 0",
+            "mine.toml: histories_per_task: is 0, expected",
+        ),
+        ("updates = 2500", "updates = \"x\"", "mine.toml: train.updates: is \"x\", expected a whole number"),
+        ("mean_over = [21, 40]", "mean_over = [21, 41]", "mine.toml: mean_over: is 21-41, expected"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(file, good.replacen(from, to, 1)).unwrap();
+        let message = failure(2, &["reproduce", file, "--out", out]);
+        assert!(message.contains(expected) && !message.contains("--"), "{message}");
+    }
+    std::fs::write(file, good).unwrap();
+    let message = failure(2, &["reproduce", file, "--out", out, "--histories", "4000000000"]);
+    assert!(message.contains("--histories: 260000000064 histories"), "{message}");
+    failure(1, &["reproduce", "missing.toml", "--out", out]);
+    assert!(!Path::new(out).exists());
+}
+
 /// The shipped model of this name.
 fn shipped(name: &str) -> String {
     format!("{}/../models/{name}.adw", env!("CARGO_MANIFEST_DIR"))

@@ -16,6 +16,7 @@
 
 mod config;
 
+use config::within;
 pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConfig};
 
 use crate::evaluate::report::{self, Kind, Series};
@@ -230,7 +231,11 @@ impl Run<'_> {
                 others: others.iter().map(other).collect(),
                 ..Contestants::default()
             };
-            evaluate(&evaluation.config, &contestants, self.progress)
+            let found = evaluate(&evaluation.config, &contestants, self.progress);
+            found.map_err(|error| match self.experiment.stem(evaluation) {
+                Ok(stem) => within("evaluation", &stem, error),
+                Err(_) => error,
+            })
         };
         self.experiment.evaluations.iter().map(evaluate_one).collect()
     }
