@@ -72,12 +72,15 @@ impl fmt::Display for Error {
             Error::Truncated => f.write_str("truncated: fewer bytes than the header announces"),
             Error::Magic => f.write_str("wrong magic: not a file of this kind"),
             Error::Version(found) => {
-                write!(
-                    f,
-                    "format version {found} is not supported, expected {} to {}",
-                    crate::model::weights::OLDEST_VERSION,
-                    crate::model::FORMAT_VERSION
-                )
+                let (oldest, newest) = (crate::model::weights::OLDEST_VERSION, crate::model::FORMAT_VERSION);
+                let advice = match *found > newest {
+                    true => "written by a later version of the program: use that one",
+                    false => {
+                        "written by an earlier version of the program: export the model again, or train it \
+                         again; a snapshot cannot be carried over"
+                    }
+                };
+                write!(f, "format version {found} is not supported, expected {oldest} to {newest}; {advice}")
             }
             Error::Length => f.write_str("the length in the header is not the number of bytes given"),
             Error::Checksum => {

@@ -2,6 +2,7 @@
 
 use crate::host::read_model;
 use crate::random_model;
+use crate::usage::Wrong;
 use algodistill_core::env::dark_room::DarkRoom;
 use algodistill_core::env::AnyFamily;
 use algodistill_core::{Family, Model, PortableRng};
@@ -56,13 +57,21 @@ impl Environment {
         presets.filter(|one| one.preset == one.family.name() || shipped_model(one.preset).is_file())
     }
 
-    /// The task `given`; else one drawn with `seed`.
-    pub fn task(&self, given: Option<u32>, seed: u64) -> u32 {
+    /// The task `given`, which must be one of the environment's; else one drawn with `seed`.
+    pub fn task(&self, given: Option<u32>, seed: u64) -> Result<u32, Wrong> {
         /// Of the generator: beside those of the world, the agent and the sensor.
         const STREAM: u64 = 3;
         // Where there is no end of tasks, a number that can be typed.
-        let count = self.family.task_count().unwrap_or(1_000_000);
-        given.unwrap_or_else(|| PortableRng::new(seed, STREAM).below(count))
+        let count = self.family.task_count();
+        let drawn = || PortableRng::new(seed, STREAM).below(count.unwrap_or(1_000_000));
+        let task = given.unwrap_or_else(drawn);
+        match count {
+            Some(count) if task >= count => {
+                let (preset, last) = (self.preset, count.saturating_sub(1));
+                Err(Wrong(format!("--task: is {task}, but {preset} has tasks 0 to {last}")))
+            }
+            _ => Ok(task),
+        }
     }
 
     /// The file `given`; else the shipped model of the preset, or of an environment with the same

@@ -15,7 +15,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
-        let task = environment.task(arguments.task, arguments.seed);
+        let task = environment.task(arguments.task, arguments.seed)?;
         let run =
             |episodes| Run { model: &model, environment, task, episodes, seed: arguments.seed, apart: false };
         let file = read_model(&model)?;

@@ -3,6 +3,7 @@
 
 use crate::environment::Environment;
 use crate::trace::{Recorder, Trace};
+use crate::usage::Wrong;
 use crate::ALLOCATOR;
 use algodistill_core::env::AnyTask;
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
@@ -31,7 +32,8 @@ impl Run<'_> {
         let Environment { preset, family } = self.environment;
         if *model.interface() != family.interface() {
             let path = self.model.display();
-            bail!("{path}: the model sees or does something else than in {preset}; expected one that was trained for it");
+            let problem = "the model sees or does something else than in";
+            bail!(Wrong(format!("{path}: {problem} {preset}; expected one that was trained for it")));
         }
         let mut workspace = vec![0; workspace_words(&file).context("no header")?];
         let mut recorder = Recorder::new(self.episodes as usize * family.horizon() as usize);
@@ -46,10 +48,9 @@ impl Run<'_> {
     /// The task, and a generator.
     pub fn world(&self) -> anyhow::Result<Apart> {
         let Environment { preset, family } = self.environment;
-        let task = family.task(self.task).with_context(|| match family.task_count() {
-            Some(count) => format!("task {} of {preset}: expected 0 to {}", self.task, count - 1),
-            None => format!("task {} of {preset} does not exist", self.task),
-        })?;
+        let task = family
+            .task(self.task)
+            .with_context(|| format!("task {} of {preset} does not exist", self.task))?;
         Ok(Apart { world: Simulated::new(task, self.episodes), rng: PortableRng::new(self.seed, 0) })
     }
 

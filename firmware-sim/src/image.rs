@@ -24,8 +24,8 @@ pub struct Image {
     pub parameters: usize,
 }
 
-/// Whether an image was not built because its model does not fit the board: its flash or RAM overflows,
-/// or too little RAM is left for the stack.
+/// Whether an image was not built because its model does not fit the board: its flash or RAM
+/// overflows, or too little RAM is left for the stack.
 pub fn is_too_big(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     text.contains("will not fit") || text.contains("the model leaves less than")

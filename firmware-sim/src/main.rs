@@ -24,6 +24,7 @@ mod target;
 mod toolchain;
 mod tools;
 mod trace;
+mod usage;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
+            if error.is::<usage::Wrong>() {
+                return ExitCode::from(usage::STATUS);
+            }
             ExitCode::FAILURE
         }
     }

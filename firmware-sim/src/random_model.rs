@@ -2,6 +2,7 @@
 
 use crate::arguments::RandomModelArguments;
 use crate::environment::Environment;
+use crate::usage::Wrong;
 use algodistill_core::model::weights::{shapes, write, TensorParts};
 use algodistill_core::{Dimensions, Interface, PortableRng};
 use anyhow::Context;
@@ -15,6 +16,7 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
     let actions = interface.actions.into();
     let final_words = if arguments.final_observation { interface.observation_len() } else { 0 };
     let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words };
+    dimensions.check().map_err(|error| Wrong(error.to_string()))?;
     let file = weights(&dimensions, &interface, arguments.seed)?;
     let temporary = arguments.out.with_extension("tmp");
     fs::write(&temporary, &file).with_context(|| temporary.display().to_string())?;

@@ -19,7 +19,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let RunArguments { episodes, seed, feed, .. } = *arguments;
-        let task = environment.task(arguments.task, seed);
+        let task = environment.task(arguments.task, seed)?;
         let run = Run { model: &model, environment, task, episodes, seed, apart: feed };
         let trace = run.trace()?;
         if !arguments.json {

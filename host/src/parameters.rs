@@ -1,6 +1,7 @@
 //! Parameters by name: `field=value` on the command line, a table in TOML, an object in a card. The
 //! names are those of the fields of the struct that has the parameters.
 
+use crate::error::in_plain_words;
 use crate::{Error, Result};
 use algodistill_core::env::ParameterError;
 use serde::de::DeserializeOwned;
@@ -10,8 +11,21 @@ use std::str::FromStr;
 
 /// Values in place of those of a preset or a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct Parameters(pub Map<String, Value>);
+
+impl TryFrom<Map<String, Value>> for Parameters {
+    type Error = String;
+
+    /// TOML has `inf` and `nan`, which become null here: it would pass for a parameter that is
+    /// absent.
+    fn try_from(fields: Map<String, Value>) -> std::result::Result<Self, String> {
+        match fields.iter().find(|(_, value)| value.is_null()) {
+            Some((field, _)) => Err(format!("{field} is no finite number")),
+            None => Ok(Self(fields)),
+        }
+    }
+}
 
 impl Parameters {
     /// Whether there is none.
@@ -43,7 +57,11 @@ impl FromStr for Assignment {
             .split_once('=')
             .filter(|(field, _)| !field.trim().is_empty())
             .ok_or("expected FIELD=VALUE, for example size=5")?;
-        Ok(Self { field: field.trim().replace('-', "_"), value: read_value(value.trim()) })
+        let value = value.trim();
+        if value.parse().is_ok_and(f64::is_infinite) && value.contains(|digit: char| digit.is_ascii_digit()) {
+            return Err(format!("{value} is too large for a number"));
+        }
+        Ok(Self { field: field.trim().replace('-', "_"), value: read_value(value) })
     }
 }
 
@@ -83,7 +101,7 @@ pub fn refused(of: &str, value: &impl Serialize, error: ParameterError) -> Error
 ///
 /// # Errors
 /// [`Error::Argument`] that names the field `of.field`.
-pub fn replace<T: DeserializeOwned>(
+pub fn replace<T: DeserializeOwned + Serialize>(
     of: &str,
     what: &str,
     mut base: Map<String, Value>,
@@ -103,10 +121,34 @@ pub fn replace<T: DeserializeOwned>(
         };
         *place = value.clone();
         // One at a time, so that the error is about this field.
-        serde_json::from_value::<T>(Value::Object(base.clone()))
-            .map_err(|problem| Error::argument(format!("{of}.{field}"), problem))?;
+        read::<T>(&base, field).map_err(|problem| Error::argument(format!("{of}.{field}"), problem))?;
     }
-    serde_json::from_value(Value::Object(base)).map_err(|problem| Error::argument(of, problem))
+    serde_json::from_value(Value::Object(base))
+        .map_err(|problem| Error::argument(of, in_plain_words(problem)))
+}
+
+/// Refuses what cannot be read, and a number in `changed` that the type of the field cannot hold.
+fn read<T: DeserializeOwned + Serialize>(
+    base: &Map<String, Value>,
+    changed: &str,
+) -> std::result::Result<(), String> {
+    let made: T = serde_json::from_value(Value::Object(base.clone())).map_err(in_plain_words)?;
+    let (given, kept) = (&base[changed], fields(&made).remove(changed).unwrap_or_default());
+    match is_lost(given, &kept) {
+        true => Err(format!("is {given}, expected a number of at most 3.4e38")),
+        false => Ok(()),
+    }
+}
+
+/// An `f32` reads a number beyond its range as infinity, for which JSON has no word.
+fn is_lost(given: &Value, kept: &Value) -> bool {
+    match (given, kept) {
+        (Value::Number(_), Value::Null) => true,
+        (Value::Array(given), Value::Array(kept)) => {
+            given.iter().zip(kept).any(|(given, kept)| is_lost(given, kept))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -140,14 +182,17 @@ mod tests {
     fn what_cannot_be_is_refused_by_the_name_of_the_field() {
         for (assignment, expected) in [
             ("sise=5", "sample.sise: is not a parameter of a sample; it has name, rate, size, start"),
-            ("size=x", "sample.size: invalid type: string \"x\", expected u16"),
-            ("size=-1", "sample.size: invalid value: integer `-1`, expected u16"),
-            ("start=1", "sample.start: "),
+            ("size=x", "sample.size: is \"x\", expected a whole number from 0 to 65535"),
+            ("size=-1", "sample.size: is -1, expected a whole number from 0 to 65535"),
+            ("start=1", "sample.start: is 1, expected a list of 2 values"),
+            ("rate=1e39", "sample.rate: is 1e+39, expected a number of at most 3.4e38"),
+            ("rate=inf", "sample.rate: is \"inf\", expected a number"),
         ] {
             let problem = sample(&[assignment]).expect_err(assignment).to_string();
             assert!(problem.starts_with(expected), "{problem}");
         }
         assert!("size".parse::<Assignment>().is_err());
         assert!("=5".parse::<Assignment>().is_err());
+        assert!("rate=-1e400".parse::<Assignment>().is_err());
     }
 }

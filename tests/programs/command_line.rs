@@ -158,6 +158,15 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
             &["generate", "--source-set", "alpha=1", "--out", file],
             "source.alpha: is not a parameter of psrl; it has target (--source-set alpha=...)",
         ),
+        (
+            &["generate", "--set", "size=x", "--out", file],
+            "environment.size: is \"x\", expected a whole number from 0 to 65535 (--set size=...)",
+        ),
+        (
+            &["generate", "--environment", "restless-bandit", "--set", "good_pays=1e39", "--out", file],
+            "environment.good_pays: is 1e+39, expected a number of at most 3.4e38",
+        ),
+        (&["generate", "--set", "size=1e309", "--out", file], "1e309 is too large for a number"),
         (&["--threads", "0", "bench", "act"], "--threads"),
         (&["--threads", "100000", "bench", "act"], "1..=1024"),
         (&["bench", "act", "--steps", "-1"], "-1 is not in 100..="),
@@ -189,6 +198,110 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
         assert!(message.contains(expected), "{arguments:?}: {message}");
     }
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a refused command leaves nothing behind");
+}
+
+/// What a user wrote is wrong usage wherever it stands: in an argument or in the file of an
+/// experiment.
+#[test]
+fn a_wrong_experiment_is_wrong_usage_and_said_in_its_own_words() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = (folder.path().join("mine.toml"), folder.path().join("run"));
+    let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/quickstart.toml");
+    let good = std::fs::read_to_string(good).unwrap();
+    for (from, to, expected) in [
+        ("histories_per_task = 100", "histories_per_tasks = 1", "histories_per_tasks is no field here"),
+        (
+            "histories_per_task = 100",
+            "histories_per_task = 0",
+            "mine.toml: histories_per_task: is 0, expected",
+        ),
+        ("updates = 2500", "updates = \"x\"", "mine.toml: train.updates: is \"x\", expected a whole number"),
+        ("mean_over = [21, 40]", "mean_over = [21, 41]", "mine.toml: mean_over: is 21-41, expected"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(file, good.replacen(from, to, 1)).unwrap();
+        let message = failure(2, &["reproduce", file, "--out", out]);
+        assert!(message.contains(expected) && !message.contains("--"), "{message}");
+    }
+    std::fs::write(file, good).unwrap();
+    let message = failure(2, &["reproduce", file, "--out", out, "--histories", "4000000000"]);
+    assert!(message.contains("--histories: 260000000064 histories"), "{message}");
+    failure(1, &["reproduce", "missing.toml", "--out", out]);
+    assert!(!Path::new(out).exists());
+}
+
+/// The shipped model of this name.
+fn shipped(name: &str) -> String {
+    format!("{}/../models/{name}.adw", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_model_that_does_not_fit_what_is_evaluated_is_named() {
+    let (room, bandit) = (shipped("dark-room"), shipped("bandit"));
+    let also = format!("b={bandit}");
+    let message = failure(2, &["evaluate", &room, "--also", &also]);
+    let expected =
+        "bandit.adw: is a model of bandit and does not fit dark-room, the environment to run it in: \
+                    observations are [] in the model, [0 to 8, 0 to 8] in dark-room";
+    assert!(message.contains(expected), "{message}");
+    let message = failure(2, &["play", &bandit, "--environment", "dark-room"]);
+    assert!(message.contains(expected), "{message}");
+    // A line of two training seeds needs two models.
+    let also = format!("a={room}");
+    let message = failure(2, &["evaluate", &room, "--also", &also, "--also", &also]);
+    assert!(message.contains("dark-room.adw: is there twice"), "{message}");
+    let message = failure(2, &["evaluate", &room, &room]);
+    assert!(message.contains("dark-room.adw: is there twice"), "{message}");
+}
+
+/// They show the same, so that either model can act in either; their tasks have nothing in common.
+#[test]
+fn a_model_of_another_environment_is_run_on_the_tasks_of_the_one_asked_for() {
+    let (room, door) = (shipped("dark-room"), shipped("key-to-door"));
+    let also = format!("door={door}");
+    for arguments in [
+        &["evaluate", &door, "--environment", "dark-room", "--runs", "1", "--episodes", "2"][..],
+        &["evaluate", &room, "--also", &also, "--runs", "1", "--episodes", "2"],
+    ] {
+        let evaluation = json(arguments);
+        assert_eq!((&evaluation["environment"], &evaluation["tasks"]), (&"dark-room".into(), &16.into()));
+        let warnings = evaluation["warnings"].to_string();
+        assert!(
+            warnings.contains("is a model of key-to-door, it never saw a task of dark-room"),
+            "{warnings}"
+        );
+    }
+    json(&["play", &door, "--environment", "dark-room", "--episodes", "1"]);
+}
+
+#[test]
+fn a_stream_has_the_steps_that_were_asked_for_whatever_the_horizon_of_the_histories() {
+    let model = shipped("restless-bandit");
+    let evaluation = json(&["evaluate", &model, "--steps", "3000", "--tasks", "2"]);
+    assert_eq!(evaluation["curves"]["int8"].as_array().unwrap().len(), 5);
+    let warnings = evaluation["warnings"].to_string();
+    assert!(
+        warnings.contains("no multiple of the 608 of an episode: reported in blocks of 600"),
+        "{warnings}"
+    );
+    let preset = ["evaluate", &model, "--environment", "restless-bandit", "--steps", "3000", "--tasks", "2"];
+    assert_eq!(json(&preset)["curves"]["int8"].as_array().unwrap().len(), 10);
+    let message = failure(2, &["evaluate", &model, "--steps", "2000000"]);
+    assert!(
+        message.contains("--steps: sets horizon, which is 2000000, expected 1 to 1,000,000"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_model_of_an_unreleased_version_is_to_be_exported_again() {
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/v1.adw");
+    let message = failure(1, &["inspect", old]);
+    let expected =
+        "format version 1 is not supported, expected 2 to 3; written by an earlier version of the program: \
+                    export the model again";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]

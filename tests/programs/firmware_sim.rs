@@ -69,9 +69,9 @@ fn the_task_is_the_one_asked_for_or_one_that_the_seed_draws() {
     let drawn = run(&["--seed", "3"]);
     assert_eq!(run(&["--seed", "3", "--task", &drawn["task"].to_string()]), drawn);
     assert_ne!(run(&["--seed", "4"])["task"], drawn["task"]);
-    let output = simulator().args(["--task", "81"]).assert().code(1);
+    let output = simulator().args(["--task", "81"]).assert().code(2);
     let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-    assert!(message.contains("task 81 of dark-room: expected 0 to 80"), "{message}");
+    assert!(message.contains("--task: is 81, but dark-room has tasks 0 to 80"), "{message}");
 }
 
 /// Those without a shipped model run with random weights.
@@ -122,6 +122,9 @@ fn wrong_usage_exits_2() {
     {
         simulator().args(arguments).assert().code(2);
     }
+    let bandit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/bandit.adw");
+    simulator().args(["--environment", "dark-room", "--model"]).arg(bandit).assert().code(2);
+    simulator().args(["--model", "missing.adw"]).assert().code(1);
 }
 
 /// Actions and logits of every target are those of the host; sizes and instruction counts are the

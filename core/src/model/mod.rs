@@ -127,8 +127,10 @@ fn tables<'a>(file: &mut weights::Reader<'a>, count: usize) -> Result<Vec<Tensor
 /// of the limits of the format.
 ///
 /// ```
-/// static MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dark-room.adw"));
-/// const WORDS: usize = algodistill_core::workspace_words(MODEL).unwrap(); // a damaged header does not compile
+/// static MODEL: &[u8] =
+///     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dark-room.adw"));
+/// // A damaged header does not compile.
+/// const WORDS: usize = algodistill_core::workspace_words(MODEL).unwrap();
 /// let mut workspace = [0u32; WORDS];
 /// ```
 pub const fn workspace_words(file: &[u8]) -> Option<usize> {

@@ -1,4 +1,5 @@
-//! The source algorithm: enters what is known to be right, and elsewhere a digit that is not known to be wrong.
+//! The source algorithm: enters what is known to be right, and elsewhere a digit that is not known
+//! to be wrong.
 
 use crate::lock::Lock;
 use algodistill::environment::EnvironmentConfig;

@@ -1,5 +1,6 @@
-//! The environment: a combination lock. Digits are entered one by one; a wrong one begins the code anew, the last right
-//! one opens the lock, which pays 1 and closes it again. What is seen is how many digits were right so far, never the code.
+//! The environment: a combination lock. Digits are entered one by one; a wrong one begins the code
+//! anew, the last right one opens the lock, which pays 1 and closes it again. What is seen is how
+//! many digits were right so far, never the code.
 
 use algodistill::environment::{Defaults, Drawing, Episode, Simulation, Tint};
 use algodistill_core::env::ParameterError;

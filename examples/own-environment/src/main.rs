@@ -1,7 +1,9 @@
-//! An environment and a source algorithm of one's own, through the public API of the library: learning histories,
-//! training, an int8 model, its evaluation against the environment's own optimum, and one task played in text.
+//! An environment and a source algorithm of one's own, through the public API of the library:
+//! learning histories, training, an int8 model, its evaluation against the environment's own
+//! optimum, and one task played in text.
 //!
-//! `cargo run --release [FOLDER]`: about a minute on 2 cores; the files go to FOLDER (runs/own-environment).
+//! `cargo run --release [FOLDER]`: about a minute on 2 cores; the files go to FOLDER
+//! (runs/own-environment).
 
 mod elimination;
 mod lock;
@@ -58,7 +60,8 @@ fn run(folder: &Path) -> algodistill::Result<f64> {
             window: 64,
             ..Dimensions::default()
         },
-        // Longer than the window, so that the model learns to go on when it has forgotten how a context began.
+        // Longer than the window, so that the model learns to go on when it has forgotten how a
+        // context began.
         sequence_length: Some(120),
         updates: 3_500,
         ..TrainConfig::default()

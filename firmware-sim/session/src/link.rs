@@ -6,7 +6,8 @@
 //! kernels NAME                                  at start-up
 //! calibration INSTRUCTIONS TICKS                a loop of known length, by the instruction counter
 //! stack start-up BYTES                          high-water mark of decoding the model
-//! step INDEX ACTION LOGITS_CRC32 TICKS          after every step; the CRC is of the logits, little-endian
+//! step INDEX ACTION LOGITS_CRC32 TICKS          after every step; the CRC is of the logits,
+//!                                               little-endian
 //! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
 //! stack act BYTES                               high-water mark of the loop
 //! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32

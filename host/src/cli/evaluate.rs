@@ -28,8 +28,8 @@ pub struct Args {
     /// Episodes of each context [default: 40; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
-    /// In place of episodes: one unbroken stream of N steps per context, a multiple of the
-    /// environment's horizon.
+    /// In place of episodes: one unbroken stream of N steps per context, reported in blocks as long
+    /// as an episode, or nearly so where N is no multiple of that.
     #[arg(long, value_name = "N", conflicts_with = "episodes")]
     #[arg(value_parser = value_parser!(u32).range(1..=10_000_000))]
     steps: Option<u32>,
@@ -49,8 +49,8 @@ pub struct Args {
     /// Model of expert distillation, on the same axes; may be repeated.
     #[arg(long, value_name = "MODEL.adw")]
     expert: Vec<PathBuf>,
-    /// Any other model on the same axes; may be repeated, with the same NAME for training seeds of
-    /// one configuration.
+    /// Any other model on the same axes; may be repeated, with the same NAME for other training
+    /// seeds of one configuration.
     #[arg(long, value_name = "NAME=MODEL.adw", value_parser = named_model)]
     also: Vec<(String, PathBuf)>,
     /// Float model of the first weights file: adds its curve.

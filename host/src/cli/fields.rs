@@ -285,7 +285,7 @@ mod tests {
                 ["--set", "widow=3"],
                 "train.widow: is not a parameter of the training configuration; it has batch,",
             ),
-            (["--set", "window=many"], "train.window: invalid type: string \"many\", expected usize"),
+            (["--set", "window=many"], "train.window: is \"many\", expected a whole number, 0 or more"),
             (["--set", "window"], "expected FIELD=VALUE"),
             (["--learning-rate", "nan"], "train.learning_rate: is NaN"),
             (

@@ -41,7 +41,8 @@ pub struct Report {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Without a command: quickstart.\nExit status: 0 done, 1 failed, 2 wrong usage."
+    after_help = "Without a command: quickstart.\nExit status: 0 done, 1 failed, 2 wrong usage (arguments, or the file \
+                  of an experiment)."
 )]
 struct Cli {
     /// Print one JSON object on stdout in place of text.
@@ -148,6 +149,8 @@ fn fail(error: &Error) -> ExitCode {
     ExitCode::from(status(error))
 }
 
+/// 2 where what the user wrote is wrong, arguments or the file of an experiment, 1 for what failed
+/// on the way: data files, the system.
 fn status(error: &Error) -> u8 {
     match error {
         Error::Argument { .. } => WRONG_USAGE,

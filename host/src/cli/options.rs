@@ -1,6 +1,7 @@
 //! What the library calls a field, and a user an option.
 
 use crate::Error;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 /// Fields whose option has another name; the others' is theirs, with `-` for `_`.
@@ -17,6 +18,9 @@ const SETS: [(&str, &str); 2] = [("environment", "set"), ("source", "source-set"
 /// Arguments without an option.
 const POSITIONS: [(&str, &str); 2] = [("models", "MODEL.adw"), ("experiment", "EXPERIMENT")];
 
+/// Commands whose fields are those of a file, unless an option was given.
+const OF_A_FILE: &str = "reproduce";
+
 /// The command that was asked for, with the options of all commands.
 pub fn chosen(root: &Command, matches: &ArgMatches) -> Command {
     let (mut command, mut matches) = (root, matches);
@@ -24,7 +28,12 @@ pub fn chosen(root: &Command, matches: &ArgMatches) -> Command {
         let Some(found) = command.find_subcommand(name) else { break };
         (command, matches) = (found, of_it);
     }
-    command.clone().args(root.get_arguments().cloned())
+    let given = |option: &&clap::Arg| {
+        command.get_name() != OF_A_FILE
+            || matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let options = command.get_arguments().filter(given).cloned();
+    Command::new(command.get_name().to_owned()).args(options).args(root.get_arguments().cloned())
 }
 
 /// `error` in the words of whoever typed `command`.
@@ -54,6 +63,19 @@ pub fn in_options(error: Error, command: &Command) -> Error {
 mod tests {
     use super::*;
     use clap::Arg;
+
+    #[test]
+    fn a_field_of_an_experiment_is_called_by_an_option_only_where_the_option_was_given() {
+        let options = ["histories", "runs"].map(|name| Arg::new(name).long(name));
+        let root = Command::new("algodistill").subcommand(Command::new("reproduce").args(options));
+        let matches = root.clone().try_get_matches_from(["algodistill", "reproduce", "--runs", "3"]);
+        let chosen = chosen(&root, &matches.expect("valid"));
+        for (field, expected) in
+            [("runs", "--runs: wrong"), ("histories_per_task", "histories_per_task: wrong")]
+        {
+            assert_eq!(in_options(Error::argument(field, "wrong"), &chosen).to_string(), expected);
+        }
+    }
 
     #[test]
     fn a_field_is_called_by_the_option_of_the_command_that_has_it() {

@@ -4,7 +4,7 @@ use super::progress::Terminal;
 use super::quickstart::Overrides;
 use super::{experiment_report, Report};
 use crate::experiment::{names, run as run_experiment, Experiment};
-use crate::Result;
+use crate::{Error, Result};
 use clap::value_parser;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -36,14 +36,24 @@ pub fn run(args: &Args) -> Result<Report> {
         true => Experiment::read(path)?,
         false => Experiment::named(name)?,
     };
-    // Before its name becomes that of a folder.
-    experiment.validate()?;
+    // Before its name becomes that of a folder, and while what is wrong can only be the file.
+    experiment.validate().map_err(|error| in_file(path, error))?;
     let mut experiment = args.overrides.apply(experiment)?;
     for model in &mut experiment.models {
         model.seeds = args.seeds.unwrap_or(model.seeds);
     }
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&experiment.name));
     Ok(experiment_report(&run_experiment(&experiment, &folder, &Terminal::default())?))
+}
+
+/// `error` about a field of the experiment in the file `path`.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Argument { argument, problem } => {
+            Error::argument(format!("{}: {argument}", path.display()), problem)
+        }
+        other => other,
+    }
 }
 
 fn list() -> Result<Report> {

@@ -595,7 +595,7 @@ mod tests {
             ("arms=3", "environment.arms: is not a parameter of dark-room; it has horizon, reward, size"),
             ("size=1", "environment.size: is 1, expected 2 to 128"),
             ("start=9,9", "environment.start: is [9,9], expected a cell of the room"),
-            ("reward=twice", "environment.reward: unknown variant"),
+            ("reward=twice", "environment.reward: is \"twice\", expected every-step or once"),
         ] {
             let problem = set(text).unwrap_err().to_string();
             assert!(problem.starts_with(expected), "{problem}");

@@ -16,6 +16,7 @@ pub mod statistics;
 mod tasks;
 
 pub use evaluation::Evaluation;
+pub(crate) use models::unlike;
 pub use play::{play, Moment, PlayConfig, Played};
 pub(crate) use run::check_name;
 pub use run::{evaluate, Contestant, Contestants, EvaluateConfig};

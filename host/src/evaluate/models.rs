@@ -3,11 +3,12 @@
 
 use super::policy::{Learner, Policy};
 use crate::environment::EnvironmentConfig;
-use crate::export::{OwnedAgent, MAX_WEIGHTS_BYTES};
+use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
+use crate::history::difference;
 use crate::model::FloatAgent;
 use crate::model::Parameters;
 use crate::{files, Error, Result};
-use algodistill_core::{Model, PortableRng, Sampling};
+use algodistill_core::{Interface, Model, PortableRng, Sampling};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +34,11 @@ impl Int8Model {
         &self.path
     }
 
+    /// Whether the other file has the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
     /// Size of the file in bytes.
     pub fn file_len(&self) -> usize {
         self.bytes.len()
@@ -45,11 +51,11 @@ impl Int8Model {
 
     /// Refuses an environment, called `name`, that the model cannot act in.
     pub fn check_interface(&self, name: &str, environment: &EnvironmentConfig) -> Result<()> {
-        if *self.decode()?.interface() == environment.interface()? {
-            return Ok(());
-        }
-        let problem = format!("{name} has other observations or actions than {}", self.path.display());
-        Err(Error::argument("environment", problem))
+        let model = self.decode()?;
+        let Some(problem) = unlike(model.interface(), name, environment)? else { return Ok(()) };
+        let trained_in = TrainingCard::parse(&self.path, model.card())?.trained_in().join(", ");
+        let of = if trained_in.is_empty() { trained_in } else { format!("is a model of {trained_in} and ") };
+        Err(Error::argument(self.path.display().to_string(), of + &problem))
     }
 
     /// An agent with an empty context.
@@ -62,6 +68,27 @@ impl Int8Model {
     fn error(&self, error: algodistill_core::Error) -> Error {
         Error::file(&self.path, error)
     }
+}
+
+/// Why a model for `interface` cannot act in `environment`, which is called `name`; `None` where it
+/// can.
+pub(crate) fn unlike(
+    interface: &Interface,
+    name: &str,
+    environment: &EnvironmentConfig,
+) -> Result<Option<String>> {
+    let problem = |(field, of_model, of_environment): (&str, String, String)| {
+        let what = match field {
+            "interface.channels" => "observations",
+            "interface.actions" => "actions",
+            _ => "reward levels",
+        };
+        format!(
+            "does not fit {name}, the environment to run it in: {what} are {of_model} in the model, {of_environment} in \
+             {name}; give a model of {name}, or another environment"
+        )
+    };
+    Ok(difference(interface, &environment.interface()?).map(problem))
 }
 
 impl Learner for Int8Model {

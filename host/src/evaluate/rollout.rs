@@ -38,8 +38,24 @@ pub struct Contexts {
 pub struct Stream {
     /// Its steps.
     pub steps: u32,
-    /// Steps of a block: what the horizon of an episode is elsewhere.
+    /// Steps of a block: what the horizon of an episode is elsewhere, or nearly so.
     pub block: u32,
+}
+
+impl Stream {
+    /// `environment` where one episode takes all steps.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] `steps` where its horizon cannot be set to that.
+    pub fn running(&self, environment: &EnvironmentConfig) -> Result<EnvironmentConfig> {
+        let horizon = Map::from_iter([("horizon".to_owned(), self.steps.into())]);
+        environment.with(&Parameters(horizon)).map_err(|error| match error {
+            Error::Argument { problem, .. } => {
+                Error::argument("steps", format!("sets horizon, which {problem}"))
+            }
+            other => other,
+        })
+    }
 }
 
 /// What the points of a curve are.
@@ -104,8 +120,7 @@ impl Contexts {
     /// # Errors
     /// [`Error::Argument`] where its horizon cannot be set to that.
     pub fn running(&self, environment: &EnvironmentConfig) -> Result<EnvironmentConfig> {
-        let Some(stream) = self.stream else { return Ok(environment.clone()) };
-        environment.with(&Parameters(Map::from_iter([("horizon".to_owned(), stream.steps.into())])))
+        self.stream.map_or_else(|| Ok(environment.clone()), |stream| stream.running(environment))
     }
 
     /// Whether a context is over after so many whole episodes and steps.

@@ -5,7 +5,7 @@ use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
 use super::report::chart::{Kind, Series, RESERVED_KEYS};
 use super::rollout::{Axis, Contexts, Stream};
-use super::tasks::untrained_tasks;
+use super::tasks::{is_foreign, untrained_tasks};
 use crate::environment::EnvironmentConfig;
 use crate::export::card::TrainingCard;
 use crate::history::GenerateConfig;
@@ -38,7 +38,7 @@ pub struct EvaluateConfig {
     /// Episodes of each context.
     pub episodes: Option<u32>,
     /// In place of episodes: steps of each context, one unbroken stream, reported by blocks as long
-    /// as an episode is elsewhere.
+    /// as an episode is elsewhere, or nearly so where they are no multiple of that.
     pub steps: Option<u32>,
     /// Seed of everything random.
     pub seed: u64,
@@ -193,12 +193,12 @@ impl EvaluateConfig {
         if self.episodes.is_some() {
             return Err(Error::argument("steps", "takes the place of episodes: give one of them"));
         }
-        let block = environment.horizon().unwrap_or(1);
-        if steps == 0 || steps % block != 0 {
-            let problem = format!("is {steps}, expected a multiple of {block}, the steps of an episode");
-            return Err(Error::argument("steps", problem));
+        if steps == 0 {
+            return Err(Error::argument("steps", "is 0, expected 1 or more"));
         }
-        Ok(Some(Stream { steps, block }))
+        let stream = Stream { steps, block: block(steps, environment.horizon().unwrap_or(1)) };
+        stream.running(environment)?;
+        Ok(Some(stream))
     }
 
     /// Episodes of the summary, from 0.
@@ -210,6 +210,14 @@ impl EvaluateConfig {
         }
         Ok(first as usize - 1..last as usize)
     }
+}
+
+/// Steps of a block of a stream of `steps`, all of the same length: as near to `horizon` as can be.
+fn block(steps: u32, horizon: u32) -> u32 {
+    let pairs =
+        (1..=steps.isqrt()).filter(|small| steps.is_multiple_of(*small)).map(|small| [small, steps / small]);
+    let unlike = |block: u32| f64::from(block.max(horizon)) / f64::from(block.min(horizon));
+    pairs.flatten().min_by(|a, b| unlike(*a).total_cmp(&unlike(*b))).unwrap_or(steps)
 }
 
 /// Evaluates `contestants` and every baseline that exists for the environment.
@@ -225,13 +233,16 @@ pub fn evaluate(
     let sampling = config.sampling();
     let main = Entrant::read(&contestants.models, sampling)?;
     let first = main.models.first().ok_or_else(|| Error::argument("models", "at least one is needed"))?;
+    main.refuse_twice()?;
     let mut others: Vec<(&Contestant, Entrant)> = Vec::new();
     for other in &contestants.others {
         check_name(&other.name)?;
         if others.iter().any(|(known, _)| known.name == other.name) {
             return Err(Error::argument("name", format!("there are two lines called {}", other.name)));
         }
-        others.push((other, Entrant::read(&other.models, sampling)?));
+        let entrant = Entrant::read(&other.models, sampling)?;
+        entrant.refuse_twice()?;
+        others.push((other, entrant));
     }
     let card = &main.cards[0];
     let (name, environment) = config.environment(card)?;
@@ -245,15 +256,24 @@ pub fn evaluate(
     let cards: Vec<TrainingCard> = entrants().flat_map(|entrant| entrant.cards.iter().cloned()).collect();
     let contexts = config.contexts(&environment, &cards)?;
     let summary = config.summary(contexts.stream.map_or(contexts.episodes, |_| contexts.blocks()))?;
-    let horizon = u64::from(environment.horizon().unwrap_or(0));
-    let stream = contexts.stream.map_or(u64::from(contexts.episodes) * horizon, |stream| stream.steps.into());
+    let steps = u64::from(contexts.episodes) * u64::from(environment.horizon().unwrap_or(0));
+    let stream = contexts.stream.map_or(steps, |stream| stream.steps.into());
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
     evaluation.held_out = cards.iter().all(|card| card.generations.iter().all(Option::is_some));
     evaluation.models = main.summarize()?;
     for (contestant, entrant) in &others {
         evaluation.others.push((contestant.name.clone(), entrant.summarize()?));
     }
-    evaluation.warnings = entrants().filter_map(|entrant| entrant.warning(stream)).collect();
+    let horizon = evaluation.environment.horizon().unwrap_or(0);
+    let uneven = evaluation.contexts.stream.filter(|stream| stream.block != horizon).map(|stream| {
+        let Stream { steps, block } = stream;
+        format!("{steps} steps are no multiple of the {horizon} of an episode: reported in blocks of {block}")
+    });
+    evaluation.warnings = entrants()
+        .flat_map(|entrant| [entrant.warning(stream), entrant.foreign(&name, &evaluation.environment)])
+        .chain([uneven])
+        .flatten()
+        .collect();
     evaluation.sampling = match sampling {
         Sampling::Greedy => "greedy".into(),
         Sampling::Temperature(temperature) => format!("temperature {temperature}"),
@@ -292,6 +312,28 @@ impl Entrant {
         let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
         let cards = models.iter().map(card_of).collect::<Result<_>>()?;
         Ok(Self { models, cards })
+    }
+
+    /// Refuses a model that would count as two training seeds.
+    fn refuse_twice(&self) -> Result<()> {
+        for (place, model) in self.models.iter().enumerate() {
+            if let Some(before) = self.models[..place].iter().find(|before| before.is_same(model)) {
+                let problem = format!(
+                    "is there twice: {} is the same model; the files of one line are training seeds, each given once",
+                    before.path().display()
+                );
+                return Err(Error::argument(model.path().display().to_string(), problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be known where it was trained elsewhere.
+    fn foreign(&self, name: &str, environment: &EnvironmentConfig) -> Option<String> {
+        let mut pairs = self.models.iter().zip(&self.cards);
+        let (model, card) = pairs.find(|(_, card)| is_foreign(card, environment))?;
+        let trained_in = card.trained_in().join(", ");
+        Some(format!("{}: is a model of {trained_in}, it never saw a task of {name}", model.path().display()))
     }
 
     fn learners(&self) -> Vec<&dyn Learner> {
@@ -357,6 +399,27 @@ fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Samp
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_of_any_length_is_reported_in_equal_blocks_about_as_long_as_an_episode() {
+        for (steps, horizon, expected) in [
+            (3_000, 300, 300),
+            (3_000, 608, 600),
+            (1_216, 608, 608),
+            (50, 20, 25),
+            (100, 608, 100),
+            (3_001, 608, 3_001),
+            (1, 20, 1),
+        ] {
+            assert_eq!(block(steps, horizon), expected, "{steps} with {horizon}");
+        }
+        let room = EnvironmentConfig::preset("dark-room").expect("a preset");
+        let check = |steps| EvaluateConfig { steps: Some(steps), ..EvaluateConfig::default() }.check(&room);
+        assert!(check(1_000_000).is_ok());
+        let problem = check(2_000_000).expect_err("too long").to_string();
+        assert_eq!(problem, "steps: sets horizon, which is 2000000, expected 1 to 1,000,000");
+        assert!(check(0).is_err());
+    }
 
     #[test]
     fn the_summary_is_the_second_half_unless_told() {

@@ -12,11 +12,11 @@ const DEFAULT_TASKS: u32 = 500;
 
 /// Tasks of `environment`, ascending, that no model with one of these cards was trained on.
 ///
-/// They are held out from the histories of this environment (or else from the first that are
-/// known), and not trained on in another environment either: there the same number is a related
-/// task (the same goal, or arms of the same draws). Where tasks have no end, they are those after
-/// the last one that was trained on. What another program's histories are of is not known: models
-/// of such histories only get all tasks.
+/// They are held out from the histories of this environment (or else from the first of the same
+/// tasks, see [`same_tasks`]), and not trained on with other parameters either. Where tasks have no
+/// end, they are those after the last one that was trained on. Where no model was trained on any
+/// task of this environment, they are those that its own histories would hold out. What another
+/// program's histories are of is not known: models of such histories only get all tasks.
 ///
 /// `wanted` of them are drawn by `seed`; absent: all.
 ///
@@ -28,8 +28,16 @@ pub(crate) fn untrained_tasks(
     wanted: Option<u32>,
     seed: u64,
 ) -> Result<Vec<u32>> {
-    let generations: Vec<&GenerateConfig> = cards.iter().flat_map(TrainingCard::known_generations).collect();
-    let splits: Vec<TaskSplit> = generations.iter().map(|one| one.split()).collect::<Result<_>>()?;
+    let known = || cards.iter().flat_map(TrainingCard::known_generations);
+    let generations: Vec<&GenerateConfig> =
+        known().filter(|one| same_tasks(&one.environment, environment)).collect();
+    let splits: Vec<TaskSplit> = match generations.is_empty() && known().next().is_some() {
+        true => {
+            let usual = environment.defaults()?;
+            vec![environment.split(0, usual.tasks, usual.held_out)?]
+        }
+        false => generations.iter().map(|one| one.split()).collect::<Result<_>>()?,
+    };
     let own = generations.iter().position(|one| one.environment == *environment).unwrap_or(0);
     let Some(all) = environment.task_count() else {
         let first = splits.iter().map(|split| split.training.len() as u32).max().unwrap_or(0);
@@ -46,10 +54,24 @@ pub(crate) fn untrained_tasks(
     }
     let Some(wanted) = wanted else { return Ok(tasks) };
     if wanted as usize > tasks.len() {
-        let problem = format!("is {wanted}, but the model has {} held-out tasks", tasks.len());
+        let problem =
+            format!("is {wanted}, but {} has {} held-out tasks here", environment.name(), tasks.len());
         return Err(Error::argument("tasks", problem));
     }
     Ok(choose(tasks, wanted as usize, seed))
+}
+
+/// Whether a number means the same task in both, or a related one: the same goal with another
+/// reward, arms of the same draws.
+fn same_tasks(a: &EnvironmentConfig, b: &EnvironmentConfig) -> bool {
+    a.name() == b.name() && a.task_count() == b.task_count()
+}
+
+/// Whether the model of this card was trained on no task of `environment`, as far as is known.
+pub(crate) fn is_foreign(card: &TrainingCard, environment: &EnvironmentConfig) -> bool {
+    card.generations
+        .iter()
+        .all(|one| one.as_ref().is_some_and(|one| !same_tasks(&one.environment, environment)))
 }
 
 /// `wanted` of `tasks`, drawn by `seed`, ascending.
@@ -133,6 +155,21 @@ mod tests {
             assert_eq!(tasks(name, None, &cards).expect("tasks"), (300..310).collect::<Vec<_>>(), "{name}");
             assert_eq!(tasks(name, Some(3), &cards).expect("tasks"), [300, 301, 302], "{name}");
         }
+    }
+
+    /// Dark Room and Key-to-Door show the same, but task 5 of one has nothing to do with task 5 of the
+    /// other.
+    #[test]
+    fn a_model_of_another_environment_is_run_on_the_tasks_that_this_one_holds_out() {
+        let (room, door) = (card(&[("dark-room", None, 3)]), card(&[("key-to-door", None, 0)]));
+        let preset = |name| EnvironmentConfig::preset(name).expect("a preset");
+        let usual = preset("dark-room").split(0, None, 16).expect("a split").held_out;
+        assert_eq!(tasks("dark-room", None, std::slice::from_ref(&door)).expect("tasks"), usual);
+        let both = [door.clone(), room.clone()];
+        let alone = tasks("dark-room", None, std::slice::from_ref(&room));
+        assert_eq!(tasks("dark-room", None, &both).expect("tasks"), alone.expect("tasks"));
+        assert!(is_foreign(&door, &preset("dark-room")) && !is_foreign(&door, &preset("key-to-door")));
+        assert!(!is_foreign(&TrainingCard { generations: vec![None], ..door }, &preset("dark-room")));
     }
 
     #[test]

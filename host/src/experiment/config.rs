@@ -1,7 +1,8 @@
 //! Experiments as data: everything that decides a result, in one TOML file.
 
 use crate::environment::EnvironmentConfig;
-use crate::evaluate::{check_name, EvaluateConfig};
+use crate::error::in_plain_words;
+use crate::evaluate::{check_name, unlike, EvaluateConfig};
 use crate::files::read_text;
 use crate::history::GenerateConfig;
 use crate::parameters::{fields, Parameters};
@@ -204,16 +205,29 @@ pub struct EvaluationConfig {
 }
 
 impl TryFrom<Map<String, Value>> for EvaluationConfig {
-    type Error = serde_json::Error;
+    type Error = String;
 
-    /// By hand: a flattened struct would accept fields that nobody knows.
+    /// By hand: a flattened struct would accept fields that nobody knows, and not say which field is
+    /// wrong.
     fn try_from(mut fields: Map<String, Value>) -> std::result::Result<Self, Self::Error> {
         let mut take = |field: &str| fields.remove(field).unwrap_or_default();
         let (name, models) = (take("name"), take("models"));
+        let said = |error: serde_json::Error| in_plain_words(error);
+        for (field, value) in &fields {
+            let one = Map::from_iter([(field.clone(), value.clone())]);
+            serde_json::from_value::<EvaluateConfig>(one.into()).map_err(said).map_err(|problem| {
+                match problem.starts_with(field) {
+                    true => problem,
+                    false => format!("{field} {problem}"),
+                }
+            })?;
+        }
         Ok(Self {
-            name: serde_json::from_value(name)?,
-            models: serde_json::from_value::<Option<_>>(models)?.unwrap_or_default(),
-            config: serde_json::from_value(fields.into())?,
+            name: serde_json::from_value(name).map_err(|error| format!("name {}", said(error)))?,
+            models: serde_json::from_value::<Option<_>>(models)
+                .map_err(|error| format!("models {}", said(error)))?
+                .unwrap_or_default(),
+            config: serde_json::from_value(fields.into()).map_err(said)?,
         })
     }
 }
@@ -240,9 +254,11 @@ impl Experiment {
     /// An experiment in a file.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] for a file that cannot be read, or is none.
+    /// [`Error::Io`] and [`Error::File`] for a file that cannot be read; [`Error::Argument`] that
+    /// names the file for what is no experiment: it was written by whoever gave it.
     pub fn read(path: &Path) -> Result<Self> {
-        toml::from_str(&read_text(path)?).map_err(|error| Error::file(path, error))
+        toml::from_str(&read_text(path)?)
+            .map_err(|error| Error::argument(path.display().to_string(), in_plain_words(error)))
     }
 
     /// Refuses what cannot be run, before anything is.
@@ -250,13 +266,6 @@ impl Experiment {
     /// # Errors
     /// [`Error::Argument`] that names the field.
     pub fn validate(&self) -> Result<()> {
-        let within = |what: &str, name: &str, error: Error| match error {
-            // So that a reader finds it among several of them.
-            Error::Argument { argument, problem } => {
-                Error::argument(argument, format!("{problem} ({what} {name:?})"))
-            }
-            other => other,
-        };
         let distinct = |what: &str, names: &[&str]| -> Result<()> {
             let mut seen = HashSet::new();
             for name in names {
@@ -297,6 +306,11 @@ impl Experiment {
                 let problem = format!("there is none called {unknown:?}; known are {}", models.join(", "));
                 return Err(within("evaluation", &stem, Error::argument("models", problem)));
             }
+            let mut seen = HashSet::new();
+            if let Some(twice) = models_of_it.iter().find(|name| !seen.insert(*name)) {
+                let problem = format!("{twice:?} is there twice");
+                return Err(within("evaluation", &stem, Error::argument("models", problem)));
+            }
             self.check(evaluation).map_err(|error| within("evaluation", &stem, error))?;
             stems.push(stem);
         }
@@ -305,24 +319,26 @@ impl Experiment {
 
     /// Refuses an evaluation that could not be run once its models are there.
     fn check(&self, evaluation: &EvaluationConfig) -> Result<()> {
-        let first = self.entrants(evaluation).first().and_then(|place| self.models[*place].histories.first());
-        let trained = self.histories.iter().find(|one| Some(&one.name) == first);
-        let trained_in = trained.map(|one| one.resolve()).transpose()?.map(|config| config.environment);
-        let environment = match (&evaluation.config.environment, trained_in) {
-            (None, Some(trained_in)) => trained_in,
-            (Some(name), trained_in) => {
-                let environment = EnvironmentConfig::preset(name)?.with(&evaluation.config.parameters)?;
-                if let Some(trained_in) = trained_in {
-                    if trained_in.interface()? != environment.interface()? {
-                        let problem =
-                            format!("{name} has other observations or actions than {}", trained_in.name());
-                        return Err(Error::argument("environment", problem));
-                    }
-                }
-                environment
-            }
-            (None, None) => return Ok(()),
+        let trained_in = |place: &usize| {
+            let first = self.models[*place].histories.first();
+            let trained = self.histories.iter().find(|one| Some(&one.name) == first);
+            trained.map(|one| Ok(one.resolve()?.environment)).transpose()
         };
+        let entrants = self.entrants(evaluation);
+        let environment = match &evaluation.config.environment {
+            Some(name) => Some(EnvironmentConfig::preset(name)?.with(&evaluation.config.parameters)?),
+            None => entrants.first().map(trained_in).transpose()?.flatten(),
+        };
+        let Some(environment) = environment else { return Ok(()) };
+        for place in &entrants {
+            let Some(trained_in) = trained_in(place)? else { continue };
+            if let Some(problem) = unlike(&trained_in.interface()?, environment.preset_name(), &environment)?
+            {
+                let (model, from) = (&self.models[*place].name, trained_in.preset_name());
+                let problem = format!("model {model:?}, of {from}, {problem}");
+                return Err(Error::argument("environment", problem));
+            }
+        }
         evaluation.config.check(&environment)
     }
 
@@ -386,6 +402,16 @@ impl Experiment {
     }
 }
 
+/// `error`, with what it is about: so that a reader finds it among several of them.
+pub(super) fn within(what: &str, name: &str, error: Error) -> Error {
+    match error {
+        Error::Argument { argument, problem } => {
+            Error::argument(argument, format!("{problem} ({what} {name:?})"))
+        }
+        other => other,
+    }
+}
+
 /// Parameters of these fields; TOML has no word for one that is absent.
 fn parameters(mut fields: Map<String, Value>) -> Parameters {
     fields.retain(|name, value| name != "name" && !value.is_null());
@@ -424,8 +450,12 @@ mod tests {
     fn changed(from: &str, to: &str) -> Result<()> {
         let text = EXPERIMENTS[0].1;
         assert!(text.contains(from), "{from}");
-        let read = toml::from_str::<Experiment>(&text.replacen(from, to, 1));
-        read.map_err(|error| Error::file("x.toml", error)).and_then(|experiment| experiment.validate())
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, text.replacen(from, to, 1)).expect("written");
+        let result = Experiment::read(&path).and_then(|experiment| experiment.validate());
+        assert!(!matches!(result, Err(Error::File { .. })), "what a user wrote is an argument");
+        result
     }
 
     #[test]
@@ -433,7 +463,34 @@ mod tests {
         for (from, to, expected) in [
             ("histories_per_task = 100", "histories_per_tasks = 100", "histories_per_tasks"),
             ("histories_per_task = 100", "histories_per_task = 0", "histories_per_task: is 0"),
-            ("mean_over = [21, 40]", "mean_ever = [21, 40]", "mean_ever"),
+            (
+                "mean_over = [21, 40]",
+                "mean_ever = [21, 40]",
+                "mean_ever is no field here; the fields are env",
+            ),
+            (
+                "mean_over = [21, 40]",
+                "tasks = -1",
+                "tasks is -1, expected a whole number from 0 to 4294967295",
+            ),
+            (
+                "mean_over = [21, 40]",
+                "mean_over = [21]",
+                "mean_over has 1 values, expected a list of 2 values",
+            ),
+            ("mean_over = [21, 40]", "environment = \"bandit\"", "of dark-room, does not fit bandit"),
+            (
+                "mean_over = [21, 40]",
+                "models = [\"algorithm-distillation\", \"algorithm-distillation\"]",
+                "\"algorithm-distillation\" is there twice (evaluation \"dark-room\")",
+            ),
+            ("updates = 2500", "learning_rate = 1e39", "train.learning_rate: is 1e+39, expected a number of"),
+            ("updates = 2500", "learning_rate = inf", "learning_rate is no finite number"),
+            (
+                "histories_per_task = 100",
+                "histories_per_task = \"many\"",
+                "is \"many\", expected a whole number from 0 to 4294967295",
+            ),
             ("updates = 2500", "update = 2500", "train.update: is not a parameter"),
             ("updates = 2500", "updates = 0", "train.updates: is 0"),
             ("[\"histories\"]", "[\"history\"]", "there are none called \"history\"; known are histories"),

@@ -3,7 +3,8 @@
 //! ```text
 //! experiment.toml         what was asked for, with every default filled in
 //! histories.parquet       learning histories by their name, and their card, histories.card.json
-//! seed-0/                 a training run of the first model: config.toml, metrics.jsonl, checkpoint, model.safetensors
+//! seed-0/                 a training run of the first model: config.toml, metrics.jsonl,
+//!                         checkpoint, model.safetensors
 //! seed-0.adw              its int8 model
 //! expert-seed-0/, .adw    those of another model, called expert
 //! stages.json             how long each stage took
@@ -15,6 +16,7 @@
 
 mod config;
 
+use config::within;
 pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConfig};
 
 use crate::evaluate::report::{self, Kind, Series};
@@ -229,7 +231,11 @@ impl Run<'_> {
                 others: others.iter().map(other).collect(),
                 ..Contestants::default()
             };
-            evaluate(&evaluation.config, &contestants, self.progress)
+            let found = evaluate(&evaluation.config, &contestants, self.progress);
+            found.map_err(|error| match self.experiment.stem(evaluation) {
+                Ok(stem) => within("evaluation", &stem, error),
+                Err(_) => error,
+            })
         };
         self.experiment.evaluations.iter().map(evaluate_one).collect()
     }

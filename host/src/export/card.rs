@@ -1,6 +1,7 @@
 //! The training card of a weights file: how the model was made, and so on which tasks it may be
 //! evaluated.
 
+use crate::error::in_plain_words;
 use crate::history::GenerateConfig;
 use crate::train::TrainingRecord;
 use crate::{Error, Result};
@@ -75,6 +76,13 @@ impl TrainingCard {
         self.generations.iter().flatten()
     }
 
+    /// Names of the environments of these files, each once.
+    pub fn trained_in(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.known_generations().map(|one| one.environment.preset_name()).collect();
+        names.dedup();
+        names
+    }
+
     /// The window, where no sequence of the training was longer: the ring was never full, so that
     /// what the model does once it has lost the first step of a stream was never trained.
     pub fn never_wrapped(&self) -> Option<usize> {
@@ -85,7 +93,8 @@ impl TrainingCard {
     /// Reads the card of the weights file `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let problem = |error| {
-            Error::file(path, format!("its training card cannot be used ({error}); export the model again"))
+            let said = in_plain_words(error);
+            Error::file(path, format!("its training card cannot be used ({said}); export the model again"))
         };
         serde_json::from_str(text).map_err(problem)
     }

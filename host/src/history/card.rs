@@ -2,6 +2,7 @@
 
 use super::{GenerateConfig, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
+use crate::error::in_plain_words;
 use crate::{files, Error, Result};
 use algodistill_core::Interface;
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,8 @@ impl Card {
             return Err(refuse("is missing".into()));
         }
         let text = files::read_text(&path)?;
-        let card: Self = serde_json::from_str(&text).map_err(|e| refuse(format!("is not a card: {e}")))?;
+        let card: Self = serde_json::from_str(&text)
+            .map_err(|error| refuse(format!("is not a card: {}", in_plain_words(error))))?;
         if !(1..=FORMAT_VERSION).contains(&card.format_version) {
             let found = card.format_version;
             return Err(refuse(format!(

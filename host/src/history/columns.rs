@@ -576,8 +576,8 @@ fn read_integers<U: Clone>(
     }
 }
 
-/// Reads a column; `null` stands for a value that is not there, which is refused where it is `None`.
-/// Memory grows with what was decoded, not with what the file says there is.
+/// Reads a column; `null` stands for a value that is not there, which is refused where it is
+/// `None`. Memory grows with what was decoded, not with what the file says there is.
 fn read<T: DataType, U: Clone>(
     group: &dyn RowGroupReader,
     column: usize,

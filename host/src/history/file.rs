@@ -8,7 +8,7 @@ use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
-use algodistill_core::interface::{MAX_CHANNEL_SIZE, MAX_REWARD_LEVELS};
+use algodistill_core::interface::{MAX_ACTIONS, MAX_CHANNEL_SIZE, MAX_OBSERVATION_WORDS, MAX_REWARD_LEVELS};
 use algodistill_core::{Interface, PortableRng};
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -553,6 +553,11 @@ impl<'a> Checker<'a> {
 fn infer(path: &Path, parts: &[Rows], known: &Foreign) -> Result<Interface> {
     let (mut sizes, mut actions, levels) = occurring(parts).map_err(|problem| Error::file(path, problem))?;
     if let Some(wanted) = &known.observation_sizes {
+        if let Some(size) = wanted.iter().find(|size| !(1..=MAX_CHANNEL_SIZE).contains(&usize::from(**size)))
+        {
+            let problem = format!("has {size}, expected 1 to {MAX_CHANNEL_SIZE} values of each word");
+            return Err(Error::argument("observation_sizes", problem));
+        }
         if wanted.len() != sizes.len() || wanted.iter().zip(&sizes).any(|(wanted, found)| wanted < found) {
             let problem = format!("is {wanted:?}, but the file needs {sizes:?} or more");
             return Err(Error::argument("observation_sizes", problem));
@@ -560,14 +565,23 @@ fn infer(path: &Path, parts: &[Rows], known: &Foreign) -> Result<Interface> {
         sizes.clone_from(wanted);
     }
     if let Some(wanted) = known.actions {
+        if usize::from(wanted) > MAX_ACTIONS {
+            return Err(Error::argument("actions", format!("is {wanted}, expected 2 to {MAX_ACTIONS}")));
+        }
         if wanted < actions {
             let problem = format!("is {wanted}, but the file needs {actions} or more");
             return Err(Error::argument("actions", problem));
         }
         actions = wanted;
     }
-    Interface::discrete(&sizes, actions, &levels)
-        .ok_or_else(|| Error::file(path, "does not describe an interface that a model can have"))
+    Interface::discrete(&sizes, actions, &levels).ok_or_else(|| {
+        let problem = format!(
+            "has {} observation columns and {actions} actions; a model can have at most {MAX_OBSERVATION_WORDS} and \
+             {MAX_ACTIONS}, and rewards that are finite",
+            sizes.len()
+        );
+        Error::file(path, problem)
+    })
 }
 
 /// Sizes of the words of an observation, actions and reward levels that occur.
@@ -824,6 +838,8 @@ mod tests {
             (&[16][..], 5, "observation_sizes: is [16], but the file needs [9, 9] or more"),
             (&[16, 8], 5, "observation_sizes: is [16, 8]"),
             (&[9, 9], 4, "actions: is 4, but the file needs 5 or more"),
+            (&[9, 9], 300, "actions: is 300, expected 2 to 256"),
+            (&[9, 5000], 5, "observation_sizes: has 5000, expected 1 to 4096 values of each word"),
         ] {
             let problem = describe(&path, &known(sizes, actions)).unwrap_err().to_string();
             assert!(problem.starts_with(expected), "{problem}");

@@ -136,7 +136,7 @@ fn append(all: &mut Histories, more: &Histories) -> Range<usize> {
 }
 
 /// The first field in which two interfaces differ, and its two values.
-fn difference(a: &Interface, b: &Interface) -> Option<(&'static str, String, String)> {
+pub(crate) fn difference(a: &Interface, b: &Interface) -> Option<(&'static str, String, String)> {
     let sizes = |interface: &Interface| -> Vec<String> {
         interface.channels.iter().map(ToString::to_string).collect()
     };

@@ -16,6 +16,7 @@ mod share;
 pub use card::{Card, ReturnWindow};
 pub use file::{describe, generate_on, generate_to_file, read, Foreign, HistoryFile};
 pub use generate::{generate, GenerateConfig, Generated};
+pub(crate) use mixture::difference;
 pub use mixture::Mixture;
 pub use share::{Share, Slots};
 

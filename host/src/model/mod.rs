@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! n = rms_norm(x) * attention_norm          q, k, v = split(query_key_value n)
-//! x += attention_output (softmax(q k^T / sqrt(d_model / heads)) v)  over the band 0 <= i - j < window
+//! x += attention_output (softmax(q k^T / sqrt(d_model / heads)) v)
+//!                                           over the band 0 <= i - j < window
 //! n = rms_norm(x) * feed_forward_norm       x += feed_forward_down relu(feed_forward_up n)
 //! ```
 //!

@@ -333,7 +333,7 @@ mod tests {
         config.set("objective", "decision-pretrained".into()).unwrap();
         for (field, value, problem) in [
             ("windows", 3.into(), "train.windows: is not a parameter of the training configuration; it has"),
-            ("batch", 1.5.into(), "train.batch: invalid type: floating point `1.5`"),
+            ("batch", 1.5.into(), "train.batch: is 1.5, expected a whole number, 0 or more"),
             ("expert_fraction", 0.1.into(), "train.expert_fraction: expert_fraction belongs to"),
             ("objective", "ad".into(), "train.objective: objective: is \"ad\", must be one of algorithm-"),
         ] {

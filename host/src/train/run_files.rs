@@ -4,6 +4,7 @@
 use super::checkpoint::{Checkpoint, TrainingRecord};
 use super::metrics::Metrics;
 use super::TrainConfig;
+use crate::error::in_plain_words;
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,13 @@ struct ConfigFile {
 /// [`Error::Io`]; [`Error::File`] for what is no configuration, or one that
 /// [`TrainConfig::validate`] refuses.
 pub fn read_config(path: &Path) -> Result<TrainConfig> {
-    let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
+    let file = read(path)?;
     file.train.validate().map_err(|e| Error::file(path, e))?;
     Ok(file.train)
+}
+
+fn read(path: &Path) -> Result<ConfigFile> {
+    toml::from_str(&read_text(path)?).map_err(|error| Error::file(path, in_plain_words(error)))
 }
 
 /// What a run writes as it goes.
@@ -88,7 +93,7 @@ fn begun(path: &Path, config: &TrainConfig, dataset: &str) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let file: ConfigFile = toml::from_str(&read_text(path)?).map_err(|e| Error::file(path, e))?;
+    let file = read(path)?;
     refuse_other(path, (&file.train, file.dataset.as_deref().unwrap_or(dataset)), (config, dataset))
 }
 
