@@ -139,6 +139,8 @@ impl<'a> Sequences<'a> {
         Batch {
             rows: tokens.tokens.into_rows(),
             targets: tokens.targets,
+            outcomes: tokens.outcomes,
+            returns: Vec::new(),
             sequences,
             first_sequence: slots.range.start,
         }

@@ -3,6 +3,7 @@
 
 use crate::history::Histories;
 use crate::model::{Dimensions, Previous, Tokens};
+use crate::nn::transformer::Outcome;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,11 @@ pub trait Objective: Sync {
 
     /// Adds the tokens of a step, and their targets.
     fn push(&self, place: Place, stream: &mut Stream);
+
+    /// How it learns the values of actions, where it does: its batches then have outcomes.
+    fn action_values(&self) -> Option<&OfflineQ> {
+        None
+    }
 }
 
 /// A step of the histories.
@@ -57,6 +63,7 @@ pub struct Place<'a> {
 pub struct Stream {
     pub(super) tokens: Tokens,
     pub(super) targets: Vec<u16>,
+    pub(super) outcomes: Vec<Outcome>,
     observation: Vec<i32>,
 }
 
@@ -64,7 +71,8 @@ impl Stream {
     pub(super) fn new(dimensions: &Dimensions, histories: &Histories) -> Self {
         let interface = &histories.interface;
         let observation = vec![0; interface.observation_len()];
-        Self { tokens: Tokens::new(dimensions, interface), targets: Vec::new(), observation }
+        let tokens = Tokens::new(dimensions, interface);
+        Self { tokens, targets: Vec::new(), outcomes: Vec::new(), observation }
     }
 
     /// Adds the token that an agent makes of a step: what is observed, the action and outcome of
@@ -83,6 +91,12 @@ impl Stream {
         let previous = (!begins).then(|| outcome(step - 1));
         self.tokens.push(&histories.interface, &self.observation, previous);
         self.targets.push(target);
+    }
+
+    /// Adds what came of the action of a step.
+    pub fn push_outcome(&mut self, place: Place) {
+        let (steps, step) = (&place.histories.steps, place.step);
+        self.outcomes.push(Outcome { reward: steps.rewards[step], ended: steps.dones[step] });
     }
 }
 
@@ -120,6 +134,7 @@ objectives! {
     algorithm_distillation::AlgorithmDistillation,
     expert::Expert,
     decision_pretrained::DecisionPretrained,
+    offline_q::OfflineQ,
 }
 
 /// The names of all objectives.
@@ -154,40 +169,101 @@ impl ObjectiveConfig {
 struct Fields {
     objective: Option<String>,
     expert_fraction: Option<f32>,
+    q_discount: Option<f32>,
+    q_lambda: Option<f32>,
+    q_conservatism: Option<f32>,
+    q_temperature: Option<f32>,
+    q_copy_rate: Option<f32>,
+    q_across_episodes: Option<bool>,
 }
 
 /// The parameters among the fields: another objective does not have them.
-pub(super) const PARAMETERS: [&str; 1] = ["expert_fraction"];
+pub(super) const PARAMETERS: [&str; 7] = [
+    "expert_fraction",
+    "q_discount",
+    "q_lambda",
+    "q_conservatism",
+    "q_temperature",
+    "q_copy_rate",
+    "q_across_episodes",
+];
+
+impl Fields {
+    /// Name of the first parameter that is there, and of the objective that it belongs to.
+    fn parameter(&self) -> Option<(&'static str, &'static str)> {
+        let given = [
+            self.expert_fraction.is_some(),
+            self.q_discount.is_some(),
+            self.q_lambda.is_some(),
+            self.q_conservatism.is_some(),
+            self.q_temperature.is_some(),
+            self.q_copy_rate.is_some(),
+            self.q_across_episodes.is_some(),
+        ];
+        let name = PARAMETERS.iter().zip(given).find(|(_, given)| *given)?.0;
+        Some((name, if *name == "expert_fraction" { "expert" } else { "offline-q" }))
+    }
+}
 
 impl From<ObjectiveConfig> for Fields {
     fn from(config: ObjectiveConfig) -> Self {
-        let expert_fraction = match &config {
-            ObjectiveConfig::Expert(expert) => Some(expert.fraction),
-            _ => None,
-        };
-        Self { objective: Some(config.inner().name().into()), expert_fraction }
+        let objective = Some(config.inner().name().into());
+        match config {
+            ObjectiveConfig::AlgorithmDistillation(_) | ObjectiveConfig::DecisionPretrained(_) => {
+                Self { objective, ..Self::default() }
+            }
+            ObjectiveConfig::Expert(expert) => {
+                Self { objective, expert_fraction: Some(expert.fraction), ..Self::default() }
+            }
+            ObjectiveConfig::OfflineQ(q) => Self {
+                objective,
+                q_discount: Some(q.discount),
+                q_lambda: Some(q.lambda),
+                q_conservatism: Some(q.conservatism),
+                q_temperature: Some(q.temperature),
+                q_copy_rate: Some(q.copy_rate),
+                q_across_episodes: Some(q.across_episodes),
+                ..Self::default()
+            },
+        }
     }
 }
 
 impl TryFrom<Fields> for ObjectiveConfig {
     type Error = String;
 
-    fn try_from(fields: Fields) -> std::result::Result<Self, String> {
-        let mut config = match (fields.objective, fields.expert_fraction) {
-            (Some(name), _) => Self::named(&name).map_err(|error| error.to_string())?,
+    fn try_from(mut fields: Fields) -> std::result::Result<Self, String> {
+        let mut config = match (&fields.objective, fields.expert_fraction) {
+            (Some(name), _) => Self::named(name).map_err(|error| error.to_string())?,
             // Files from before there was a choice.
             (None, Some(_)) => Self::Expert(Expert::default()),
             (None, None) => Self::default(),
         };
-        match (&mut config, fields.expert_fraction) {
-            (Self::Expert(expert), Some(fraction)) => expert.fraction = fraction,
-            (other, Some(_)) => {
-                let name = other.inner().name();
-                return Err(format!("expert_fraction belongs to the objective expert, not to {name}"));
+        /// Puts a parameter that is there in place of the default.
+        fn take<T>(own: &mut T, given: &mut Option<T>) {
+            if let Some(given) = given.take() {
+                *own = given;
             }
-            (_, None) => {}
         }
-        Ok(config)
+        match &mut config {
+            Self::AlgorithmDistillation(_) | Self::DecisionPretrained(_) => {}
+            Self::Expert(expert) => take(&mut expert.fraction, &mut fields.expert_fraction),
+            Self::OfflineQ(q) => {
+                take(&mut q.discount, &mut fields.q_discount);
+                take(&mut q.lambda, &mut fields.q_lambda);
+                take(&mut q.conservatism, &mut fields.q_conservatism);
+                take(&mut q.temperature, &mut fields.q_temperature);
+                take(&mut q.copy_rate, &mut fields.q_copy_rate);
+                take(&mut q.across_episodes, &mut fields.q_across_episodes);
+            }
+        }
+        match fields.parameter() {
+            Some((field, owner)) => {
+                let name = config.inner().name();
+                Err(format!("{field} belongs to the objective {owner}, not to {name}"))
+            }
+            None => Ok(config),
+        }
     }
 }
 
