@@ -42,7 +42,7 @@ const DIMENSIONS: [Field; 5] = [
 ];
 
 /// The other fields of [`TrainConfig`] but for `threads`, which is an option of every command.
-const TRAINING: [Field; 30] = [
+const TRAINING: [Field; 34] = [
     field(
         "final_observation",
         Takes::Truth,
@@ -106,6 +106,26 @@ const TRAINING: [Field; 30] = [
         "q_across_episodes",
         Takes::Truth,
         "Objective offline-q: whether values bootstrap over the ends of episodes [default: true]",
+    ),
+    field(
+        "return_lowest",
+        Takes::Number,
+        "Objective decision-transformer: the lowest return to go that is told from others [default: 0]",
+    ),
+    field(
+        "return_unit",
+        Takes::Number,
+        "Objective decision-transformer: distance between two returns that are told apart [default: 1]",
+    ),
+    field(
+        "return_levels",
+        Takes::Count,
+        "Objective decision-transformer: returns that are told apart [default: 32]",
+    ),
+    field(
+        "time_steps",
+        Takes::Count,
+        "Objective decision-transformer: time steps that are told apart [default: 64]",
     ),
     field("seed", Takes::Count, "Seed of the initial parameters, the batches and the masks"),
     field("log_every", Takes::Count, "Updates between two lines of metrics.jsonl"),

@@ -3,9 +3,10 @@
 
 use super::policy::{Learner, Policy};
 use crate::environment::EnvironmentConfig;
-use crate::export::{OwnedAgent, MAX_WEIGHTS_BYTES};
+use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::model::FloatAgent;
 use crate::model::Parameters;
+use crate::train::objective::{DecisionTransformer, Objective};
 use crate::{files, Error, Result};
 use algodistill_core::{Model, PortableRng, Sampling};
 use std::path::{Path, PathBuf};
@@ -17,15 +18,22 @@ pub struct Int8Model {
     path: PathBuf,
     bytes: Arc<[u8]>,
     sampling: Sampling,
+    goal: Option<DecisionTransformer>,
 }
 
 impl Int8Model {
     /// Reads and validates a weights file. `sampling` says how actions are chosen.
     pub fn read(path: &Path, sampling: Sampling) -> Result<Self> {
         let bytes = files::read_bytes(path, MAX_WEIGHTS_BYTES)?.into();
-        let model = Self { path: path.into(), bytes, sampling };
-        model.decode()?;
+        let mut model = Self { path: path.into(), bytes, sampling, goal: None };
+        let card = TrainingCard::parse(path, model.decode()?.card()).ok();
+        model.goal = card.and_then(|card| card.training.config.objective.inner().goal().copied());
         Ok(model)
+    }
+
+    /// How it is asked for a return, where its card says that it is.
+    pub fn goal(&self) -> Option<DecisionTransformer> {
+        self.goal
     }
 
     /// Where it was read from.
@@ -45,7 +53,9 @@ impl Int8Model {
 
     /// Refuses an environment, called `name`, that the model cannot act in.
     pub fn check_interface(&self, name: &str, environment: &EnvironmentConfig) -> Result<()> {
-        if *self.decode()?.interface() == environment.interface()? {
+        let observed = environment.interface()?;
+        let needed = self.goal.map_or(Ok(observed.clone()), |objective| objective.interface(&observed));
+        if needed.is_ok_and(|needed| self.decode().is_ok_and(|model| *model.interface() == needed)) {
             return Ok(());
         }
         let problem = format!("{name} has other observations or actions than {}", self.path.display());
@@ -99,6 +109,10 @@ impl Policy for Int8Policy<'_> {
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
         self.agent.demonstrate(observation, action).map_err(|error| self.error(error))
     }
+
+    fn forget(&mut self) {
+        self.agent.reset();
+    }
 }
 
 /// The parameters before quantization.
@@ -140,5 +154,9 @@ impl Policy for FloatPolicy<'_> {
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
         self.agent.demonstrate(observation, action);
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.agent.reset();
     }
 }

@@ -37,6 +37,10 @@ experiments! {
     "restless-bandit",
     "decision-pretrained-dark-room",
     "decision-pretrained-key-to-door",
+    "offline-q-key-to-door",
+    "decision-transformer-dark-room",
+    "decision-transformer-key-to-door",
+    "decision-transformer-light-key-to-door",
 }
 
 /// Most models of one name.

@@ -166,8 +166,9 @@ impl<'a> Run<'a> {
             None => None,
         };
         let dataset = gathered_digest(ranks, histories, config.batch);
-        let network = Network::new(&config, &histories.interface)?;
-        let mut parameters = initial_parameters(&config.dimensions, &histories.interface, config.seed);
+        let interface = config.objective.inner().interface(&histories.interface)?;
+        let network = Network::new(&config, &interface)?;
+        let mut parameters = initial_parameters(&config.dimensions, &interface, config.seed);
         let slow = config.objective.inner().action_values().map(|values| {
             values.begin(&mut parameters);
             parameters.values.clone()
@@ -175,7 +176,7 @@ impl<'a> Run<'a> {
         let new = Checkpoint {
             parameters,
             slow,
-            optimizer: optimizer(&config.dimensions, &histories.interface),
+            optimizer: optimizer(&config.dimensions, &interface),
             // Without the number of threads, which must not show in the model's bytes.
             training: TrainingRecord {
                 config: TrainConfig { threads: None, ..config.clone() },

@@ -68,8 +68,9 @@ impl Objective for OfflineQ {
     }
 
     fn push(&self, place: Place, stream: &mut Stream) {
-        stream.push_step(place, place.histories.steps.actions[place.step]);
-        stream.push_outcome(place);
+        stream.push_outcome(&place);
+        let target = place.histories.steps.actions[place.step];
+        stream.push_step(place, target, &[]);
     }
 
     fn action_values(&self) -> Option<&OfflineQ> {
