@@ -46,6 +46,9 @@ pub struct Args {
     /// probability.
     #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
     prompt: Option<u8>,
+    /// Return that Decision Transformers are asked for [default: the optimum of each task].
+    #[arg(long, value_name = "RETURN", allow_negative_numbers = true)]
+    wanted_return: Option<f32>,
     /// Model of expert distillation, on the same axes; may be repeated.
     #[arg(long, value_name = "MODEL.adw")]
     expert: Vec<PathBuf>,
@@ -79,6 +82,7 @@ pub fn run(args: &Args) -> Result<Report> {
         seed: args.seed,
         temperature: if args.greedy { Some(0.0) } else { args.temperature },
         prompt: args.prompt,
+        wanted_return: args.wanted_return,
         mean_over: args.mean_over,
     };
     let contestants = Contestants {

@@ -42,7 +42,7 @@ const DIMENSIONS: [Field; 5] = [
 ];
 
 /// The other fields of [`TrainConfig`] but for `threads`, which is an option of every command.
-const TRAINING: [Field; 24] = [
+const TRAINING: [Field; 34] = [
     field(
         "final_observation",
         Takes::Truth,
@@ -76,6 +76,56 @@ const TRAINING: [Field; 24] = [
         "expert_fraction",
         Takes::Number,
         "Objective expert: the last fraction of each history's episodes that is trained on [default: 0.1]",
+    ),
+    field(
+        "q_discount",
+        Takes::Number,
+        "Objective offline-q: what a reward one step later is worth [default: 0.95]",
+    ),
+    field(
+        "q_lambda",
+        Takes::Number,
+        "Objective offline-q: weight of the rewards that followed against bootstrapped values [default: 0.7]",
+    ),
+    field(
+        "q_conservatism",
+        Takes::Number,
+        "Objective offline-q: weight of the cross-entropy with the actions taken [default: 0.05]",
+    ),
+    field(
+        "q_temperature",
+        Takes::Number,
+        "Objective offline-q: values over this are the logits of the policy [default: 0.05]",
+    ),
+    field(
+        "q_copy_rate",
+        Takes::Number,
+        "Objective offline-q: part of the way that the slow copy goes at each update [default: 0.02]",
+    ),
+    field(
+        "q_across_episodes",
+        Takes::Truth,
+        "Objective offline-q: whether values bootstrap over the ends of episodes [default: true]",
+    ),
+    field(
+        "return_lowest",
+        Takes::Number,
+        "Objective decision-transformer: the lowest return to go that is told from others [default: 0]",
+    ),
+    field(
+        "return_unit",
+        Takes::Number,
+        "Objective decision-transformer: distance between two returns that are told apart [default: 1]",
+    ),
+    field(
+        "return_levels",
+        Takes::Count,
+        "Objective decision-transformer: returns that are told apart [default: 32]",
+    ),
+    field(
+        "time_steps",
+        Takes::Count,
+        "Objective decision-transformer: time steps that are told apart [default: 64]",
     ),
     field("seed", Takes::Count, "Seed of the initial parameters, the batches and the masks"),
     field("log_every", Takes::Count, "Updates between two lines of metrics.jsonl"),
@@ -290,7 +340,7 @@ mod tests {
             (["--learning-rate", "nan"], "train.learning_rate: is NaN"),
             (
                 ["--objective", "clone"],
-                "[possible values: algorithm-distillation, expert, decision-pretrained]",
+                "[possible values: algorithm-distillation, expert, decision-pretrained, ",
             ),
         ] {
             let error = apply(&arguments).unwrap_err();

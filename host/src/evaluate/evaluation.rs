@@ -130,6 +130,11 @@ impl Evaluation {
         Ok(())
     }
 
+    /// The environment as its contexts run it: in an unbroken stream, with an episode as long as that.
+    pub fn running(&self) -> &EnvironmentConfig {
+        &self.running
+    }
+
     /// Runs the source algorithm on the same tasks and adds the result; `planned_episodes` as in
     /// [`rollout_source`].
     pub fn measure_source(
@@ -146,8 +151,15 @@ impl Evaluation {
     }
 
     /// Compares the int8 model with its float model, step by step on the same contexts.
-    pub fn compare(&mut self, int8: &Int8Model, float: &FloatModel, progress: &dyn Progress) -> Result<()> {
-        self.fidelity = Some(fidelity(&self.running, &self.contexts, int8, float, progress)?);
+    /// A return is `wanted` of a Decision Transformer; absent: the optimum.
+    pub fn compare(
+        &mut self,
+        int8: &Int8Model,
+        float: &FloatModel,
+        wanted: Option<f32>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        self.fidelity = Some(fidelity(&self.running, &self.contexts, int8, float, wanted, progress)?);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! How near the int8 model is to the float model, on the same contexts.
 
+use super::asking::{goal, Asking};
 use super::models::{FloatModel, Int8Model, Int8Policy};
 use super::policy::Policy;
 use super::rollout::{each_context, one_context, Contexts};
@@ -21,20 +22,27 @@ pub struct Fidelity {
     pub steps: usize,
 }
 
-/// Runs the int8 model through `contexts`; at each step the float model sees the same context, with
+/// Runs the int8 `model` through `contexts`; at each step the float model sees the same context, with
 /// the same actions.
 pub fn fidelity(
     environment: &EnvironmentConfig,
     contexts: &Contexts,
-    int8: &Int8Model,
+    model: &Int8Model,
     float: &FloatModel,
+    wanted: Option<f32>,
     progress: &dyn Progress,
 ) -> Result<Fidelity> {
     progress.begin("fidelity", contexts.count() as u64);
     let sums = each_context(contexts, progress, |task, run| {
-        let (int8, float) = (int8.agent()?, FloatAgent::new(&float.parameters));
+        let (int8, float) = (model.agent()?, FloatAgent::new(&float.parameters));
         let mut pair = Pair { int8, float, divergence: 0.0, agreements: 0, steps: 0 };
-        one_context(environment, contexts, task, run, &mut pair)?;
+        match model.goal() {
+            None => one_context(environment, contexts, task, run, &mut pair)?,
+            Some(objective) => {
+                let goal = goal(&objective, wanted, environment, task)?;
+                one_context(environment, contexts, task, run, &mut Asking::new(&mut pair, goal))?
+            }
+        };
         Ok((pair.divergence, pair.agreements, pair.steps))
     })?;
     let steps: usize = sums.iter().map(|(_, _, steps)| steps).sum();
@@ -78,6 +86,11 @@ impl Policy for Pair<'_> {
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
         self.float.demonstrate(observation, action);
         self.int8.demonstrate(observation, action)
+    }
+
+    fn forget(&mut self) {
+        self.float.reset();
+        self.int8.forget();
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing is trained here. A *context* is one learner, its memory empty at first, on one task over
 //! several episodes; what improves from episode to episode was learned in context.
 
+pub mod asking;
 pub mod evaluation;
 pub mod fidelity;
 pub mod models;

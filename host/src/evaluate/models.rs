@@ -7,6 +7,7 @@ use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::history::difference;
 use crate::model::FloatAgent;
 use crate::model::Parameters;
+use crate::train::objective::{DecisionTransformer, Objective};
 use crate::{files, Error, Result};
 use algodistill_core::{Interface, Model, PortableRng, Sampling};
 use std::path::{Path, PathBuf};
@@ -18,15 +19,22 @@ pub struct Int8Model {
     path: PathBuf,
     bytes: Arc<[u8]>,
     sampling: Sampling,
+    goal: Option<DecisionTransformer>,
 }
 
 impl Int8Model {
     /// Reads and validates a weights file. `sampling` says how actions are chosen.
     pub fn read(path: &Path, sampling: Sampling) -> Result<Self> {
         let bytes = files::read_bytes(path, MAX_WEIGHTS_BYTES)?.into();
-        let model = Self { path: path.into(), bytes, sampling };
-        model.decode()?;
+        let mut model = Self { path: path.into(), bytes, sampling, goal: None };
+        let card = TrainingCard::parse(path, model.decode()?.card()).ok();
+        model.goal = card.and_then(|card| card.training.config.objective.inner().goal().copied());
         Ok(model)
+    }
+
+    /// How it is asked for a return, where its card says that it is.
+    pub fn goal(&self) -> Option<DecisionTransformer> {
+        self.goal
     }
 
     /// Where it was read from.
@@ -51,8 +59,10 @@ impl Int8Model {
 
     /// Refuses an environment, called `name`, that the model cannot act in.
     pub fn check_interface(&self, name: &str, environment: &EnvironmentConfig) -> Result<()> {
+        let observed = environment.interface()?;
+        let needed = self.goal.map_or(Ok(observed.clone()), |objective| objective.interface(&observed))?;
         let model = self.decode()?;
-        let Some(problem) = unlike(model.interface(), name, environment)? else { return Ok(()) };
+        let Some(problem) = unlike(model.interface(), name, &needed) else { return Ok(()) };
         let trained_in = TrainingCard::parse(&self.path, model.card())?.trained_in().join(", ");
         let of = if trained_in.is_empty() { trained_in } else { format!("is a model of {trained_in} and ") };
         Err(Error::argument(self.path.display().to_string(), of + &problem))
@@ -70,25 +80,19 @@ impl Int8Model {
     }
 }
 
-/// Why a model for `interface` cannot act in `environment`, which is called `name`; `None` where it
-/// can.
-pub(crate) fn unlike(
-    interface: &Interface,
-    name: &str,
-    environment: &EnvironmentConfig,
-) -> Result<Option<String>> {
-    let problem = |(field, of_model, of_environment): (&str, String, String)| {
-        let what = match field {
-            "interface.channels" => "observations",
-            "interface.actions" => "actions",
-            _ => "reward levels",
-        };
-        format!(
-            "does not fit {name}, the environment to run it in: {what} are {of_model} in the model, {of_environment} in \
-             {name}; give a model of {name}, or another environment"
-        )
+/// Why a model for `interface` cannot act in the environment called `name`, where it would need one
+/// for `needed`; `None` where it can.
+pub(crate) fn unlike(interface: &Interface, name: &str, needed: &Interface) -> Option<String> {
+    let (field, of_model, of_environment) = difference(interface, needed)?;
+    let what = match field {
+        "interface.channels" => "observations",
+        "interface.actions" => "actions",
+        _ => "reward levels",
     };
-    Ok(difference(interface, &environment.interface()?).map(problem))
+    Some(format!(
+        "does not fit {name}, the environment to run it in: {what} are {of_model} in the model, {of_environment} in \
+         {name}; give a model of {name}, or another environment"
+    ))
 }
 
 impl Learner for Int8Model {
@@ -125,6 +129,10 @@ impl Policy for Int8Policy<'_> {
 
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
         self.agent.demonstrate(observation, action).map_err(|error| self.error(error))
+    }
+
+    fn forget(&mut self) {
+        self.agent.reset();
     }
 }
 
@@ -167,5 +175,9 @@ impl Policy for FloatPolicy<'_> {
     fn demonstrate(&mut self, observation: &[i32], action: usize) -> Result<()> {
         self.agent.demonstrate(observation, action);
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.agent.reset();
     }
 }

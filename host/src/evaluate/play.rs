@@ -1,5 +1,6 @@
 //! A model on one task, for those who watch.
 
+use super::asking::{goal, Asking};
 use super::models::Int8Model;
 use super::policy::Policy;
 use super::tasks::untrained_tasks;
@@ -94,7 +95,15 @@ pub fn play(
     let episodes = config.episodes.unwrap_or(environment.defaults()?.context_episodes.min(10));
     let horizon = environment.horizon().unwrap_or(0);
     let mut running = environment.task(task)?;
-    let mut policy = model.agent()?;
+    let mut agent = model.agent()?;
+    let mut asking;
+    let policy: &mut dyn Policy = match model.goal() {
+        None => &mut agent,
+        Some(objective) => {
+            asking = Asking::new(&mut agent, goal(&objective, None, &environment, task)?);
+            &mut asking
+        }
+    };
     let mut observation = vec![0; environment.interface()?.observation_len()];
     let mut rng = PortableRng::new(seed, 0);
     let mut returns = Vec::new();

@@ -22,6 +22,9 @@ pub trait Policy {
     fn demonstrate(&mut self, _observation: &[i32], _action: usize) -> Result<()> {
         Ok(())
     }
+
+    /// Empties the context, where there is one that can be emptied.
+    fn forget(&mut self) {}
 }
 
 /// What opens contexts: a model, or the recipe of a baseline. Implemented by those, called by

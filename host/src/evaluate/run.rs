@@ -1,5 +1,6 @@
 //! From model files and options to an [`Evaluation`].
 
+use super::asking::Asked;
 use super::evaluation::{Evaluation, ModelSummary};
 use super::models::{FloatModel, Int8Model};
 use super::policy::{Learner, UniformRandom};
@@ -47,6 +48,10 @@ pub struct EvaluateConfig {
     /// Percentage of optimal actions of the demonstration that begins each context; absent: no
     /// demonstration.
     pub prompt: Option<u8>,
+    /// Return that models are asked for that are (Decision Transformers); absent: the optimum of the
+    /// task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted_return: Option<f32>,
     /// First and last episode (block) of the summary, from 1; absent: the second half.
     pub mean_over: Option<(u32, u32)>,
 }
@@ -145,6 +150,9 @@ impl EvaluateConfig {
         }
         if let Some(found) = self.prompt.filter(|percent| *percent > 100) {
             return refuse("prompt", found.to_string(), "a percentage, 0 to 100");
+        }
+        if let Some(found) = self.wanted_return.filter(|wanted| !wanted.is_finite()) {
+            return refuse("wanted_return", found.to_string(), "a finite number");
         }
         let valid = |temperature: &f32| *temperature == 0.0 || (0.01..=100.0).contains(temperature);
         if let Some(found) = self.temperature.filter(|temperature| !valid(temperature)) {
@@ -280,13 +288,20 @@ pub fn evaluate(
     };
 
     let series = contestants.label.as_deref().map_or_else(|| Series::of(Kind::Main), Series::main);
-    evaluation.measure(series, &main.learners(), progress)?;
+    let running = evaluation.running().clone();
+    let wanted = config.wanted_return;
+    let mut measure = |series: Series, models: &[Asked]| {
+        let learners: Vec<&dyn Learner> = models.iter().map(|model| model as &dyn Learner).collect();
+        evaluation.measure(series, &learners, progress)
+    };
+    measure(series, &main.asked(&running, wanted))?;
     if let Some(float) = &float {
-        evaluation.measure(Series::of(Kind::Float), &[float], progress)?;
+        let asked = Asked { model: float, objective: first.goal(), wanted, environment: &running };
+        measure(Series::of(Kind::Float), &[asked])?;
     }
     for (place, (contestant, entrant)) in others.iter().enumerate() {
         let series = Series::other(place, &contestant.name, &contestant.label);
-        evaluation.measure(series, &entrant.learners(), progress)?;
+        measure(series, &entrant.asked(&running, wanted))?;
     }
     if let Some(generation) = source_of(card, &evaluation.environment) {
         evaluation.measure_source(&generation.source, generation.episodes, progress)?;
@@ -294,7 +309,7 @@ pub fn evaluate(
     let actions = evaluation.environment.interface()?.actions;
     evaluation.measure(Series::of(Kind::Random), &[&move |_| Ok(UniformRandom { actions })], progress)?;
     if let Some(float) = float.filter(|_| contestants.compare_float) {
-        evaluation.compare(first, &float, progress)?;
+        evaluation.compare(first, &float, config.wanted_return, progress)?;
     }
     Ok(evaluation)
 }
@@ -336,8 +351,11 @@ impl Entrant {
         Some(format!("{}: is a model of {trained_in}, it never saw a task of {name}", model.path().display()))
     }
 
-    fn learners(&self) -> Vec<&dyn Learner> {
-        self.models.iter().map(|model| model as &dyn Learner).collect()
+    /// The models as learners in `environment`, asked for a `wanted` return where they are asked for
+    /// any.
+    fn asked<'a>(&'a self, environment: &'a EnvironmentConfig, wanted: Option<f32>) -> Vec<Asked<'a>> {
+        let asked = |model: &'a Int8Model| Asked { model, objective: model.goal(), wanted, environment };
+        self.models.iter().map(asked).collect()
     }
 
     fn summarize(&self) -> Result<Vec<ModelSummary>> {

@@ -38,6 +38,10 @@ experiments! {
     "restless-bandit",
     "decision-pretrained-dark-room",
     "decision-pretrained-key-to-door",
+    "offline-q-key-to-door",
+    "decision-transformer-dark-room",
+    "decision-transformer-key-to-door",
+    "decision-transformer-light-key-to-door",
 }
 
 /// Most models of one name.
@@ -332,7 +336,8 @@ impl Experiment {
         let Some(environment) = environment else { return Ok(()) };
         for place in &entrants {
             let Some(trained_in) = trained_in(place)? else { continue };
-            if let Some(problem) = unlike(&trained_in.interface()?, environment.preset_name(), &environment)?
+            if let Some(problem) =
+                unlike(&trained_in.interface()?, environment.preset_name(), &environment.interface()?)
             {
                 let (model, from) = (&self.models[*place].name, trained_in.preset_name());
                 let problem = format!("model {model:?}, of {from}, {problem}");

@@ -277,17 +277,25 @@ mod tests {
     use crate::progress::NoProgress;
     use serde_json::json;
 
-    /// Seconds, not minutes: every stage, and nothing learned.
     fn toy() -> Experiment {
-        let mut experiment = Experiment::named("dark-room").expect("an experiment");
+        small("dark-room")
+    }
+
+    /// Seconds, not minutes: every stage, and nothing learned.
+    fn small(name: &str) -> Experiment {
+        let mut experiment = Experiment::named(name).expect("an experiment");
         experiment.histories[0].histories_per_task = Some(1);
+        if experiment.histories[0].environment.ends_with("key-to-door") {
+            experiment.histories[0].tasks = Some(20);
+        }
         for model in &mut experiment.models {
             model.seeds = 1;
             let train = json!({
                 "layers": 1, "d_model": 16, "heads": 2, "d_ff": 16, "window": 20, "sequence_length": 20, "batch": 2,
                 "updates": 4, "warm_up": 1, "validation_sequences": 2,
             });
-            model.train = serde_json::from_value(train).expect("fields");
+            // What belongs to its objective stays.
+            model.train.0.extend(train.as_object().expect("an object").clone());
         }
         for EvaluationConfig { config, .. } in &mut experiment.evaluations {
             (config.tasks, config.runs, config.episodes, config.mean_over) =
@@ -349,6 +357,26 @@ mod tests {
             let results = card.evaluation.expect("results");
             assert_eq!((results.tasks, results.runs, results.episodes), (2, 1, [2, 3]));
             assert_eq!(summary.bytes, bytes.len());
+        }
+    }
+
+    #[test]
+    fn values_and_trajectories_are_distilled_exported_and_evaluated_as_learning_is() {
+        for name in [
+            "offline-q-key-to-door",
+            "decision-transformer-dark-room",
+            "decision-transformer-key-to-door",
+            "decision-transformer-light-key-to-door",
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let experiment = small(name);
+            let outcome = run(&experiment, folder.path(), &NoProgress).expect(name);
+            assert_eq!(outcome.evaluations.len(), experiment.evaluations.len(), "{name}");
+            let keys = |evaluation: &Evaluation| -> Vec<String> {
+                evaluation.measured.iter().map(|measured| measured.series.key.clone()).collect()
+            };
+            assert!(keys(&outcome.evaluations[0]).contains(&"algorithm-distillation".into()), "{name}");
+            assert!(run(&experiment, folder.path(), &NoProgress).expect(name).made_before, "{name}");
         }
     }
 

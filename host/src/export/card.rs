@@ -87,7 +87,10 @@ impl TrainingCard {
     /// what the model does once it has lost the first step of a stream was never trained.
     pub fn never_wrapped(&self) -> Option<usize> {
         let config = &self.training.config;
-        (config.resolved_sequence_length() <= config.dimensions.window).then_some(config.dimensions.window)
+        // Where its context is emptied with every episode, the ring need not be.
+        let wraps = !config.objective.inner().spans_episodes()
+            || config.resolved_sequence_length() > config.dimensions.window;
+        (!wraps).then_some(config.dimensions.window)
     }
 
     /// Reads the card of the weights file `path`.

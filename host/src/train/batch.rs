@@ -8,7 +8,8 @@
 //! first token's previous action and feedback are those of the step before it in the history; where
 //! the history begins, the rows "no action yet" and "no feedback yet", as on a device that was just
 //! switched on. What was observed at the end of an episode is part of the token after it. What an
-//! objective keeps of a history (expert distillation: its last episodes) is a history of its own.
+//! objective keeps of a history (expert distillation: its last episodes) is a history of its own. Where
+//! an objective does not span episodes, a sequence ends with its episode.
 
 use super::dataset::check;
 use super::objective::{ObjectiveConfig, Place, Stream};
@@ -18,7 +19,7 @@ use crate::model::Dimensions;
 use crate::nn::random::{stream, Purpose};
 use crate::nn::transformer::Batch;
 use crate::{Error, Result};
-use algodistill_core::PortableRng;
+use algodistill_core::{Interface, PortableRng};
 use std::ops::Range;
 
 /// The training sequences of a set of histories.
@@ -28,6 +29,8 @@ pub struct Sequences<'a> {
     objective: ObjectiveConfig,
     /// One per history.
     kept: Vec<Kept>,
+    /// What the model sees and does.
+    interface: Interface,
     /// First steps of the sequences that may be drawn, history after history.
     starts: Vec<usize>,
     /// Steps of a sequence.
@@ -94,7 +97,10 @@ impl<'a> Sequences<'a> {
             let all: Vec<usize> = history.steps.clone().filter(begins).collect();
             let episodes = &all[all.len() - objective.kept_episodes(all.len())..];
             let end = history.steps.end;
-            let full = episodes.iter().take_while(|&&start| start + length < end).count();
+            let full = match objective.spans_episodes() {
+                true => episodes.iter().take_while(|&&start| start + length < end).count(),
+                false => episodes.len(),
+            };
             let first = starts.len();
             starts.extend_from_slice(&episodes[..(full + 1).min(episodes.len())]);
             all_kept.push(Kept { steps: episodes[0]..end, starts: first..starts.len() });
@@ -102,6 +108,7 @@ impl<'a> Sequences<'a> {
         Ok(Self {
             histories,
             dimensions: config.dimensions,
+            interface: objective.interface(&histories.interface)?,
             objective: config.objective.clone(),
             kept: all_kept,
             starts,
@@ -119,26 +126,33 @@ impl<'a> Sequences<'a> {
     /// Some of the sequences of [`Sequences::batch`].
     pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Batch {
         let objective = self.objective.inner();
-        let mut tokens = Stream::new(&self.dimensions, self.histories);
+        let mut tokens = Stream::new(&self.dimensions, self.interface.clone());
         let mut sequences = Vec::with_capacity(slots.range.len());
         for slot in slots.range.clone() {
             let mut rng = PortableRng::new(self.seed, stream(purpose, update << SLOT_BITS | slot as u64));
             let kept = &self.kept[stratified(slot, slots.batch, self.kept.len(), rng.next_u32())];
-            let start = if rng.uniform() < self.history_start_fraction {
+            let spans = objective.spans_episodes();
+            let start = if rng.uniform() < self.history_start_fraction && spans {
                 kept.steps.start
             } else {
                 self.starts[kept.starts.start + rng.below(kept.starts.len() as u32) as usize]
             };
             let first = tokens.targets.len();
             for step in start..(start + self.length).min(kept.steps.end) {
-                let begins = step == kept.steps.start;
-                objective.push(Place { histories: self.histories, step, begins }, &mut tokens);
+                let begins = step == kept.steps.start || (!spans && step == start);
+                let history = kept.steps.clone();
+                objective.push(Place { histories: self.histories, step, history, begins }, &mut tokens);
+                if !spans && self.histories.steps.dones[step] {
+                    break;
+                }
             }
             sequences.push(first..tokens.targets.len());
         }
         Batch {
             rows: tokens.tokens.into_rows(),
             targets: tokens.targets,
+            outcomes: tokens.outcomes,
+            returns: Vec::new(),
             sequences,
             first_sequence: slots.range.start,
         }

@@ -74,6 +74,8 @@ pub struct Checkpoint {
     pub parameters: Parameters,
     /// The optimizer's moments.
     pub optimizer: AdamW,
+    /// The slow copy of the parameters, where the objective learns values of actions.
+    pub slow: Option<Vec<f32>>,
     /// Configuration, data, and updates done.
     pub training: TrainingRecord,
 }
@@ -81,6 +83,7 @@ pub struct Checkpoint {
 const PARAMETER: &str = "parameter.";
 const FIRST_MOMENT: &str = "first_moment.";
 const SECOND_MOMENT: &str = "second_moment.";
+const SLOW: &str = "slow.";
 
 /// Writes a model, whole or not at all.
 pub fn save_parameters(path: &Path, parameters: &Parameters, training: &TrainingRecord) -> Result<()> {
@@ -93,29 +96,34 @@ pub fn save_parameters(path: &Path, parameters: &Parameters, training: &Training
 /// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, or holds a value that is
 /// not finite.
 pub fn load_parameters(path: &Path) -> Result<(Parameters, TrainingRecord)> {
-    let (parameters, training, _) = load(path, [PARAMETER])?;
+    let (parameters, training, _) = load(path, |_| vec![PARAMETER])?;
     Ok((parameters, training))
 }
 
 impl Checkpoint {
     /// Writes the checkpoint, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let groups: [(&str, &[f32]); 3] = [
+        let mut groups: Vec<(&str, &[f32])> = vec![
             (PARAMETER, &self.parameters.values),
             (FIRST_MOMENT, &self.optimizer.first),
             (SECOND_MOMENT, &self.optimizer.second),
         ];
+        groups.extend(self.slow.as_ref().map(|slow| (SLOW, slow.as_slice())));
         save(path, &self.parameters, &self.training, &groups)
     }
 
     /// Reads a checkpoint. Errors as [`load_parameters`].
     pub fn load(path: &Path) -> Result<Self> {
-        let (parameters, training, [_, first, second]) =
-            load(path, [PARAMETER, FIRST_MOMENT, SECOND_MOMENT])?;
+        let (parameters, training, groups) = load(path, |training| {
+            let slow = training.config.objective.inner().action_values().map(|_| SLOW);
+            [PARAMETER, FIRST_MOMENT, SECOND_MOMENT].into_iter().chain(slow).collect()
+        })?;
+        let mut groups = groups.into_iter().skip(1);
+        let (first, second) = (groups.next().unwrap_or_default(), groups.next().unwrap_or_default());
         let mut optimizer = optimizer(&parameters.dimensions, &parameters.interface);
         optimizer.first = first;
         optimizer.second = second;
-        Ok(Self { parameters, optimizer, training })
+        Ok(Self { parameters, optimizer, slow: groups.next(), training })
     }
 }
 
@@ -156,11 +164,12 @@ fn save(
     write_bytes(path, &file)
 }
 
-/// Reads the groups of tensors with the given prefixes; the first group are the parameters.
-fn load<const GROUPS: usize>(
+/// Reads the groups of tensors with the prefixes that a run of such a record has; the first group are
+/// the parameters.
+fn load(
     path: &Path,
-    prefixes: [&str; GROUPS],
-) -> Result<(Parameters, TrainingRecord, [Vec<f32>; GROUPS])> {
+    prefixes: impl FnOnce(&TrainingRecord) -> Vec<&'static str>,
+) -> Result<(Parameters, TrainingRecord, Vec<Vec<f32>>)> {
     let bytes = read_bytes(path, MAX_CHECKPOINT_BYTES)?;
     let damaged = |what: &dyn std::fmt::Display| {
         Error::file(
@@ -194,10 +203,12 @@ fn load<const GROUPS: usize>(
     }
     let mut parameters = Parameters { dimensions, interface, values: Vec::new() };
     let layout = parameters.layout();
-    if file.len() != layout.len() * GROUPS {
-        return Err(damaged(&format!("it has {} tensors, must be {}", file.len(), layout.len() * GROUPS)));
+    let prefixes = prefixes(&training);
+    let tensors = layout.len() * prefixes.len();
+    if file.len() != tensors {
+        return Err(damaged(&format!("it has {} tensors, must be {tensors}", file.len())));
     }
-    let mut groups = [const { Vec::new() }; GROUPS];
+    let mut groups = vec![Vec::new(); prefixes.len()];
     for (prefix, values) in prefixes.iter().zip(&mut groups) {
         for expected in &layout {
             let name = format!("{prefix}{}", expected.name);

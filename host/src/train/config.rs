@@ -165,7 +165,8 @@ impl TrainConfig {
     pub(super) fn resolved(&self, histories: &Histories, any: impl FnOnce(bool) -> bool) -> Self {
         let known = any(!histories.steps.final_observations.is_empty());
         let mut resolved = self.clone();
-        resolved.dimensions.final_observation &= known;
+        // What ended an episode is part of the token after it, in the next episode.
+        resolved.dimensions.final_observation &= known && self.objective.inner().spans_episodes();
         resolved.sequence_length = Some(self.resolved_sequence_length());
         resolved
     }
@@ -173,6 +174,9 @@ impl TrainConfig {
     /// What of a run on `histories` should be thought over before it begins.
     pub fn warnings(&self, histories: &Histories) -> Vec<String> {
         let (window, sequence) = (self.dimensions.window, self.resolved_sequence_length());
+        if !self.objective.inner().spans_episodes() {
+            return Vec::new();
+        }
         let longest = histories.index.iter().map(|history| history.steps.len()).max().unwrap_or(0);
         let (what, instead) = if sequence <= window {
             (format!("sequences of {sequence} tokens"), "longer sequences, for example of 5/2 windows")

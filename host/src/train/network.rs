@@ -35,6 +35,15 @@ impl Network {
         }
     }
 
+    /// Logits of all tokens of the batch, `[tokens, actions]`, without masks.
+    pub fn logits(&mut self, values: &[f32], batch: &Batch) -> Result<Vec<f32>> {
+        match self {
+            Self::Fused(engine) => Ok(engine.logits(values, batch)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(composed) => composed.logits(values, batch),
+        }
+    }
+
     /// The sum of the loss over the batch's targets.
     pub fn sum(&mut self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f64> {
         match self {

@@ -7,6 +7,7 @@ use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
 use super::dataset::{gathered_digest, share};
 use super::metrics::MetricsLine;
 use super::network::Network;
+use super::objective::OfflineQ;
 use super::run_files::Files;
 use super::{Sequences, TrainConfig};
 use crate::history::{Histories, Slots};
@@ -165,10 +166,17 @@ impl<'a> Run<'a> {
             None => None,
         };
         let dataset = gathered_digest(ranks, histories, config.batch);
-        let network = Network::new(&config, &histories.interface)?;
+        let interface = config.objective.inner().interface(&histories.interface)?;
+        let network = Network::new(&config, &interface)?;
+        let mut parameters = initial_parameters(&config.dimensions, &interface, config.seed);
+        let slow = config.objective.inner().action_values().map(|values| {
+            values.begin(&mut parameters);
+            parameters.values.clone()
+        });
         let new = Checkpoint {
-            parameters: initial_parameters(&config.dimensions, &histories.interface, config.seed),
-            optimizer: optimizer(&config.dimensions, &histories.interface),
+            parameters,
+            slow,
+            optimizer: optimizer(&config.dimensions, &interface),
             // Without the number of threads, which must not show in the model's bytes.
             training: TrainingRecord {
                 config: TrainConfig { threads: None, ..config.clone() },
@@ -217,7 +225,11 @@ impl<'a> Run<'a> {
         let config = &self.config;
         let index = self.updates_done();
         let begun = Instant::now();
-        let batch = self.sequences.part(Purpose::Batch, index, &self.slots);
+        let mut batch = self.sequences.part(Purpose::Batch, index, &self.slots);
+        let action_values = config.objective.inner().action_values();
+        let plain =
+            LossOptions { action_values: action_values.map(OfflineQ::options), ..LossOptions::default() };
+        estimate_returns(&mut self.network, &self.state, &mut batch)?;
         let options = LossOptions {
             label_smoothing: config.label_smoothing,
             masks: Some(Masks {
@@ -227,6 +239,7 @@ impl<'a> Run<'a> {
                 residual: config.residual_dropout,
                 token: config.token_masking,
             }),
+            ..plain
         };
         let values = &mut self.state.parameters.values;
         let sum = self.network.sum_and_gradient(values, &batch, &options, &mut self.gradient)?;
@@ -242,6 +255,9 @@ impl<'a> Run<'a> {
         }
         let learning_rate = config.schedule().rate(index);
         self.state.optimizer.step(&config.hyperparameters(), index, learning_rate, &self.gradient, values);
+        if let (Some(objective), Some(slow)) = (action_values, &mut self.state.slow) {
+            objective.follow(slow, values);
+        }
         let elapsed = begun.elapsed();
         for sums in [&mut self.total, &mut self.recent] {
             sums.add(loss, tokens, elapsed);
@@ -251,9 +267,10 @@ impl<'a> Run<'a> {
         self.state.training.update = update;
         let due = |every: u64| update == config.updates || update.is_multiple_of(every);
         let mut validation_loss = None;
-        if let Some(held_out) = self.held_out.as_ref().filter(|_| due(config.validation_every)) {
+        if let Some(held_out) = self.held_out.as_mut().filter(|_| due(config.validation_every)) {
+            estimate_returns(&mut self.network, &self.state, held_out)?;
             let values = &self.state.parameters.values;
-            let sum = self.network.sum(values, held_out, &LossOptions::default())?;
+            let sum = self.network.sum(values, held_out, &plain)?;
             validation_loss = Some(mean(self.ranks, sum, held_out, false).loss);
         }
         // A checkpoint ends a line's mean, so that a resumed run writes the same lines.
@@ -280,7 +297,10 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the model.
-    fn finish(self) -> Result<TrainOutcome> {
+    fn finish(mut self) -> Result<TrainOutcome> {
+        if let Some(values) = self.config.objective.inner().action_values() {
+            values.finish(&mut self.state.parameters);
+        }
         if self.files.is_some() {
             save_parameters(&self.model, &self.state.parameters, &self.state.training)?;
         }
@@ -318,6 +338,19 @@ fn share_state(ranks: &Ranks, state: &mut Checkpoint) {
     ranks.broadcast(&mut state.parameters.values);
     ranks.broadcast(&mut state.optimizer.first);
     ranks.broadcast(&mut state.optimizer.second);
+    if let Some(slow) = &mut state.slow {
+        ranks.broadcast(slow);
+    }
+}
+
+/// Says what the actions of a batch are worth by the slow copy, where the objective asks for it.
+fn estimate_returns(network: &mut Network, state: &Checkpoint, batch: &mut Batch) -> Result<()> {
+    if let (Some(objective), Some(slow)) =
+        (state.training.config.objective.inner().action_values(), &state.slow)
+    {
+        batch.returns = objective.returns(batch, &network.logits(slow, batch)?);
+    }
+    Ok(())
 }
 
 /// A batch, over all ranks.

@@ -1,7 +1,7 @@
 //! The fused engine against a plain double-precision network and against dfdx; runs, killed and
 //! resumed; damaged files.
 
-use super::objective::Expert;
+use super::objective::{Expert, OfflineQ};
 use super::*;
 use crate::history::{Histories, History, Slots, Steps};
 use crate::model::{Dimensions, Parameters, Previous, Role, Tokens, NORM_EPSILON};
@@ -9,7 +9,8 @@ use crate::nn::masks::Site;
 use crate::nn::parts;
 use crate::nn::random::Purpose;
 use crate::nn::transformer::{
-    forward_logits, initial_parameters, Batch, Composed, Engine, LossOptions, NO_ROW, NO_TARGET,
+    forward_logits, initial_parameters, ActionValueOptions, Batch, Composed, Engine, LossOptions, NO_ROW,
+    NO_TARGET,
 };
 use crate::nn::Masks;
 use crate::progress::{NoProgress, Progress};
@@ -169,15 +170,24 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
                 }
             }
         }
-        for (x, &target) in stream.iter().zip(&batch.targets[place.clone()]) {
+        for (token, x) in place.clone().zip(&stream) {
+            let target = batch.targets[token];
             if target == NO_TARGET {
                 continue;
             }
-            let logits = linear(&norm(x, "final_norm"), "head");
+            let mut logits = linear(&norm(x, "final_norm"), "head");
+            let mut weight = 1.0;
+            if let Some(own) = options.action_values {
+                if !batch.returns[token].is_nan() {
+                    loss += 0.5 * (logits[usize::from(target)] - f64::from(batch.returns[token])).powi(2);
+                }
+                logits.iter_mut().for_each(|logit| *logit /= f64::from(own.temperature));
+                weight = f64::from(own.conservatism) * f64::from(own.temperature);
+            }
             let log_sum = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
             let smoothing = f64::from(options.label_smoothing);
             let even = logits.iter().map(|logit| log_sum - logit).sum::<f64>() / actions as f64;
-            loss += (1.0 - smoothing) * (log_sum - logits[usize::from(target)]) + smoothing * even;
+            loss += weight * ((1.0 - smoothing) * (log_sum - logits[usize::from(target)]) + smoothing * even);
         }
     }
     loss / batch.target_count() as f64
@@ -204,7 +214,8 @@ fn variants() -> Vec<TrainConfig> {
 fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, LossOptions) {
     let sequences = Sequences::new(histories, config).unwrap();
     let batch = sequences.batch(Purpose::Batch, 1, config.batch);
-    let options = LossOptions { label_smoothing: config.label_smoothing, masks: Some(masks(config)) };
+    let label_smoothing = config.label_smoothing;
+    let options = LossOptions { label_smoothing, masks: Some(masks(config)), action_values: None };
     (parameters(config, &histories.interface), batch, options)
 }
 
@@ -220,7 +231,15 @@ fn of_two_kinds(batch: &mut Batch) {
     }
 }
 
-/// The batches of all variants, and one of tokens of two kinds.
+/// Some actions have a return, others do not.
+fn of_values(batch: &mut Batch, options: &mut LossOptions) {
+    let returns =
+        (0..batch.targets.len()).map(|token| if token % 3 == 0 { f32::NAN } else { token as f32 / 100.0 });
+    batch.returns = returns.collect();
+    options.action_values = Some(ActionValueOptions { temperature: 0.5, conservatism: 0.3 });
+}
+
+/// The batches of all variants, one of tokens of two kinds, and the same two as values of actions.
 fn cases(histories: &Histories) -> Vec<(TrainConfig, Parameters, Batch, LossOptions)> {
     let mut cases = Vec::new();
     for config in variants() {
@@ -230,6 +249,10 @@ fn cases(histories: &Histories) -> Vec<(TrainConfig, Parameters, Batch, LossOpti
     let mut mixed = cases[1].clone();
     of_two_kinds(&mut mixed.2);
     cases.push(mixed);
+    for mut case in [cases[2].clone(), cases[5].clone()] {
+        of_values(&mut case.2, &mut case.3);
+        cases.push(case);
+    }
     cases
 }
 
@@ -278,6 +301,11 @@ fn fused_agrees_with_composed() {
             composed.loss_and_gradient(&parameters.values, &batch, &options, &mut composed_gradient).unwrap();
         assert!((fused - value).abs() < 1e-5, "{fused} {value}");
         assert!((fused - composed.loss(&parameters.values, &batch, &options).unwrap()).abs() < 1e-5);
+        let logits = engine.logits(&parameters.values, &batch);
+        assert_eq!(logits.len(), batch.targets.len() * 3);
+        for (fused, composed) in logits.iter().zip(composed.logits(&parameters.values, &batch).unwrap()) {
+            assert!((fused - composed).abs() < 1e-4, "{fused} {composed}");
+        }
         for tensor in parameters.layout() {
             for place in tensor.range() {
                 let (fused, composed) = (fused_gradient[place], composed_gradient[place]);
@@ -341,12 +369,13 @@ fn logits_of_a_stream_give_the_loss_of_its_sequence() {
     assert_eq!(tokens.rows(), batch.rows);
     assert_eq!(tokens.len(), 60);
     let logits = forward_logits(&parameters, &tokens);
+    let mut engine = Engine::new(&config.dimensions, &histories.interface, 1).unwrap();
+    assert_eq!(logits, engine.logits(&parameters.values, &batch));
     assert_eq!(logits.len(), 60 * 3);
     let mut loss = 0.0;
     for (logits, &target) in logits.chunks(3).zip(&batch.targets) {
         loss += logits.iter().map(|logit| logit.exp()).sum::<f32>().ln() - logits[usize::from(target)];
     }
-    let mut engine = Engine::new(&config.dimensions, &histories.interface, 1).unwrap();
     let expected = engine.loss(&parameters.values, &batch, &LossOptions::default());
     assert!((loss / 60.0 - expected).abs() < 1e-5);
 }
@@ -545,6 +574,73 @@ fn resumed_run_ends_with_the_same_bytes() {
         train(&self::histories(6, 11), None, &config, &whole, true, &NoProgress).unwrap_err().to_string();
     assert!(error.contains("other histories"), "{error}");
     assert_eq!(read_config(&whole.join("config.toml")).unwrap(), config);
+}
+
+#[test]
+fn a_resumed_run_of_values_has_the_same_slow_copy_and_a_model_of_logits() {
+    let histories = histories(6, 12);
+    let q = OfflineQ { temperature: 0.5, copy_rate: 0.3, ..OfflineQ::default() };
+    let config = TrainConfig { objective: ObjectiveConfig::OfflineQ(q), ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let outcome = train(&histories, Some(&histories), &config, &whole, false, &NoProgress).unwrap();
+    assert!(outcome.validation_loss.is_some());
+    assert_eq!(load_parameters(&outcome.model).unwrap().0, outcome.parameters);
+    let alone = crate::ranks::Ranks::alone();
+    let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &parts, false).unwrap();
+    for _ in 0..6 {
+        stopped.step(false).unwrap();
+    }
+    drop(stopped);
+    train(&histories, Some(&histories), &config, &parts, true, &NoProgress).unwrap();
+    for file in ["model.safetensors", "checkpoint.safetensors"] {
+        assert!(read(&whole, file) == read(&parts, file), "{file}");
+    }
+    let checkpoint = Checkpoint::load(&whole.join("checkpoint.safetensors")).unwrap();
+    let values = &checkpoint.parameters.values;
+    assert!(checkpoint.slow.is_some_and(|slow| slow.len() == values.len() && slow != *values));
+    for tensor in outcome.parameters.layout() {
+        let factor = if tensor.role == Role::Head { 0.5 } else { 1.0 };
+        for (logit, value) in outcome.parameters.values[tensor.range()].iter().zip(&values[tensor.range()]) {
+            assert_eq!(logit * factor, *value, "{}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn values_find_what_pays_in_histories_of_random_actions() {
+    // The action that repeats the second word is paid.
+    let mut histories = histories(20, 30);
+    let Steps { observations, actions, rewards, .. } = &mut histories.steps;
+    let mut rng = PortableRng::new(2, 2);
+    for ((action, reward), &word) in actions.iter_mut().zip(rewards).zip(&observations[1]) {
+        *action = rng.below(3) as u16;
+        *reward = f32::from(u8::from(i32::from(*action) == word));
+    }
+    let q = OfflineQ { discount: 0.5, temperature: 0.1, copy_rate: 0.1, ..OfflineQ::default() };
+    let config = TrainConfig {
+        objective: ObjectiveConfig::OfflineQ(q),
+        updates: 150,
+        learning_rate: 0.01,
+        validation_every: 0,
+        ..small()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let model = train(&histories, None, &config, folder.path(), false, &NoProgress).unwrap().parameters;
+    let mut tokens = Tokens::new(&model.dimensions, &model.interface);
+    let words: Vec<i32> = (0..60).map(|_| rng.below(3) as i32).collect();
+    for word in &words {
+        tokens.push(&model.interface, &[rng.below(4) as i32, *word], None);
+    }
+    let likelihoods = forward_logits(&model, &tokens)
+        .chunks(3)
+        .zip(&words)
+        .map(|(logits, &word)| {
+            let total: f32 = logits.iter().map(|logit| logit.exp()).sum();
+            logits[word as usize].exp() / total
+        })
+        .sum::<f32>();
+    assert!(likelihoods / 60.0 > 0.9, "{}", likelihoods / 60.0);
 }
 
 /// Wants to stop after some updates.

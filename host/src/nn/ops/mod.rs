@@ -4,6 +4,7 @@
 //! in the first-level cache from the norm before a product to the sum after it. A backward pass
 //! *adds* to the gradients of parameters and of the residual stream.
 
+pub mod action_values;
 pub mod attention;
 pub mod cross_entropy;
 pub mod embedding;

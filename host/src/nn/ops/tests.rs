@@ -1,6 +1,8 @@
 //! Every fused operation against its definition in double precision, against finite differences of
 //! that, and against the same composed of dfdx's own operations, on random shapes.
 
+use super::action_values::{self, ActionValueOptions};
+use super::cross_entropy::NO_TARGET;
 use super::{attention, cross_entropy, embedding, feed_forward, norm_linear, projection};
 use crate::model::{Dimensions, NORM_EPSILON};
 use crate::nn::masks::{Masks, SequenceMasks, Site};
@@ -321,6 +323,42 @@ fn cross_entropy() {
                 let log_sums: Vec<f64> = log_sums.collect();
                 let terms = wanted.iter().zip(logits).enumerate();
                 vec![terms.map(|(place, (wanted, logit))| wanted * (log_sums[place / actions] - logit)).sum()]
+            },
+        };
+        case.check(&mut rng);
+    }
+}
+
+#[test]
+fn action_values() {
+    let mut rng = PortableRng::new(6, 2);
+    for _ in 0..CASES {
+        let (tokens, actions) = (up_to(60, &mut rng), 1 + up_to(20, &mut rng));
+        let targets: Vec<u16> = (0..tokens)
+            .map(|_| if rng.below(5) == 0 { NO_TARGET } else { rng.below(actions as u32) as u16 })
+            .collect();
+        let returns: Vec<f32> =
+            (0..tokens).map(|_| if rng.below(5) == 0 { f32::NAN } else { 2.0 * rng.uniform() }).collect();
+        let options = ActionValueOptions { temperature: 0.5 + rng.uniform(), conservatism: rng.uniform() };
+        let case = Case {
+            shapes: [(tokens, actions)],
+            fused: &|[values]| action_values::on_tape(values, &targets, &returns, options),
+            composed: None,
+            definition: &|[values]| {
+                let temperature = f64::from(options.temperature);
+                let weight = f64::from(options.conservatism) * temperature;
+                let mut loss = 0.0;
+                for (token, values) in
+                    values.chunks(actions).enumerate().filter(|row| targets[row.0] != NO_TARGET)
+                {
+                    let value = values[usize::from(targets[token])];
+                    let log_sum = values.iter().map(|value| (value / temperature).exp()).sum::<f64>().ln();
+                    loss += weight * (log_sum - value / temperature);
+                    if !returns[token].is_nan() {
+                        loss += 0.5 * (value - f64::from(returns[token])).powi(2);
+                    }
+                }
+                vec![loss]
             },
         };
         case.check(&mut rng);

@@ -1,6 +1,7 @@
 //! What the network is given: rows of tables, and what it should have said.
 
 pub use crate::model::NO_ROW;
+pub use crate::nn::ops::action_values::ActionValueOptions;
 pub use crate::nn::ops::cross_entropy::NO_TARGET;
 
 use crate::nn::Masks;
@@ -14,10 +15,24 @@ pub struct Batch {
     pub rows: Vec<u32>,
     /// The action that each token should be answered with, or [`NO_TARGET`], `[tokens]`.
     pub targets: Vec<u16>,
+    /// What came of the action of each token, `[tokens]`; empty where the objective does not ask.
+    pub outcomes: Vec<Outcome>,
+    /// What the action of each token is worth, `[tokens]`, not a number where that is unknown; empty
+    /// where [`LossOptions::action_values`] is `None`.
+    pub returns: Vec<f32>,
     /// Tokens of each sequence. Shorter histories give shorter sequences: nothing is padded.
     pub sequences: Vec<Range<usize>>,
     /// Number of the first sequence in the whole batch, of which this may be a part.
     pub first_sequence: usize,
+}
+
+/// What came of an action.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The reward.
+    pub reward: f32,
+    /// Whether the episode ended with it.
+    pub ended: bool,
 }
 
 impl Batch {
@@ -34,4 +49,6 @@ pub struct LossOptions {
     pub label_smoothing: f32,
     /// Dropout and token masking; none for validation.
     pub masks: Option<Masks>,
+    /// Where the outputs are values of actions, and [`Batch::returns`] are there.
+    pub action_values: Option<ActionValueOptions>,
 }

@@ -40,10 +40,21 @@ struct Inputs<D: Device<f32>> {
     rows: Tensor<(usize,), usize, D>,
     /// 0 inside the band, a large negative number outside, `[length, length]`.
     band: Matrix<D>,
-    /// Target probability over the number of targets, `[tokens, actions]`; 0 for a token without a
-    /// target.
+    /// Target probability times the weight of the cross-entropy over the number of targets, `[tokens,
+    /// actions]`; 0 for a token without a target.
     targets: Matrix<D>,
+    action_values: Option<InputValues<D>>,
     masks: Option<InputMasks<D>>,
+}
+
+/// What the values of actions are compared with.
+struct InputValues<D: Device<f32>> {
+    temperature: f32,
+    /// The root of one over the number of targets where a token's action has a return, 0 elsewhere,
+    /// `[tokens, actions]`.
+    chosen: Matrix<D>,
+    /// The returns there, times the same.
+    returns: Matrix<D>,
 }
 
 struct InputMasks<D: Device<f32>> {
@@ -81,12 +92,22 @@ impl<D: Device<f32>> Composed<D> {
         Self { device, dimensions: *dimensions, actions: usize::from(interface.actions), tables, parameters }
     }
 
-    /// Mean cross-entropy over all tokens of the batch that have a target.
+    /// Mean loss over all tokens of the batch that have a target.
     pub fn loss(&self, values: &[f32], batch: &Batch, options: &LossOptions) -> Result<f32> {
         let inputs = self.inputs(batch, options).map_err(device_error::<D>)?;
         let parameters = self.upload(values).map_err(device_error::<D>)?;
         let loss = self.forward::<NoneTape>(parameters, &inputs).map_err(device_error::<D>)?;
         Ok(loss.as_vec()[0])
+    }
+
+    /// Logits of all tokens of the batch, `[tokens, actions]`, without masks.
+    pub fn logits(&self, values: &[f32], batch: &Batch) -> Result<Vec<f32>> {
+        let inputs = self.inputs(batch, &LossOptions::default()).map_err(device_error::<D>)?;
+        let parameters = self.upload(values).map_err(device_error::<D>)?;
+        let logits = self.network::<NoneTape>(parameters, &inputs).map_err(device_error::<D>)?;
+        let (padded, length) = (logits.as_vec(), inputs.length * self.actions);
+        let sequences = batch.sequences.iter().zip(padded.chunks(length.max(1)));
+        Ok(sequences.flat_map(|(place, logits)| &logits[..place.len() * self.actions]).copied().collect())
     }
 
     /// [`Composed::loss`], and its gradient in place of the content of `gradient`.
@@ -130,12 +151,29 @@ impl<D: Device<f32>> Composed<D> {
         self.parameters.iter().map(tensor).collect()
     }
 
-    /// The equations of [`crate::model`], one operation after the other.
+    /// The mean loss.
     fn forward<T: Tape<f32, D>>(
         &self,
         parameters: Vec<Matrix<D>>,
         inputs: &Inputs<D>,
     ) -> std::result::Result<Tensor<Rank0, f32, D, T>, D::Err> {
+        let cross_entropy = |logits: Matrix<D, T>| {
+            logits.try_log_softmax::<Axis<1>>()?.try_mul(inputs.targets.clone())?.try_sum()?.try_negate()
+        };
+        let logits: Matrix<D, T> = self.network(parameters, inputs)?;
+        let Some(values) = &inputs.action_values else { return cross_entropy(logits) };
+        let errors =
+            logits.with_empty_tape().try_mul(values.chosen.clone())?.try_sub(values.returns.clone())?;
+        let squares: Tensor<Rank0, f32, D, T> = errors.try_square()?.try_sum()?.try_mul(0.5)?;
+        cross_entropy(logits.try_mul(1.0 / values.temperature)?)?.try_add(squares)
+    }
+
+    /// The equations of [`crate::model`], one operation after the other: logits `[tokens, actions]`.
+    fn network<T: Tape<f32, D>>(
+        &self,
+        parameters: Vec<Matrix<D>>,
+        inputs: &Inputs<D>,
+    ) -> std::result::Result<Matrix<D, T>, D::Err> {
         let Dimensions { d_model: d, heads, layers, .. } = self.dimensions;
         let tokens = inputs.sequences * inputs.length;
         let mut parameters = parameters.into_iter().map(|tensor| tensor.retaped::<T>());
@@ -178,8 +216,7 @@ impl<D: Device<f32>> Composed<D> {
             }
             stream = stream.try_add(output)?;
         }
-        let logits = linear(rms_norm(stream, next())?, next())?;
-        logits.try_log_softmax::<Axis<1>>()?.try_mul(inputs.targets.clone())?.try_sum()?.try_negate()
+        linear(rms_norm(stream, next())?, next())
     }
 
     fn inputs(&self, batch: &Batch, options: &LossOptions) -> std::result::Result<Inputs<D>, D::Err> {
@@ -189,7 +226,12 @@ impl<D: Device<f32>> Composed<D> {
         let mut rows = vec![0; tokens * self.tables];
         let mut targets = vec![0.0; tokens * self.actions];
         let row_of_zeros = self.parameters[0].shape.0 - 1;
-        let weight = 1.0 / batch.target_count().max(1) as f32;
+        let share = 1.0 / batch.target_count().max(1) as f32;
+        let weight = share * options.action_values.map_or(1.0, |own| own.conservatism * own.temperature);
+        let [mut chosen, mut returns] = [const { Vec::new() }; 2];
+        if options.action_values.is_some() {
+            [&mut chosen, &mut returns].into_iter().for_each(|matrix| matrix.resize(targets.len(), 0.0));
+        }
         for (number, place) in batch.sequences.iter().enumerate() {
             for (position, source) in place.clone().enumerate() {
                 let token = number * length + position;
@@ -201,6 +243,10 @@ impl<D: Device<f32>> Composed<D> {
                     NO_TARGET => continue,
                     target => usize::from(target),
                 };
+                if options.action_values.is_some() && !batch.returns[source].is_nan() {
+                    let place = token * self.actions + target;
+                    (chosen[place], returns[place]) = (share.sqrt(), batch.returns[source] * share.sqrt());
+                }
                 for (action, probability) in
                     targets[token * self.actions..(token + 1) * self.actions].iter_mut().enumerate()
                 {
@@ -215,12 +261,22 @@ impl<D: Device<f32>> Composed<D> {
             Some(masks) => Some(self.masks(masks, batch.first_sequence, sequences, length)?),
             None => None,
         };
+        let shape = (tokens, self.actions);
+        let action_values = match options.action_values {
+            None => None,
+            Some(own) => Some(InputValues {
+                temperature: own.temperature,
+                chosen: self.device.try_tensor_from_vec(chosen, shape)?,
+                returns: self.device.try_tensor_from_vec(returns, shape)?,
+            }),
+        };
         Ok(Inputs {
             sequences,
             length,
             rows: self.device.try_tensor_from_vec(rows, (tokens * self.tables,))?,
             band: self.device.try_tensor_from_vec(band, (length, length))?,
-            targets: self.device.try_tensor_from_vec(targets, (tokens, self.actions))?,
+            targets: self.device.try_tensor_from_vec(targets, shape)?,
+            action_values,
             masks,
         })
     }

@@ -15,6 +15,7 @@ use crate::nn::parts::halves;
 use crate::nn::tape;
 use algodistill_core::Interface;
 use dfdx::prelude::{Cpu, Tape};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -61,7 +62,7 @@ impl Engine {
         Ok(Self { plan, weights, pool, workspaces, spare: Mutex::default() })
     }
 
-    /// Mean cross-entropy over all tokens of the batch that have a target, for parameters in the
+    /// Mean loss over all tokens of the batch that have a target, for parameters in the
     /// order of [`crate::model::layout`].
     pub fn loss(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f32 {
         let sum = self.sum(parameters, batch, options);
@@ -82,7 +83,7 @@ impl Engine {
         (sum / tokens as f64) as f32
     }
 
-    /// Sum of the cross-entropy over all tokens of the batch that have a target.
+    /// Sum of the loss over all tokens of the batch that have a target.
     pub fn sum(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f64 {
         self.sweep(parameters, Sweep { batch, options, differentiates: false }).loss
     }
@@ -104,6 +105,20 @@ impl Engine {
             None => gradient.fill(0.0),
         }
         sums.loss
+    }
+
+    /// Logits of all tokens of the batch, `[tokens, actions]`, without masks.
+    pub fn logits(&mut self, parameters: &[f32], batch: &Batch) -> Vec<f32> {
+        self.weights.set(&self.plan, parameters);
+        let (plan, weights) = (&self.plan, &self.weights);
+        let of_sequence = |place: &Range<usize>| -> Vec<f32> {
+            let mut workspace = lock(&self.workspaces[rayon::current_thread_index().unwrap_or(0)]);
+            let rows = &batch.rows[place.start * plan.tables..place.end * plan.tables];
+            network::forward(plan, weights, Sequence { rows, masks: None }, &mut workspace);
+            workspace_logits(plan, &workspace, place.len()).collect()
+        };
+        let sequences = self.pool.install(|| batch.sequences.par_iter().map(of_sequence).collect::<Vec<_>>());
+        sequences.concat()
     }
 
     fn sweep(&mut self, parameters: &[f32], sweep: Sweep) -> Sums {
@@ -147,8 +162,12 @@ impl Engine {
             let rows = &sweep.batch.rows[place.start * plan.tables..place.end * plan.tables];
             let sequence = Sequence { rows, masks: masks.as_ref() };
             network::forward(plan, weights, sequence, &mut workspace);
-            let targets = &sweep.batch.targets[place];
-            loss += network::loss(plan, targets, sweep.options.label_smoothing, &mut workspace);
+            let targets = &sweep.batch.targets[place.clone()];
+            let returns = match sweep.options.action_values {
+                None => &[],
+                Some(_) => &sweep.batch.returns[place],
+            };
+            loss += network::loss(plan, targets, returns, sweep.options, &mut workspace);
             if let Some(gradient) = &mut gradient {
                 network::backward(plan, weights, sequence, &mut workspace, gradient);
             }
@@ -199,6 +218,15 @@ pub fn forward_logits(parameters: &Parameters, tokens: &Tokens) -> Vec<f32> {
     weights.set(&plan, &parameters.values);
     let mut workspace = Workspace::new(&plan, tokens.len());
     network::forward(&plan, &weights, Sequence { rows: tokens.rows(), masks: None }, &mut workspace);
-    let rows = workspace.logits.chunks_exact(plan.actions_padded).take(tokens.len());
-    rows.flat_map(|row| &row[..plan.actions]).copied().collect()
+    workspace_logits(&plan, &workspace, tokens.len()).collect()
+}
+
+/// The logits that a forward pass over `tokens` left, without padding.
+fn workspace_logits<'a>(
+    plan: &'a Plan,
+    workspace: &'a Workspace,
+    tokens: usize,
+) -> impl Iterator<Item = f32> + 'a {
+    let rows = workspace.logits.chunks_exact(plan.actions_padded).take(tokens);
+    rows.flat_map(|row| &row[..plan.actions]).copied()
 }

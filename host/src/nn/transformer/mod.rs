@@ -11,7 +11,7 @@ mod initial;
 mod network;
 mod plan;
 
-pub use batch::{Batch, LossOptions, NO_ROW, NO_TARGET};
+pub use batch::{ActionValueOptions, Batch, LossOptions, Outcome, NO_ROW, NO_TARGET};
 pub use composed::Composed;
 pub use engine::{forward_logits, Engine};
 pub use initial::initial_parameters;

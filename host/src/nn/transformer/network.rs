@@ -2,7 +2,9 @@
 //! equations): the operations one after the other, on a workspace that is allocated once.
 
 use super::plan::{LayerPlaces, LayerWeights, Plan, Weights, Workspace};
+use super::LossOptions;
 use crate::nn::masks::{SequenceMasks, Site};
+use crate::nn::ops::action_values::ActionValues;
 use crate::nn::ops::attention::Attention;
 use crate::nn::ops::cross_entropy::CrossEntropy;
 use crate::nn::ops::embedding::Embedding;
@@ -84,10 +86,22 @@ pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &m
     head(plan, weights).forward(last, &mut w.normed, &mut w.logits);
 }
 
-/// Sum of the cross-entropy over a sequence after [`forward`]; the logits become its gradient.
-pub fn loss(plan: &Plan, targets: &[u16], smoothing: f32, workspace: &mut Workspace) -> f64 {
-    let loss = CrossEntropy { targets, actions: plan.actions, smoothing };
-    loss.forward_and_backward(&mut workspace.logits, plan.actions_padded)
+/// Sum of the loss over a sequence after [`forward`]; the logits become its gradient. `returns` are
+/// looked at where the logits are values of actions.
+pub fn loss(
+    plan: &Plan,
+    targets: &[u16],
+    returns: &[f32],
+    options: &LossOptions,
+    workspace: &mut Workspace,
+) -> f64 {
+    let (actions, smoothing) = (plan.actions, options.label_smoothing);
+    let (logits, stride) = (&mut workspace.logits, plan.actions_padded);
+    match options.action_values {
+        None => CrossEntropy { targets, actions, smoothing }.forward_and_backward(logits, stride),
+        Some(options) => ActionValues { targets, returns, actions, smoothing, options }
+            .forward_and_backward(logits, stride),
+    }
 }
 
 /// Adds the gradient of every parameter to `gradient`, from the logits' gradient that [`loss`]

@@ -43,6 +43,7 @@ impl Objective for DecisionPretrained {
     }
 
     fn push(&self, place: Place, stream: &mut Stream) {
-        stream.push_step(place, place.histories.steps.optimal_actions[place.step]);
+        let target = place.histories.steps.optimal_actions[place.step];
+        stream.push_step(place, target, &[]);
     }
 }

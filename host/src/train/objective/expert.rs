@@ -37,6 +37,7 @@ impl Objective for Expert {
     }
 
     fn push(&self, place: Place, stream: &mut Stream) {
-        stream.push_step(place, place.histories.steps.actions[place.step]);
+        let target = place.histories.steps.actions[place.step];
+        stream.push_step(place, target, &[]);
     }
 }

@@ -3,8 +3,11 @@
 
 use crate::history::Histories;
 use crate::model::{Dimensions, Previous, Tokens};
+use crate::nn::transformer::Outcome;
 use crate::{Error, Result};
+use algodistill_core::Interface;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What a model is trained to do with learning histories.
 pub trait Objective: Sync {
@@ -40,16 +43,43 @@ pub trait Objective: Sync {
 
     /// Adds the tokens of a step, and their targets.
     fn push(&self, place: Place, stream: &mut Stream);
+
+    /// What a model sees and does where its histories have the interface `observed`: further channels
+    /// may follow those of the observation.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where they are too many.
+    fn interface(&self, observed: &Interface) -> Result<Interface> {
+        Ok(observed.clone())
+    }
+
+    /// Whether a sequence goes on into the next episode. Where it does not, each episode is a history
+    /// of its own, and who runs the model empties its context where one begins.
+    fn spans_episodes(&self) -> bool {
+        true
+    }
+
+    /// How the model is asked for a return, where it is.
+    fn goal(&self) -> Option<&DecisionTransformer> {
+        None
+    }
+
+    /// How it learns the values of actions, where it does: its batches then have outcomes.
+    fn action_values(&self) -> Option<&OfflineQ> {
+        None
+    }
 }
 
 /// A step of the histories.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Place<'a> {
     /// All histories.
     pub histories: &'a Histories,
     /// Number of the step, through all histories.
     pub step: usize,
-    /// Whether its history, or what is kept of it, begins here: there is no step before.
+    /// Steps of its history, or of what is kept of it.
+    pub history: Range<usize>,
+    /// Whether the context is empty here: there is no step before.
     pub begins: bool,
 }
 
@@ -57,23 +87,32 @@ pub struct Place<'a> {
 pub struct Stream {
     pub(super) tokens: Tokens,
     pub(super) targets: Vec<u16>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Of the model.
+    interface: Interface,
     observation: Vec<i32>,
 }
 
 impl Stream {
-    pub(super) fn new(dimensions: &Dimensions, histories: &Histories) -> Self {
-        let interface = &histories.interface;
-        let observation = vec![0; interface.observation_len()];
-        Self { tokens: Tokens::new(dimensions, interface), targets: Vec::new(), observation }
+    pub(super) fn new(dimensions: &Dimensions, interface: Interface) -> Self {
+        Self {
+            tokens: Tokens::new(dimensions, &interface),
+            targets: Vec::new(),
+            outcomes: Vec::new(),
+            observation: vec![0; interface.observation_len()],
+            interface,
+        }
     }
 
     /// Adds the token that an agent makes of a step: what is observed, the action and outcome of
-    /// the step before, and what was observed after that, where it ended an episode.
-    pub fn push_step(&mut self, place: Place, target: u16) {
-        let Place { histories, step, begins } = place;
+    /// the step before, and what was observed after that, where it ended an episode. `more` are the
+    /// words of the channels that the objective adds.
+    pub fn push_step(&mut self, place: Place, target: u16, more: &[i32]) {
+        let Place { histories, step, begins, history: _ } = place;
         let columns = &histories.steps;
-        for (word, column) in self.observation.iter_mut().zip(&columns.observations) {
-            *word = column[step];
+        let observed = columns.observations.iter().map(|column| column[step]);
+        for (word, found) in self.observation.iter_mut().zip(observed.chain(more.iter().copied())) {
+            *word = found;
         }
         let outcome = |step: usize| Previous {
             action: columns.actions[step],
@@ -81,8 +120,14 @@ impl Stream {
             ended: columns.dones[step].then(|| columns.final_observations.after(step).unwrap_or(&[])),
         };
         let previous = (!begins).then(|| outcome(step - 1));
-        self.tokens.push(&histories.interface, &self.observation, previous);
+        self.tokens.push(&self.interface, &self.observation, previous);
         self.targets.push(target);
+    }
+
+    /// Adds what came of the action of a step.
+    pub fn push_outcome(&mut self, place: &Place) {
+        let (steps, step) = (&place.histories.steps, place.step);
+        self.outcomes.push(Outcome { reward: steps.rewards[step], ended: steps.dones[step] });
     }
 }
 
@@ -120,6 +165,8 @@ objectives! {
     algorithm_distillation::AlgorithmDistillation,
     expert::Expert,
     decision_pretrained::DecisionPretrained,
+    offline_q::OfflineQ,
+    decision_transformer::DecisionTransformer,
 }
 
 /// The names of all objectives.
@@ -154,40 +201,132 @@ impl ObjectiveConfig {
 struct Fields {
     objective: Option<String>,
     expert_fraction: Option<f32>,
+    q_discount: Option<f32>,
+    q_lambda: Option<f32>,
+    q_conservatism: Option<f32>,
+    q_temperature: Option<f32>,
+    q_copy_rate: Option<f32>,
+    q_across_episodes: Option<bool>,
+    return_lowest: Option<f32>,
+    return_unit: Option<f32>,
+    return_levels: Option<u16>,
+    time_steps: Option<u16>,
 }
 
 /// The parameters among the fields: another objective does not have them.
-pub(super) const PARAMETERS: [&str; 1] = ["expert_fraction"];
+pub(super) const PARAMETERS: [&str; 11] = [
+    "expert_fraction",
+    "q_discount",
+    "q_lambda",
+    "q_conservatism",
+    "q_temperature",
+    "q_copy_rate",
+    "q_across_episodes",
+    "return_lowest",
+    "return_unit",
+    "return_levels",
+    "time_steps",
+];
+
+impl Fields {
+    /// Name of the first parameter that is there, and of the objective that it belongs to.
+    fn parameter(&self) -> Option<(&'static str, &'static str)> {
+        let given = [
+            self.expert_fraction.is_some(),
+            self.q_discount.is_some(),
+            self.q_lambda.is_some(),
+            self.q_conservatism.is_some(),
+            self.q_temperature.is_some(),
+            self.q_copy_rate.is_some(),
+            self.q_across_episodes.is_some(),
+            self.return_lowest.is_some(),
+            self.return_unit.is_some(),
+            self.return_levels.is_some(),
+            self.time_steps.is_some(),
+        ];
+        let name = *PARAMETERS.iter().zip(given).find(|(_, given)| *given)?.0;
+        let owner = match name {
+            "expert_fraction" => "expert",
+            name if name.starts_with("q_") => "offline-q",
+            _ => "decision-transformer",
+        };
+        Some((name, owner))
+    }
+}
 
 impl From<ObjectiveConfig> for Fields {
     fn from(config: ObjectiveConfig) -> Self {
-        let expert_fraction = match &config {
-            ObjectiveConfig::Expert(expert) => Some(expert.fraction),
-            _ => None,
-        };
-        Self { objective: Some(config.inner().name().into()), expert_fraction }
+        let objective = Some(config.inner().name().into());
+        match config {
+            ObjectiveConfig::AlgorithmDistillation(_) | ObjectiveConfig::DecisionPretrained(_) => {
+                Self { objective, ..Self::default() }
+            }
+            ObjectiveConfig::Expert(expert) => {
+                Self { objective, expert_fraction: Some(expert.fraction), ..Self::default() }
+            }
+            ObjectiveConfig::OfflineQ(q) => Self {
+                objective,
+                q_discount: Some(q.discount),
+                q_lambda: Some(q.lambda),
+                q_conservatism: Some(q.conservatism),
+                q_temperature: Some(q.temperature),
+                q_copy_rate: Some(q.copy_rate),
+                q_across_episodes: Some(q.across_episodes),
+                ..Self::default()
+            },
+            ObjectiveConfig::DecisionTransformer(returns) => Self {
+                objective,
+                return_lowest: Some(returns.lowest),
+                return_unit: Some(returns.unit),
+                return_levels: Some(returns.levels),
+                time_steps: Some(returns.time_steps),
+                ..Self::default()
+            },
+        }
     }
 }
 
 impl TryFrom<Fields> for ObjectiveConfig {
     type Error = String;
 
-    fn try_from(fields: Fields) -> std::result::Result<Self, String> {
-        let mut config = match (fields.objective, fields.expert_fraction) {
-            (Some(name), _) => Self::named(&name).map_err(|error| error.to_string())?,
+    fn try_from(mut fields: Fields) -> std::result::Result<Self, String> {
+        let mut config = match (&fields.objective, fields.expert_fraction) {
+            (Some(name), _) => Self::named(name).map_err(|error| error.to_string())?,
             // Files from before there was a choice.
             (None, Some(_)) => Self::Expert(Expert::default()),
             (None, None) => Self::default(),
         };
-        match (&mut config, fields.expert_fraction) {
-            (Self::Expert(expert), Some(fraction)) => expert.fraction = fraction,
-            (other, Some(_)) => {
-                let name = other.inner().name();
-                return Err(format!("expert_fraction belongs to the objective expert, not to {name}"));
+        /// Puts a parameter that is there in place of the default.
+        fn take<T>(own: &mut T, given: &mut Option<T>) {
+            if let Some(given) = given.take() {
+                *own = given;
             }
-            (_, None) => {}
         }
-        Ok(config)
+        match &mut config {
+            Self::AlgorithmDistillation(_) | Self::DecisionPretrained(_) => {}
+            Self::Expert(expert) => take(&mut expert.fraction, &mut fields.expert_fraction),
+            Self::OfflineQ(q) => {
+                take(&mut q.discount, &mut fields.q_discount);
+                take(&mut q.lambda, &mut fields.q_lambda);
+                take(&mut q.conservatism, &mut fields.q_conservatism);
+                take(&mut q.temperature, &mut fields.q_temperature);
+                take(&mut q.copy_rate, &mut fields.q_copy_rate);
+                take(&mut q.across_episodes, &mut fields.q_across_episodes);
+            }
+            Self::DecisionTransformer(returns) => {
+                take(&mut returns.lowest, &mut fields.return_lowest);
+                take(&mut returns.unit, &mut fields.return_unit);
+                take(&mut returns.levels, &mut fields.return_levels);
+                take(&mut returns.time_steps, &mut fields.time_steps);
+            }
+        }
+        match fields.parameter() {
+            Some((field, owner)) => {
+                let name = config.inner().name();
+                Err(format!("{field} belongs to the objective {owner}, not to {name}"))
+            }
+            None => Ok(config),
+        }
     }
 }
 
