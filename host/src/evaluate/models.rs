@@ -84,8 +84,8 @@ pub(crate) fn unlike(
             _ => "reward levels",
         };
         format!(
-            "does not fit {name}, the environment to run it in: {what} are {of_model} in the model, {of_environment} in \
-             {name}; give a model of {name}, or another environment"
+            "does not fit {name} as it is to be run: {what} are {of_model} in the model, {of_environment} there; give a \
+             model that was trained for that, or another environment"
         )
     };
     Ok(difference(interface, &environment.interface()?).map(problem))
