@@ -242,8 +242,8 @@ fn a_model_that_does_not_fit_what_is_evaluated_is_named() {
     let also = format!("b={bandit}");
     let message = failure(2, &["evaluate", &room, "--also", &also]);
     let expected =
-        "bandit.adw: is a model of bandit and does not fit dark-room, the environment to run it in: \
-                    observations are [] in the model, [0 to 8, 0 to 8] in dark-room";
+        "bandit.adw: is a model of bandit and does not fit dark-room as it is to be run: observations are \
+                    [] in the model, [0 to 8, 0 to 8] there";
     assert!(message.contains(expected), "{message}");
     let message = failure(2, &["play", &bandit, "--environment", "dark-room"]);
     assert!(message.contains(expected), "{message}");

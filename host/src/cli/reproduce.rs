@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(value_name = "EXPERIMENT", required_unless_present = "list")]
     experiment: Option<String>,
     /// Say what each experiment makes, how long it takes, and what it stands beside.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["experiment", "seeds", "out"])]
     list: bool,
     /// Training seeds of every model [default: those of the experiment].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]

@@ -90,8 +90,8 @@ pub(crate) fn unlike(interface: &Interface, name: &str, needed: &Interface) -> O
         _ => "reward levels",
     };
     Some(format!(
-        "does not fit {name}, the environment to run it in: {what} are {of_model} in the model, {of_environment} in \
-         {name}; give a model of {name}, or another environment"
+        "does not fit {name} as it is to be run: {what} are {of_model} in the model, {of_environment} there; give a \
+         model that was trained for that, or another environment"
     ))
 }
 

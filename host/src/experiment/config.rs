@@ -218,6 +218,10 @@ impl TryFrom<Map<String, Value>> for EvaluationConfig {
         let (name, models) = (take("name"), take("models"));
         let said = |error: serde_json::Error| in_plain_words(error);
         for (field, value) in &fields {
+            // TOML has no null: it was nan or inf, which JSON does not have.
+            if value.is_null() {
+                return Err(format!("{field} is no finite number"));
+            }
             let one = Map::from_iter([(field.clone(), value.clone())]);
             serde_json::from_value::<EvaluateConfig>(one.into()).map_err(said).map_err(|problem| {
                 match problem.starts_with(field) {
@@ -329,8 +333,12 @@ impl Experiment {
             trained.map(|one| Ok(one.resolve()?.environment)).transpose()
         };
         let entrants = self.entrants(evaluation);
-        let environment = match &evaluation.config.environment {
-            Some(name) => Some(EnvironmentConfig::preset(name)?.with(&evaluation.config.parameters)?),
+        let EvaluateConfig { environment, parameters, .. } = &evaluation.config;
+        if environment.is_none() && !parameters.is_empty() {
+            return Err(Error::argument("environment", "is needed: its parameters were given"));
+        }
+        let environment = match environment {
+            Some(name) => Some(EnvironmentConfig::preset(name)?.with(parameters)?),
             None => entrants.first().map(trained_in).transpose()?.flatten(),
         };
         let Some(environment) = environment else { return Ok(()) };
@@ -344,7 +352,33 @@ impl Experiment {
                 return Err(Error::argument("environment", problem));
             }
         }
+        self.check_tasks(evaluation, &entrants, &environment)?;
         evaluation.config.check(&environment)
+    }
+
+    /// Refuses more tasks than the histories of the first of `entrants` hold out.
+    fn check_tasks(
+        &self,
+        evaluation: &EvaluationConfig,
+        entrants: &[usize],
+        environment: &EnvironmentConfig,
+    ) -> Result<()> {
+        let (Some(wanted), Some(first)) = (evaluation.config.tasks, entrants.first()) else { return Ok(()) };
+        let from = &self.models[*first].histories;
+        let Some(histories) = self.histories.iter().find(|one| from.first() == Some(&one.name)) else {
+            return Ok(());
+        };
+        let generation = histories.resolve()?;
+        // Where tasks have no end, there are always more.
+        if generation.environment != *environment || environment.task_count().is_none() {
+            return Ok(());
+        }
+        let held_out = generation.split()?.held_out.len();
+        if wanted as usize > held_out {
+            let problem = format!("is {wanted}, but the histories {:?} hold out {held_out}", histories.name);
+            return Err(Error::argument("tasks", problem));
+        }
+        Ok(())
     }
 
     /// The models on the axes of `evaluation`, by their place.
@@ -503,6 +537,13 @@ mod tests {
             ("mean_over = [21, 40]", "models = [\"b\"]", "known are algorithm-distillation"),
             ("name = \"algorithm-distillation\"", "name = \"random\"", "name: is \"random\""),
             ("name = \"histories\"", "name = \"../histories\"", "expected letters"),
+            ("mean_over = [21, 40]", "temperature = nan", "temperature is no finite number"),
+            (
+                "mean_over = [21, 40]",
+                "tasks = 17",
+                "tasks: is 17, but the histories \"histories\" hold out 16",
+            ),
+            ("mean_over = [21, 40]", "parameters = { size = 5 }", "environment: is needed: its parameters"),
             ("mean_over = [21, 40]", "[[evaluations]]", "two evaluations called \"dark-room\""),
         ] {
             let problem = changed(from, to).expect_err(to).to_string();

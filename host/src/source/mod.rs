@@ -340,7 +340,8 @@ impl SourceConfig {
                 [] => "no source algorithm can run there".to_owned(),
                 names => format!("possible there: {}", names.join(", ")),
             };
-            let problem = format!("{} cannot learn in {}; {what}", self.name(), environment.name());
+            let environment = environment.preset_name();
+            let problem = format!("{} cannot learn in {environment}; {what}", self.name());
             return Err(Error::argument("source", problem));
         }
         self.0.check()

@@ -26,8 +26,8 @@ impl Objective for DecisionPretrained {
         let (optimal, steps) = (&histories.steps.optimal_actions, &histories.steps);
         if optimal.len() != steps.len() {
             return wrong(
-                "have no optimal actions, which the objective decision-pretrained is trained on; generate them in an \
-                 environment whose optimal actions are known, or choose another objective"
+                "have no optimal actions, which the objective decision-pretrained is trained on; generate them with \
+                 --optimal-actions (in an experiment optimal_actions = true), or choose another objective"
                     .into(),
             );
         }
