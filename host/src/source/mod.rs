@@ -18,12 +18,15 @@ use std::sync::Arc;
 
 mod arms;
 mod columns;
+mod networks;
 mod pair;
+mod solving;
 mod states;
 #[cfg(test)]
 mod testing;
 
 pub use columns::{Columns, FinalObservations};
+pub use networks::Paid;
 pub use pair::{Learning, Pair, Recorded, Run};
 
 macro_rules! sources {
@@ -51,6 +54,7 @@ sources! {
     q_learning::QLearning,
     q_lambda::QLambda,
     noise::Noise,
+    dqn::Dqn,
 }
 
 /// A source algorithm and its parameters: implemented by the struct of the parameters, which are
@@ -371,7 +375,8 @@ pub fn pair<S: Source + 'static>(
     task: u32,
     source: S,
 ) -> Result<Box<dyn Learning>> {
-    Ok(Box::new(Pair { environment: environment.task(task)?, source }))
+    let optimum = environment.optimal_return(task)?;
+    Ok(Box::new(Pair { environment: environment.task(task)?, source, optimum }))
 }
 
 /// As [`pair`], for a source that takes no longer than its environment: the environments of the
@@ -408,7 +413,8 @@ pub fn pair_with<F: Simulation, S: Source + 'static>(
     source: S,
 ) -> Result<Box<dyn Learning>> {
     let task = family.task(task).ok_or_else(|| environment.no_task(task))?;
-    Ok(Box::new(Pair { environment: task, source }))
+    let optimum = family.optimal_return(&task);
+    Ok(Box::new(Pair { environment: task, source, optimum }))
 }
 
 /// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in`
