@@ -1,7 +1,7 @@
 //! Deep Q-learning (Mnih et al. 2015) on a small network: double (van Hasselt et al. 2016), over
 //! several steps, or as Peng's Q(lambda) (Peng and Williams 1994; Daley and Amato 2019).
 
-use super::networks::{check_positive, check_rate, Active, Inputs, Paid};
+use super::networks::{check_positive, check_rate, Active, Episode, Inputs, Paid, Several, Step};
 use super::{check_fraction, pair, random_argmax, threshold, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
@@ -115,9 +115,6 @@ const SEGMENT: usize = 16;
 
 /// Q-learning with a network on one-hot inputs, a target network that follows it, replay of
 /// everything, and an epsilon-greedy policy whose epsilon falls linearly, episode by episode.
-///
-/// An episode that ends before its horizon has no value beyond; the clock, which the observation
-/// does not show, ends nothing.
 #[derive(Clone, Debug)]
 pub struct DeepQ {
     parameters: Dqn,
@@ -135,23 +132,9 @@ pub struct DeepQ {
     values: Vec<f32>,
     /// Where the last action was taken.
     state: Active,
-    has_paid: bool,
-    time: u32,
+    episode: Episode,
     /// Steps of this history.
     steps: u64,
-}
-
-/// A step as it is remembered.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    state: Active,
-    action: u16,
-    reward: f32,
-    next: Active,
-    /// Whether the episode ended with it.
-    done: bool,
-    /// Whether nothing came after it.
-    terminal: bool,
 }
 
 /// What a value is moved to.
@@ -186,8 +169,7 @@ impl DeepQ {
             memory: Replay::new(most.min(parameters.memory.into()) as usize),
             values: vec![0.0; actions],
             state: Active::default(),
-            has_paid: false,
-            time: 0,
+            episode: Episode::default(),
             steps: 0,
         }))
     }
@@ -204,8 +186,7 @@ impl Source for DeepQ {
         // Not a number: no exploring episodes, in the first.
         let progress = if progress.is_nan() { 1.0 } else { progress };
         self.explore = threshold(1.0 - progress * (1.0 - self.parameters.final_epsilon));
-        self.has_paid = false;
-        self.time = 0;
+        self.episode = Episode::default();
     }
 
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
@@ -216,7 +197,7 @@ impl Source for DeepQ {
         } else if self.steps >= warm_up.into() && self.steps.is_multiple_of(update_every.into()) {
             update(self, rng);
         }
-        self.state = self.inputs.active(observation, self.has_paid);
+        self.state = self.inputs.active(observation, self.episode.has_paid);
         if u64::from(rng.next_u32()) < self.explore {
             return rng.below(self.actions as u32) as usize;
         }
@@ -226,16 +207,15 @@ impl Source for DeepQ {
     }
 
     fn learn(&mut self, outcome: &Outcome) {
-        self.has_paid |= outcome.reward > 0.0;
-        self.time += 1;
+        let terminal = self.episode.add(outcome, self.horizon);
         self.steps += 1;
         self.memory.push(Step {
             state: self.state,
             action: outcome.action as u16,
             reward: outcome.reward,
-            next: self.inputs.active(outcome.next_observation, self.has_paid),
+            next: self.inputs.active(outcome.next_observation, self.episode.has_paid),
             done: outcome.done,
-            terminal: outcome.done && self.time < self.horizon,
+            terminal,
         });
     }
 }
@@ -285,18 +265,9 @@ impl DeepQ {
     #[inline(always)]
     fn several_steps(&mut self, number: usize) -> Option<Target> {
         let Dqn { discount, n_step, .. } = self.parameters;
-        let mut steps = self.memory.from(number).take(n_step as usize);
-        let first = *steps.next()?;
-        let (mut last, mut value, mut factor) = (first, first.reward, discount);
-        while !last.done {
-            let Some(step) = steps.next() else { break };
-            last = *step;
-            value += factor * last.reward;
-            factor *= discount;
-        }
-        drop(steps);
-        value += factor * self.value_after(&last);
-        Some(Target { state: first.state, action: first.action, value })
+        let several = Several::from(&self.memory, number, n_step, discount)?;
+        let value = several.reward + several.discount * self.value_after(&several.last);
+        Some(Target { state: several.first.state, action: several.first.action, value })
     }
 
     /// The Q(lambda) returns of steps that follow each other: `G = r + discount ((1 - lambda) V' +
@@ -354,7 +325,7 @@ mod tests {
         let mut rng = PortableRng::new(1, 0);
         agent.begin_episode(0);
         agent.steps = 1;
-        agent.time = if time_out { 50 - rewards.len() as u32 } else { 0 };
+        agent.episode.time = if time_out { 50 - rewards.len() as u32 } else { 0 };
         for (column, &reward) in (0..).zip(rewards) {
             agent.act(&[3, column], &mut rng);
             let done = column as usize + 1 == rewards.len();

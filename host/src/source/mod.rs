@@ -22,6 +22,7 @@ mod networks;
 mod pair;
 mod solving;
 mod states;
+mod team;
 #[cfg(test)]
 mod testing;
 
@@ -55,6 +56,7 @@ sources! {
     q_lambda::QLambda,
     noise::Noise,
     dqn::Dqn,
+    a3c::A3c,
 }
 
 /// A source algorithm and its parameters: implemented by the struct of the parameters, which are
@@ -79,6 +81,11 @@ pub trait Algorithm:
     /// The usual length of histories, where the usual one of the environment is `usual`.
     fn schedule(&self, usual: Schedule) -> Schedule {
         usual
+    }
+
+    /// Histories of a task that are learned together, as the streams of several actors; at least 1.
+    fn actors(&self) -> u32 {
+        1
     }
 
     /// A learner and its task, number `task` of an environment that it can learn in. What follows a
@@ -148,6 +155,7 @@ trait AnyAlgorithm: fmt::Debug + Send + Sync {
     fn check(&self) -> Result<()>;
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool;
     fn schedule(&self, usual: Schedule) -> Schedule;
+    fn actors(&self) -> u32;
     fn learner(&self, environment: &EnvironmentConfig, task: u32, episodes: u32)
         -> Result<Box<dyn Learning>>;
 }
@@ -171,6 +179,10 @@ impl<A: Algorithm> AnyAlgorithm for A {
 
     fn schedule(&self, usual: Schedule) -> Schedule {
         Algorithm::schedule(self, usual)
+    }
+
+    fn actors(&self) -> u32 {
+        Algorithm::actors(self)
     }
 
     fn learner(
@@ -331,6 +343,11 @@ impl SourceConfig {
     /// As [`Algorithm::schedule`].
     pub fn schedule(&self, usual: Schedule) -> Schedule {
         self.0.schedule(usual)
+    }
+
+    /// As [`Algorithm::actors`].
+    pub fn actors(&self) -> u32 {
+        self.0.actors().max(1)
     }
 
     /// Refuses parameters out of range, and environments the algorithm cannot learn in.

@@ -23,7 +23,7 @@ pub struct Recorded {
     /// Steps taken, written or not.
     pub taken: u64,
     /// Of these, how many until the task was solved: until the mean return of a 50th of the history
-    /// reached 90 % of the optimum. `None` where it never did, or the optimum is not known.
+    /// reached 90 % of the optimum; those of all actors where several learn together. `None` where it never did, or the optimum is not known.
     pub solved_after: Option<u64>,
 }
 
@@ -40,6 +40,18 @@ pub trait Learning {
         columns: &mut Columns,
         first: usize,
     ) -> Recorded;
+
+    /// As many histories as [`super::Algorithm::actors`] says, learned together, one after the
+    /// other.
+    fn histories(
+        &mut self,
+        run: Run,
+        rng: &mut PortableRng,
+        columns: &mut Columns,
+        first: usize,
+    ) -> Vec<Recorded> {
+        vec![self.history(run, rng, None, columns, first)]
+    }
 }
 
 /// A source and its task.
