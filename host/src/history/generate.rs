@@ -462,6 +462,7 @@ mod tests {
     use crate::source::a3c::A3c;
     use crate::source::dqn::Dqn;
     use crate::source::epsilon_greedy::EpsilonGreedy;
+    use crate::source::sac::Sac;
     use crate::source::thompson::Thompson;
     use crate::source::ucb::{Ties, Ucb};
     use algodistill_core::env::grid::Grid;
@@ -543,7 +544,7 @@ mod tests {
 
     #[test]
     fn sources_with_networks_do_not_depend_on_the_threads_either() {
-        for source in [SourceConfig::from(Dqn::default()), A3c::default().into()] {
+        for source in [SourceConfig::from(Dqn::default()), A3c::default().into(), Sac::default().into()] {
             let config = GenerateConfig {
                 source,
                 tasks: Some(9),

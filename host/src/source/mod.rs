@@ -57,6 +57,7 @@ sources! {
     noise::Noise,
     dqn::Dqn,
     a3c::A3c,
+    sac::Sac,
 }
 
 /// A source algorithm and its parameters: implemented by the struct of the parameters, which are
