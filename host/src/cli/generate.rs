@@ -4,7 +4,7 @@ use super::progress::Terminal;
 use super::{EnvironmentParameters, Report};
 use crate::environment::EnvironmentConfig;
 use crate::experiment::HistoriesConfig;
-use crate::history::card::{card_path, ReturnWindow};
+use crate::history::card::{card_path, Card, ReturnWindow};
 use crate::history::{generate_on, GenerateConfig};
 use crate::parameters::Assignment;
 use crate::ranks::Ranks;
@@ -123,9 +123,10 @@ pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let start = Instant::now();
     let card = generate_on(ranks, &config, &args.out, &Terminal::of_rank(ranks))?;
     let seconds = start.elapsed().as_secs_f64();
-    let rate = config.source_steps()? as f64 / seconds;
+    let taken = card.source_steps.unwrap_or(0);
+    let rate = taken as f64 / seconds;
     let text = format!(
-        "{}: {} histories, {} steps of {} in {}, {} training and {} held-out tasks\n\n{}",
+        "{}: {} histories, {} steps of {} in {}, {} training and {} held-out tasks\n{}\n\n{}",
         args.out.display(),
         card.histories,
         card.steps,
@@ -133,6 +134,7 @@ pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
         config.environment.name(),
         card.split.training.len(),
         card.split.held_out.len(),
+        outcome(&card, rate),
         returns_table(&card.returns)
     );
     Ok(Report {
@@ -147,10 +149,24 @@ pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
             "held_out_tasks": card.split.held_out.len(),
             "generation": config,
             "returns": card.returns,
+            "source_steps": taken,
+            "solved_share": card.solved_share,
+            "median_steps_to_solve": card.median_steps_to_solve,
             "seconds": seconds,
             "steps_per_second": rate,
         }),
     })
+}
+
+/// How fast the source ran and how well it did, in a line.
+fn outcome(card: &Card, rate: f64) -> String {
+    let speed = format!("{} steps taken, {rate:.0} per second", card.source_steps.unwrap_or(0));
+    let Some(share) = card.solved_share else { return speed };
+    let solved = format!("{speed}; {:.1} % of the histories solved their task", 100.0 * share);
+    match card.median_steps_to_solve {
+        Some(steps) => format!("{solved}, half of them within {steps} steps"),
+        None => solved,
+    }
 }
 
 /// The learning progress as a small table.

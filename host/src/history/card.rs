@@ -34,6 +34,17 @@ pub struct Card {
     pub histories: u32,
     /// Number of steps: rows of the file.
     pub steps: u64,
+    /// Steps that the source took, kept or not; absent where that is not known, as in older cards.
+    #[serde(default)]
+    pub source_steps: Option<u64>,
+    /// Share of the histories that solved their task: in which the mean return of a 50th of the
+    /// history, kept or not, reached 90 % of the optimum. Absent where the optimum is not known.
+    #[serde(default)]
+    pub solved_share: Option<f64>,
+    /// Median over all histories of the environment steps until then, those of all actors that
+    /// learn together; absent where less than half got there.
+    #[serde(default)]
+    pub median_steps_to_solve: Option<u64>,
     /// How the source improved.
     pub returns: Vec<ReturnWindow>,
     /// SHA-256 of the Parquet file, in lower-case hexadecimal.

@@ -2,7 +2,7 @@
 
 use super::card::{card_path, Card, Returns, FORMAT_VERSION};
 use super::columns::{EncodedRows, Layout, Reader, Rows};
-use super::generate::{GenerateConfig, Plan};
+use super::generate::{GenerateConfig, Plan, Tally};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
@@ -57,6 +57,8 @@ pub fn generate_on(
         }
     };
     let seconds = begun.elapsed().as_secs_f64();
+    // Episodes that end before the horizon have fewer.
+    let source_steps = card.source_steps.unwrap_or(source_steps);
     let rate = source_steps as f64 / seconds / 1e6;
     progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {rate:.1} million per second"));
     Ok(card)
@@ -75,18 +77,19 @@ struct Generator<'a> {
 struct Encoded {
     rows: EncodedRows,
     returns: Returns,
+    tally: Tally,
     steps: u64,
 }
 
 impl Generator<'_> {
     fn encode(&self, chunk: &Range<usize>) -> Result<Encoded> {
-        let histories = self.plan.record(chunk.clone(), self.progress)?;
+        let (histories, tally) = self.plan.record(chunk.clone(), self.progress)?;
         let mut returns = Returns::default();
         for history in &histories.index {
             returns.add(&histories.steps, history.steps.clone(), self.held_out.contains(&history.task));
         }
         let rows = self.layout.encode(&histories, self.plan.source()).map_err(|e| self.refuse(e))?;
-        Ok(Encoded { rows, returns, steps: histories.steps.len() as u64 })
+        Ok(Encoded { rows, returns, tally, steps: histories.steps.len() as u64 })
     }
 
     /// This rank's chunks, a few at a time in parallel, in their order.
@@ -109,7 +112,7 @@ impl Generator<'_> {
         let (path, plan) = (self.path, &self.plan);
         let chunks = plan.chunks();
         let mut own = self.encode_own(ranks, &chunks);
-        let mut returns = Returns::default();
+        let (mut returns, mut tally) = (Returns::default(), Tally::default());
         let mut steps = 0;
         let sha256 = files::write_atomically(path, |file| {
             let hashing = Hashing { sink: file, digest: Sha256::new() };
@@ -126,6 +129,7 @@ impl Generator<'_> {
                 let Some(encoded) = encoded else { break };
                 encoded.rows.splice(&mut file).map_err(|e| self.refuse(e))?;
                 returns.merge(&encoded.returns);
+                tally.merge(encoded.tally);
                 steps += encoded.steps;
             }
             Ok(files::hexadecimal(file.into_inner().map_err(|e| self.refuse(e))?.digest.finalize()))
@@ -138,6 +142,9 @@ impl Generator<'_> {
             split: plan.split.clone(),
             histories: plan.histories(),
             steps,
+            source_steps: Some(tally.steps),
+            solved_share: tally.solved_share(),
+            median_steps_to_solve: tally.median_steps_to_solve(),
             returns: returns.windows(),
             sha256,
             card_sha256: String::new(),
@@ -149,8 +156,9 @@ impl Generator<'_> {
     /// Sends this rank's row groups to rank 0.
     fn send(&self, ranks: &Ranks) -> Result<()> {
         for encoded in self.encode_own(ranks, &self.plan.chunks()) {
-            let Encoded { rows, returns, steps } = encoded?;
-            let header = postcard::to_allocvec(&(steps, returns)).map_err(|e| Error::file(self.path, e))?;
+            let Encoded { rows, returns, tally, steps } = encoded?;
+            let header =
+                postcard::to_allocvec(&(steps, returns, tally)).map_err(|e| Error::file(self.path, e))?;
             let rows = rows.into_file(&self.layout).map_err(|e| self.refuse(e))?;
             let message = [&(header.len() as u64).to_le_bytes()[..], &header, &rows].concat();
             ranks.send_to_first(&message);
@@ -164,9 +172,9 @@ impl Generator<'_> {
         let (length, rest) = message.split_first_chunk().ok_or_else(damaged)?;
         let (header, rows) =
             rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        let (steps, returns) = postcard::from_bytes(header).map_err(|_| damaged())?;
+        let (steps, returns, tally) = postcard::from_bytes(header).map_err(|_| damaged())?;
         let rows = EncodedRows::from_file(Bytes::copy_from_slice(rows)).map_err(|e| self.refuse(e))?;
-        Ok(Encoded { rows, returns, steps })
+        Ok(Encoded { rows, returns, tally, steps })
     }
 
     fn refuse(&self, error: parquet::errors::ParquetError) -> Error {
@@ -383,6 +391,9 @@ pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
         split,
         histories: all.index.len() as u32,
         steps: all.steps.len() as u64,
+        source_steps: None,
+        solved_share: None,
+        median_steps_to_solve: None,
         returns: returns.windows(),
         sha256,
         card_sha256: String::new(),

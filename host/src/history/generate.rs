@@ -4,7 +4,7 @@
 use super::{split_columns, Histories, History, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
-use crate::source::{Columns, FinalObservations, Outcome, Run, Schedule, SourceConfig};
+use crate::source::{Columns, FinalObservations, Outcome, Recorded, Run, Schedule, SourceConfig};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
 use rayon::prelude::*;
@@ -71,6 +71,8 @@ impl GenerateConfig {
             keep_every: 1,
         };
         let schedule = source.schedule(usual);
+        let held_out_histories_per_task =
+            defaults.held_out_histories_per_task.next_multiple_of(source.actors());
         Ok(Self {
             environment,
             source,
@@ -79,7 +81,7 @@ impl GenerateConfig {
             tasks: defaults.tasks,
             held_out: defaults.held_out,
             histories_per_task: schedule.histories_per_task,
-            held_out_histories_per_task: defaults.held_out_histories_per_task,
+            held_out_histories_per_task,
             episodes: schedule.episodes,
             keep_every: schedule.keep_every,
             optimal_actions: false,
@@ -115,6 +117,19 @@ impl GenerateConfig {
             let problem =
                 format!("a history would have {} steps, at most {MAX_HISTORY_STEPS}", self.kept_steps());
             return Err(Error::argument("episodes", problem));
+        }
+        let actors = self.source.actors();
+        for (argument, value) in [
+            ("histories_per_task", self.histories_per_task),
+            ("held_out_histories_per_task", self.held_out_histories_per_task),
+        ] {
+            if !value.is_multiple_of(actors) {
+                let problem = format!(
+                    "is {value}, expected a multiple of {actors}: the stream of each actor of {} is a history",
+                    self.source.name()
+                );
+                return Err(Error::argument(argument, problem));
+            }
         }
         let histories = self.histories(&self.split()?);
         if histories > MAX_HISTORIES {
@@ -166,6 +181,8 @@ pub(crate) struct Plan<'a> {
     pub split: TaskSplit,
     jobs: Vec<Job>,
     jobs_per_chunk: usize,
+    /// Histories that are learned together; a chunk has all of them or none.
+    actors: usize,
     words: usize,
 }
 
@@ -180,12 +197,15 @@ impl<'a> Plan<'a> {
             training.chain(held_out).flat_map(|(task, count)| (0..count).map(move |number| (task, number)));
         let jobs = (0..).zip(numbered).map(|(id, (task, number))| Job { task, number, id }).collect();
         let steps = config.histories(&split).saturating_mul(config.kept_steps());
+        let actors = config.source.actors() as usize;
         let chunk_steps = (steps / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
         Ok(Self {
             config,
             split,
             jobs,
-            jobs_per_chunk: (chunk_steps / config.kept_steps().max(1)).max(1) as usize,
+            jobs_per_chunk: ((chunk_steps / config.kept_steps().max(1)).max(1) as usize)
+                .next_multiple_of(actors),
+            actors,
             words: config.environment.interface()?.observation_len(),
         })
     }
@@ -219,13 +239,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Generates consecutive histories, in parallel.
-    pub fn record(&self, histories: Range<usize>, progress: &dyn Progress) -> Result<Histories> {
+    pub fn record(&self, histories: Range<usize>, progress: &dyn Progress) -> Result<(Histories, Tally)> {
         let room = self.config.kept_steps() as usize;
         let mut steps = Steps::zeroed(self.words, histories.len() * room);
         let mut rest = steps.as_mut();
         let mut parts = Vec::new();
         let mut first = 0;
-        for piece in pieces(histories, (PIECE_STEPS / room.max(1)).max(1)) {
+        for piece in pieces(histories, self.jobs_per_piece(room)) {
             let len = piece.len() * room;
             let (part, others) = split_columns(rest, len);
             rest = others;
@@ -244,7 +264,9 @@ impl<'a> Plan<'a> {
         let episodes = recorded.iter().map(|piece| piece.final_observations.len()).sum();
         steps.final_observations.reserve(episodes, self.words);
         let mut end = 0;
+        let mut tally = Tally::default();
         for piece in recorded {
+            tally.merge(piece.tally);
             steps.final_observations.append(end, &piece.final_observations);
             steps.optimal_actions.extend(piece.optimal_actions);
             for history in piece.index {
@@ -253,7 +275,12 @@ impl<'a> Plan<'a> {
                 index.push(History { steps: first..end, ..history });
             }
         }
-        Ok(Histories { interface: self.config.environment.interface()?, index, steps })
+        Ok((Histories { interface: self.config.environment.interface()?, index, steps }, tally))
+    }
+
+    /// Histories that one thread generates at a time, of up to `room` steps each.
+    fn jobs_per_piece(&self, room: usize) -> usize {
+        (PIECE_STEPS / room.max(1)).max(1).next_multiple_of(self.actors)
     }
 
     /// Generates the histories of a piece into `steps`, which begins at step number `first`.
@@ -268,6 +295,7 @@ impl<'a> Plan<'a> {
         let kept_episodes = self.config.episodes.div_ceil(self.config.keep_every) as usize;
         steps.final_observations.reserve(jobs.len() * kept_episodes, self.words);
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
+        let mut tally = Tally::default();
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
             let GenerateConfig { environment, source, seed, episodes, keep_every, .. } = self.config;
             let run = Run { episodes: *episodes, keep_every: *keep_every };
@@ -275,14 +303,26 @@ impl<'a> Plan<'a> {
                 return Err(Error::Cancelled { state: "no histories were written".into() });
             }
             let mut learner = source.learner(environment, jobs[0].task, *episodes)?;
-            for job in jobs {
-                let written = index.last().map_or(0, |history| history.steps.end);
-                let stream = u64::from(job.task) << 32 | u64::from(job.number);
+            let optimum = environment.optimal_return(jobs[0].task)?.is_some();
+            for team in jobs.chunks(self.actors) {
+                let stream = u64::from(team[0].task) << 32 | u64::from(team[0].number);
                 let mut rng = PortableRng::new(*seed, stream);
-                let recorded = learner.history(run, &mut rng, None, &mut steps, written);
-                let steps = written..written + recorded.written;
-                index.push(History { task: job.task, id: job.id, steps });
-                progress.advance(recorded.taken, &|| format!("steps of {}", source.name()));
+                let first = index.last().map_or(0, |history| history.steps.end);
+                let mut written = first;
+                let mut add = |job: &Job, recorded: Recorded| {
+                    let steps = written..written + recorded.written;
+                    written = steps.end;
+                    index.push(History { task: job.task, id: job.id, steps });
+                    tally.add(optimum, recorded);
+                    progress.advance(recorded.taken, &|| format!("steps of {}", source.name()));
+                };
+                match team {
+                    [job] => add(job, learner.history(run, &mut rng, None, &mut steps, first)),
+                    _ => {
+                        let all = learner.histories(run, &mut rng, &mut steps, first);
+                        team.iter().zip(all).for_each(|(job, recorded)| add(job, recorded));
+                    }
+                }
             }
         }
         let optimal_actions = match self.config.optimal_actions {
@@ -292,7 +332,7 @@ impl<'a> Plan<'a> {
         for history in &mut index {
             history.steps = first + history.steps.start..first + history.steps.end;
         }
-        Ok(Piece { index, final_observations: steps.final_observations, optimal_actions })
+        Ok(Piece { index, tally, final_observations: steps.final_observations, optimal_actions })
     }
 
     /// What the expert of each task would have done at each step of `histories`, which lie one
@@ -344,8 +384,47 @@ const OPTIMAL_ACTIONS_SEED: u64 = 0x0971_AC71;
 /// steps.
 struct Piece {
     index: Vec<History>,
+    tally: Tally,
     final_observations: FinalObservations,
     optimal_actions: Vec<u16>,
+}
+
+/// How well the source did.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Steps taken, kept or not.
+    pub steps: u64,
+    /// Histories of tasks whose optimum is known.
+    judged: u64,
+    /// Steps until the task was solved, of those that solved it.
+    until_solved: Vec<u64>,
+}
+
+impl Tally {
+    /// Adds a history of a task whose optimum is known or not.
+    fn add(&mut self, optimum: bool, recorded: Recorded) {
+        self.steps += recorded.taken;
+        self.judged += u64::from(optimum);
+        self.until_solved.extend(recorded.solved_after);
+    }
+
+    /// Adds other histories.
+    pub fn merge(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.judged += other.judged;
+        self.until_solved.extend(other.until_solved);
+    }
+
+    /// Share of the histories that solved their task, where the optimum is known.
+    pub fn solved_share(&self) -> Option<f64> {
+        (self.judged > 0).then(|| self.until_solved.len() as f64 / self.judged as f64)
+    }
+
+    /// Median over all of them of the steps until then; `None` where fewer than half did.
+    pub fn median_steps_to_solve(&mut self) -> Option<u64> {
+        self.until_solved.sort_unstable();
+        self.until_solved.get((self.judged / 2) as usize).copied()
+    }
 }
 
 /// `range` in pieces of `len`; the last may be shorter.
@@ -370,7 +449,7 @@ pub fn generate(config: &GenerateConfig, progress: &dyn Progress) -> Result<Gene
     let plan = Plan::new(config)?;
     progress.begin("generate", config.source_steps()?);
     let [training, held_out] = plan.parts();
-    let (training, held_out) = (plan.record(training, progress)?, plan.record(held_out, progress)?);
+    let [(training, _), (held_out, _)] = [plan.record(training, progress)?, plan.record(held_out, progress)?];
     progress.finish(&format!("{} steps kept", training.steps.len() + held_out.steps.len()));
     Ok(Generated { training, held_out, split: plan.split })
 }
@@ -380,7 +459,10 @@ mod tests {
     use super::*;
     use crate::environment::rooms::distance;
     use crate::progress::NoProgress;
+    use crate::source::a3c::A3c;
+    use crate::source::dqn::Dqn;
     use crate::source::epsilon_greedy::EpsilonGreedy;
+    use crate::source::sac::Sac;
     use crate::source::thompson::Thompson;
     use crate::source::ucb::{Ties, Ucb};
     use algodistill_core::env::grid::Grid;
@@ -458,6 +540,79 @@ mod tests {
             };
             assert_eq!(with(1), with(3));
         }
+    }
+
+    #[test]
+    fn sources_with_networks_do_not_depend_on_the_threads_either() {
+        for source in [SourceConfig::from(Dqn::default()), A3c::default().into(), Sac::default().into()] {
+            let config = GenerateConfig {
+                source,
+                tasks: Some(9),
+                held_out: 1,
+                histories_per_task: 4,
+                held_out_histories_per_task: 4,
+                episodes: 60,
+                ..small("key-to-door", "dqn")
+            };
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| run(&config))
+            };
+            let found = with(1);
+            assert_eq!(found, with(3));
+            assert_eq!(found.training.index.len(), 36);
+            assert!(found.training.index.iter().all(|history| !history.steps.is_empty()));
+        }
+    }
+
+    #[test]
+    fn actors_that_learn_together_stay_together() {
+        // Pieces end within the histories of a task, but not between actors.
+        let environment = EnvironmentConfig::preset("key-to-door").unwrap();
+        let source = SourceConfig::from(A3c { actors: 3, ..A3c::default() });
+        let config = GenerateConfig {
+            tasks: Some(5),
+            held_out: 1,
+            histories_per_task: 9,
+            episodes: 120,
+            keep_every: 1,
+            ..GenerateConfig::recommended(environment.clone(), source.clone()).unwrap()
+        };
+        assert_eq!(config.held_out_histories_per_task, 3);
+        let plan = Plan::new(&config).unwrap();
+        assert!(plan.jobs_per_piece(config.kept_steps() as usize) < 9);
+        let found = run(&config).training;
+        for (place, team) in found.index.chunks(3).enumerate() {
+            let mut learner = source.learner(&environment, team[0].task, 120).unwrap();
+            let mut steps = Steps::zeroed(2, 3 * 120 * 50);
+            let stream = u64::from(team[0].task) << 32 | (place % 3 * 3) as u64;
+            let (mut rng, mut columns) = (PortableRng::new(0, stream), steps.as_mut());
+            let together = Run { episodes: 120, keep_every: 1 };
+            let recorded = learner.histories(together, &mut rng, &mut columns, 0);
+            let mut first = 0;
+            for (history, recorded) in team.iter().zip(recorded) {
+                assert_eq!(history.steps.len(), recorded.written);
+                let expected = &steps.actions[first..first + recorded.written];
+                assert_eq!(&found.steps.actions[history.steps.clone()], expected);
+                first += recorded.written;
+            }
+        }
+        let config = GenerateConfig { histories_per_task: 4, ..config };
+        let problem = config.validate().unwrap_err().to_string();
+        assert!(problem.contains("histories_per_task: is 4, expected a multiple of 3"), "{problem}");
+    }
+
+    #[test]
+    fn the_tally_has_the_share_of_the_histories_that_solved_their_task() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.solved_share(), None);
+        for (optimum, solved_after) in [(true, Some(30)), (true, None), (false, None), (true, Some(10))] {
+            tally.add(optimum, Recorded { written: 5, taken: 50, solved_after });
+        }
+        assert_eq!((tally.steps, tally.solved_share()), (200, Some(2.0 / 3.0)));
+        assert_eq!(tally.median_steps_to_solve(), Some(30));
+        tally.add(true, Recorded { written: 5, taken: 50, solved_after: None });
+        assert_eq!(tally.median_steps_to_solve(), None);
     }
 
     #[test]

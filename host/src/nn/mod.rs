@@ -5,13 +5,14 @@
 //! - [`kernels`]: what they are made of; [`matrix`]: a weight matrix, packed for the products
 //! - [`tape`]: how the operations go on dfdx's tape
 //! - [`transformer`]: the model of [`crate::model`], its loss and gradient, fused or composed
-//! - [`mlp`], [`replay`]: a multi-layer perceptron and a memory of transitions, for sources
+//! - [`mlp`], [`one_hot`], [`replay`]: perceptrons and a memory of transitions, for sources
 //! - [`optimizer`], [`schedule`], [`masks`]: AdamW and clipping, the learning rate, dropout
 
 pub mod kernels;
 pub mod masks;
 pub mod matrix;
 pub mod mlp;
+pub mod one_hot;
 pub mod ops;
 pub mod optimizer;
 pub mod parts;

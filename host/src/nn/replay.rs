@@ -39,36 +39,25 @@ impl<T> Replay<T> {
         }
     }
 
-    /// `count` transitions, each drawn uniformly and on its own; none from an empty memory.
-    pub fn sample<'a>(&'a self, rng: &'a mut PortableRng, count: usize) -> impl Iterator<Item = &'a T> + 'a {
-        let count = if self.is_empty() { 0 } else { count };
-        (0..count).map(|_| &self.transitions[rng.below(self.transitions.len() as u32) as usize])
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.transitions.clear();
+        self.oldest = 0;
     }
-}
 
-/// What a step is worth by the next few rewards: `value + discount * V(state number next)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Return {
-    /// Discounted sum of the rewards.
-    pub value: f32,
-    /// Number of the state from which the rest is estimated; `rewards.len()` is the last one, which
-    /// the episode ended in.
-    pub next: usize,
-    /// What that estimate is multiplied with; 0 where the episode ended and there is no rest.
-    pub discount: f32,
-}
+    /// Number of a transition, drawn uniformly: 0 is the oldest. `None` from an empty memory.
+    #[inline(always)]
+    pub fn draw(&self, rng: &mut PortableRng) -> Option<usize> {
+        (!self.is_empty()).then(|| rng.below(self.len() as u32) as usize)
+    }
 
-/// The returns over `steps` (1 or more) rewards of every step of an episode (Sutton 1988).
-/// `terminal` says that nothing comes after the last state; an episode that was merely cut off goes
-/// on there.
-pub fn returns(rewards: &[f32], terminal: bool, discount: f32, steps: usize) -> Vec<Return> {
-    let of_step = |step: usize| {
-        let next = rewards.len().min(step + steps.max(1));
-        let value = rewards[step..next].iter().rev().fold(0.0, |sum, reward| reward + discount * sum);
-        let ended = terminal && next == rewards.len();
-        Return { value, next, discount: if ended { 0.0 } else { discount.powi((next - step) as i32) } }
-    };
-    (0..rewards.len()).map(of_step).collect()
+    /// Transition number `number` and those after it, in the order in which they happened.
+    #[inline(always)]
+    pub fn from(&self, number: usize) -> impl Iterator<Item = &T> {
+        let (newer, older) = self.transitions.split_at(self.oldest);
+        let of_older = older.get(number..).unwrap_or_default();
+        of_older.iter().chain(newer.get(number.saturating_sub(older.len())..).unwrap_or_default())
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +68,7 @@ mod tests {
     fn a_full_memory_forgets_the_oldest() {
         let mut memory = Replay::new(4);
         let mut rng = PortableRng::new(1, 1);
-        assert_eq!(memory.sample(&mut rng, 3).count(), 0);
+        assert_eq!(memory.draw(&mut rng), None);
         for transition in 0..11 {
             memory.push(transition);
             assert_eq!(memory.len(), 4.min(transition + 1));
@@ -95,7 +84,10 @@ mod tests {
     fn every_transition_is_drawn_as_often_and_the_same_seed_draws_the_same() {
         let mut memory = Replay::new(10);
         (0..10).for_each(|transition| memory.push(transition));
-        let draw = |seed| memory.sample(&mut PortableRng::new(seed, 0), 10_000).copied().collect::<Vec<_>>();
+        let draw = |seed| {
+            let mut rng = PortableRng::new(seed, 0);
+            (0..10_000).map(|_| memory.draw(&mut rng).unwrap()).collect::<Vec<_>>()
+        };
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));
         for transition in 0..10 {
@@ -105,13 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn returns_stop_at_the_end_of_the_episode() {
-        let expected = |value, next, discount| Return { value, next, discount };
-        let rewards = [1.0, 2.0, 4.0];
-        let found = returns(&rewards, true, 0.5, 2);
-        assert_eq!(found, [expected(2.0, 2, 0.25), expected(4.0, 3, 0.0), expected(4.0, 3, 0.0)]);
-        let found = returns(&rewards, false, 0.5, 2);
-        assert_eq!(found, [expected(2.0, 2, 0.25), expected(4.0, 3, 0.25), expected(4.0, 3, 0.5)]);
-        assert_eq!(returns(&rewards, true, 1.0, 99)[0], expected(7.0, 3, 0.0));
+    fn transitions_follow_in_the_order_in_which_they_happened() {
+        let mut memory = Replay::new(4);
+        for (pushed, expected) in
+            [(3, vec![1, 2]), (4, vec![1, 2, 3]), (5, vec![2, 3, 4]), (11, vec![8, 9, 10])]
+        {
+            memory.clear();
+            (0..pushed).for_each(|transition| memory.push(transition));
+            assert_eq!(memory.from(1).copied().collect::<Vec<_>>(), expected);
+            assert_eq!(memory.from(memory.len()).count(), 0);
+        }
+        assert_eq!(memory.from(3).copied().collect::<Vec<_>>(), [10]);
     }
 }

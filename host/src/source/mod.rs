@@ -18,12 +18,16 @@ use std::sync::Arc;
 
 mod arms;
 mod columns;
+mod networks;
 mod pair;
+mod solving;
 mod states;
+mod team;
 #[cfg(test)]
 mod testing;
 
 pub use columns::{Columns, FinalObservations};
+pub use networks::Paid;
 pub use pair::{Learning, Pair, Recorded, Run};
 
 macro_rules! sources {
@@ -51,6 +55,9 @@ sources! {
     q_learning::QLearning,
     q_lambda::QLambda,
     noise::Noise,
+    dqn::Dqn,
+    a3c::A3c,
+    sac::Sac,
 }
 
 /// A source algorithm and its parameters: implemented by the struct of the parameters, which are
@@ -75,6 +82,11 @@ pub trait Algorithm:
     /// The usual length of histories, where the usual one of the environment is `usual`.
     fn schedule(&self, usual: Schedule) -> Schedule {
         usual
+    }
+
+    /// Histories of a task that are learned together, as the streams of several actors; at least 1.
+    fn actors(&self) -> u32 {
+        1
     }
 
     /// A learner and its task, number `task` of an environment that it can learn in. What follows a
@@ -144,6 +156,7 @@ trait AnyAlgorithm: fmt::Debug + Send + Sync {
     fn check(&self) -> Result<()>;
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool;
     fn schedule(&self, usual: Schedule) -> Schedule;
+    fn actors(&self) -> u32;
     fn learner(&self, environment: &EnvironmentConfig, task: u32, episodes: u32)
         -> Result<Box<dyn Learning>>;
 }
@@ -167,6 +180,10 @@ impl<A: Algorithm> AnyAlgorithm for A {
 
     fn schedule(&self, usual: Schedule) -> Schedule {
         Algorithm::schedule(self, usual)
+    }
+
+    fn actors(&self) -> u32 {
+        Algorithm::actors(self)
     }
 
     fn learner(
@@ -329,6 +346,11 @@ impl SourceConfig {
         self.0.schedule(usual)
     }
 
+    /// As [`Algorithm::actors`].
+    pub fn actors(&self) -> u32 {
+        self.0.actors().max(1)
+    }
+
     /// Refuses parameters out of range, and environments the algorithm cannot learn in.
     ///
     /// # Errors
@@ -372,7 +394,8 @@ pub fn pair<S: Source + 'static>(
     task: u32,
     source: S,
 ) -> Result<Box<dyn Learning>> {
-    Ok(Box::new(Pair { environment: environment.task(task)?, source }))
+    let optimum = environment.optimal_return(task)?;
+    Ok(Box::new(Pair { environment: environment.task(task)?, source, optimum }))
 }
 
 /// As [`pair`], for a source that takes no longer than its environment: the environments of the
@@ -409,7 +432,8 @@ pub fn pair_with<F: Simulation, S: Source + 'static>(
     source: S,
 ) -> Result<Box<dyn Learning>> {
     let task = family.task(task).ok_or_else(|| environment.no_task(task))?;
-    Ok(Box::new(Pair { environment: task, source }))
+    let optimum = family.optimal_return(&task);
+    Ok(Box::new(Pair { environment: task, source, optimum }))
 }
 
 /// The error of [`SourceConfig::learner`] called for an environment of another type: `learns_in`
