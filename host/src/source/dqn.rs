@@ -1,12 +1,11 @@
 //! Deep Q-learning (Mnih et al. 2015) on a small network: double (van Hasselt et al. 2016), over
 //! several steps, or as Peng's Q(lambda) (Peng and Williams 1994; Daley and Amato 2019).
 
-use super::networks::{check_positive, check_rate, Active, Episode, Inputs, Paid, Several, Step};
+use super::networks::{check_positive, check_rate, Active, Episode, Experience, Inputs, Paid, Several, Step};
 use super::{check_fraction, pair, random_argmax, threshold, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::nn::one_hot::{follow, outputs_of, OneHot, Row, Trained};
-use crate::nn::replay::Replay;
 use crate::Result;
 use algodistill_core::env::ParameterError;
 use algodistill_core::PortableRng;
@@ -118,23 +117,16 @@ const SEGMENT: usize = 16;
 #[derive(Clone, Debug)]
 pub struct DeepQ {
     parameters: Dqn,
-    inputs: Inputs,
+    experience: Experience,
     actions: usize,
-    horizon: u32,
     /// Episodes until epsilon is at its last.
     exploring_episodes: f32,
     /// Epsilon of this episode, as [`threshold`].
     explore: u64,
     online: Trained,
     target: Vec<Row>,
-    memory: Replay<Step>,
     /// Values of the actions.
     values: Vec<f32>,
-    /// Where the last action was taken.
-    state: Active,
-    episode: Episode,
-    /// Steps of this history.
-    steps: u64,
 }
 
 /// What a value is moved to.
@@ -153,32 +145,25 @@ impl DeepQ {
     /// Where the environment has no interface.
     pub fn new(environment: &EnvironmentConfig, parameters: Dqn, episodes: u32) -> Result<Option<Self>> {
         let actions = usize::from(environment.interface()?.actions);
-        let horizon = environment.horizon().unwrap_or(0);
-        let Some(inputs) = Inputs::of(environment, parameters.paid) else { return Ok(None) };
-        let online = Trained::new(OneHot::new(inputs.count, actions));
-        let most = u64::from(episodes) * u64::from(horizon);
+        let Dqn { paid, memory, .. } = parameters;
+        let Some(experience) = Experience::new(environment, paid, episodes, memory) else { return Ok(None) };
+        let online = Trained::new(OneHot::new(experience.inputs.count, actions));
         Ok(Some(Self {
             parameters,
-            inputs,
+            experience,
             actions,
-            horizon,
             exploring_episodes: parameters.exploration * episodes as f32,
             explore: 0,
             target: online.parameters.clone(),
             online,
-            memory: Replay::new(most.min(parameters.memory.into()) as usize),
             values: vec![0.0; actions],
-            state: Active::default(),
-            episode: Episode::default(),
-            steps: 0,
         }))
     }
 }
 
 impl Source for DeepQ {
     fn begin_history(&mut self) {
-        self.memory.clear();
-        self.steps = 0;
+        self.experience.begin_history();
     }
 
     fn begin_episode(&mut self, episode: u32) {
@@ -186,37 +171,28 @@ impl Source for DeepQ {
         // Not a number: no exploring episodes, in the first.
         let progress = if progress.is_nan() { 1.0 } else { progress };
         self.explore = threshold(1.0 - progress * (1.0 - self.parameters.final_epsilon));
-        self.episode = Episode::default();
+        self.experience.episode = Episode::default();
     }
 
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
         let Dqn { warm_up, update_every, .. } = self.parameters;
-        if self.steps == 0 {
+        if self.experience.steps == 0 {
             self.online.begin(rng, |_| 0.1);
             self.target.clone_from(&self.online.parameters);
-        } else if self.steps >= warm_up.into() && self.steps.is_multiple_of(update_every.into()) {
+        } else if self.experience.update_is_due(warm_up, update_every) {
             update(self, rng);
         }
-        self.state = self.inputs.active(observation, self.episode.has_paid);
+        self.experience.observe(observation);
         if u64::from(rng.next_u32()) < self.explore {
             return rng.below(self.actions as u32) as usize;
         }
-        let active = &self.state[..self.inputs.channels()];
+        let active = &self.experience.state[..self.experience.inputs.channels()];
         outputs_of(&self.online.network, &self.online.parameters, active, &mut self.values);
         random_argmax(self.values.iter().map(|&value| value.into()), rng)
     }
 
     fn learn(&mut self, outcome: &Outcome) {
-        let terminal = self.episode.add(outcome, self.horizon);
-        self.steps += 1;
-        self.memory.push(Step {
-            state: self.state,
-            action: outcome.action as u16,
-            reward: outcome.reward,
-            next: self.inputs.active(outcome.next_observation, self.episode.has_paid),
-            done: outcome.done,
-            terminal,
-        });
+        self.experience.add(outcome);
     }
 }
 
@@ -226,7 +202,7 @@ fn update(agent: &mut DeepQ, rng: &mut PortableRng) {
     let Dqn { batch, lambda, learning_rate, clip, target_rate, .. } = agent.parameters;
     let count = if lambda > 0.0 { (batch as usize).div_ceil(SEGMENT) } else { batch as usize };
     for _ in 0..count {
-        let Some(number) = agent.memory.draw(rng) else { return };
+        let Some(number) = agent.experience.memory.draw(rng) else { return };
         if lambda > 0.0 {
             let mut targets = [None; SEGMENT];
             agent.segment(number, &mut targets);
@@ -247,7 +223,7 @@ impl DeepQ {
             return 0.0;
         }
         let network = self.online.network;
-        let active = &step.next[..self.inputs.channels()];
+        let active = &step.next[..self.experience.inputs.channels()];
         let chooser = if self.parameters.double { &self.online.parameters } else { &self.target };
         network.outputs_of(chooser, active, &mut self.values);
         let largest = |best: usize, action: usize| match self.values[action] > self.values[best] {
@@ -265,7 +241,7 @@ impl DeepQ {
     #[inline(always)]
     fn several_steps(&mut self, number: usize) -> Option<Target> {
         let Dqn { discount, n_step, .. } = self.parameters;
-        let several = Several::from(&self.memory, number, n_step, discount)?;
+        let several = Several::from(&self.experience.memory, number, n_step, discount)?;
         let value = several.reward + several.discount * self.value_after(&several.last);
         Some(Target { state: several.first.state, action: several.first.action, value })
     }
@@ -276,7 +252,7 @@ impl DeepQ {
     fn segment(&mut self, number: usize, targets: &mut [Option<Target>; SEGMENT]) {
         let Dqn { discount, lambda, .. } = self.parameters;
         let mut steps = [None; SEGMENT];
-        steps.iter_mut().zip(self.memory.from(number)).for_each(|(to, step)| *to = Some(*step));
+        steps.iter_mut().zip(self.experience.memory.from(number)).for_each(|(to, step)| *to = Some(*step));
         let mut after = None;
         for (target, step) in targets.iter_mut().zip(&steps).rev() {
             let Some(step) = step else { continue };
@@ -295,7 +271,8 @@ impl DeepQ {
     #[inline(always)]
     fn descend(&mut self, target: Target, weight: f32) {
         let Trained { network, parameters, gradient, .. } = &mut self.online;
-        let (active, action) = (&target.state[..self.inputs.channels()], usize::from(target.action));
+        let (active, action) =
+            (&target.state[..self.experience.inputs.channels()], usize::from(target.action));
         let hidden = network.hidden(parameters, active);
         let error = network.output(parameters, &hidden, action) - target.value;
         let derivative = weight * error.clamp(-1.0, 1.0);
@@ -324,8 +301,8 @@ mod tests {
     fn walk(agent: &mut DeepQ, rewards: &[f32], time_out: bool) {
         let mut rng = PortableRng::new(1, 0);
         agent.begin_episode(0);
-        agent.steps = 1;
-        agent.episode.time = if time_out { 50 - rewards.len() as u32 } else { 0 };
+        agent.experience.steps = 1;
+        agent.experience.episode.time = if time_out { 50 - rewards.len() as u32 } else { 0 };
         for (column, &reward) in (0..).zip(rewards) {
             agent.act(&[3, column], &mut rng);
             let done = column as usize + 1 == rewards.len();
@@ -335,7 +312,7 @@ mod tests {
 
     /// Value of the cell in the fourth row: the target network's, of the network's best action.
     fn value(agent: &mut DeepQ, column: i32, has_paid: bool) -> f32 {
-        let active = agent.inputs.active(&[3, column], has_paid);
+        let active = agent.experience.inputs.active(&[3, column], has_paid);
         let [own, target] = [&agent.online.parameters, &agent.target].map(|parameters| {
             let mut values = [0.0; 5];
             agent.online.network.outputs_of(parameters, &active[..2], &mut values);
@@ -387,7 +364,7 @@ mod tests {
         let targets: Vec<Target> = [(0, 1, 0.3), (1, 1, 9.0), (4, 0, -8.0), (7, 3, 0.1)]
             .into_iter()
             .map(|(column, action, value)| Target {
-                state: agent.inputs.active(&[5, column], column > 2),
+                state: agent.experience.inputs.active(&[5, column], column > 2),
                 action,
                 value,
             })

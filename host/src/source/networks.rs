@@ -121,6 +121,67 @@ impl Episode {
     }
 }
 
+/// What an agent that replays its steps knows: where it is, and all that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Experience {
+    pub inputs: Inputs,
+    horizon: u32,
+    pub memory: Replay<Step>,
+    /// Where the last action was taken.
+    pub state: Active,
+    pub episode: Episode,
+    /// Steps of this history.
+    pub steps: u64,
+}
+
+impl Experience {
+    /// An empty one, for histories of `episodes` episodes of `environment`, of which at most `most`
+    /// steps are remembered. `None` where [`Inputs::of`] is.
+    pub fn new(environment: &EnvironmentConfig, paid: Paid, episodes: u32, most: u32) -> Option<Self> {
+        let horizon = environment.horizon().unwrap_or(0);
+        let steps = u64::from(episodes) * u64::from(horizon);
+        Some(Self {
+            inputs: Inputs::of(environment, paid)?,
+            horizon,
+            memory: Replay::new(steps.min(most.into()) as usize),
+            state: Active::default(),
+            episode: Episode::default(),
+            steps: 0,
+        })
+    }
+
+    /// Forgets everything.
+    pub fn begin_history(&mut self) {
+        self.memory.clear();
+        self.steps = 0;
+    }
+
+    /// Takes note of what is observed before an action.
+    pub fn observe(&mut self, observation: &[i32]) {
+        self.state = self.inputs.active(observation, self.episode.has_paid);
+    }
+
+    /// Whether the networks are to be updated before the next action: every so many steps, after a
+    /// warm-up.
+    pub fn update_is_due(&self, warm_up: u32, update_every: u32) -> bool {
+        self.steps >= warm_up.into() && self.steps.is_multiple_of(update_every.into())
+    }
+
+    /// Remembers what followed the action.
+    pub fn add(&mut self, outcome: &Outcome) {
+        let terminal = self.episode.add(outcome, self.horizon);
+        self.steps += 1;
+        self.memory.push(Step {
+            state: self.state,
+            action: outcome.action as u16,
+            reward: outcome.reward,
+            next: self.inputs.active(outcome.next_observation, self.episode.has_paid),
+            done: outcome.done,
+            terminal,
+        });
+    }
+}
+
 /// A few steps that follow each other in an episode.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Several {

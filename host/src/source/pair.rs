@@ -23,7 +23,8 @@ pub struct Recorded {
     /// Steps taken, written or not.
     pub taken: u64,
     /// Of these, how many until the task was solved: until the mean return of a 50th of the history
-    /// reached 90 % of the optimum; those of all actors where several learn together. `None` where it never did, or the optimum is not known.
+    /// reached 90 % of the optimum; those of all actors where several learn together. `None` where
+    /// it never did, or the optimum is not known.
     pub solved_after: Option<u64>,
 }
 
@@ -158,9 +159,8 @@ fn record<const WORDS: usize>(
 }
 
 /// Runs one episode; `record` sees each observation and what followed it. Returns the observation
-/// that the episode ended with. `WORDS` is at least the number
-/// of words of an observation; the words past it are 0. The exact number makes loops over an
-/// observation straight code.
+/// that the episode ended with. `WORDS` is at least the number of words of an observation; the words
+/// past it are 0. The exact number makes loops over an observation straight code.
 #[inline]
 fn run_episode<const WORDS: usize>(
     environment: &mut impl Environment,

@@ -2,13 +2,12 @@
 //! networks.
 
 use super::networks::{
-    check_positive, check_rate, draw, softmax, Active, Episode, Inputs, Paid, Several, Step,
+    check_positive, check_rate, draw, softmax, Active, Episode, Experience, Inputs, Paid, Several,
 };
 use super::{check_fraction, pair, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::nn::one_hot::{follow, OneHot, Row, Trained};
-use crate::nn::replay::Replay;
 use crate::Result;
 use algodistill_core::env::ParameterError;
 use algodistill_core::PortableRng;
@@ -116,21 +115,14 @@ impl Algorithm for Sac {
 #[derive(Clone, Debug)]
 pub struct SoftActorCritic {
     parameters: Sac,
-    inputs: Inputs,
+    experience: Experience,
     actions: usize,
-    horizon: u32,
     actor: Trained,
     critics: [Trained; 2],
     targets: [Vec<Row>; 2],
     /// Logarithm of the temperature.
     log_alpha: f32,
-    memory: Replay<Step>,
     room: Room,
-    /// Where the last action was taken.
-    state: Active,
-    episode: Episode,
-    /// Steps of this history.
-    steps: u64,
 }
 
 /// Room for what an update computes of each action.
@@ -158,25 +150,19 @@ impl SoftActorCritic {
     /// Where the environment has no interface.
     pub fn new(environment: &EnvironmentConfig, parameters: Sac, episodes: u32) -> Result<Option<Self>> {
         let actions = usize::from(environment.interface()?.actions);
-        let horizon = environment.horizon().unwrap_or(0);
-        let Some(inputs) = Inputs::of(environment, parameters.paid) else { return Ok(None) };
-        let network = Trained::new(OneHot::new(inputs.count, actions));
-        let most = u64::from(episodes) * u64::from(horizon);
+        let Sac { paid, memory, .. } = parameters;
+        let Some(experience) = Experience::new(environment, paid, episodes, memory) else { return Ok(None) };
+        let network = Trained::new(OneHot::new(experience.inputs.count, actions));
         let zeros = || vec![0.0; actions];
         Ok(Some(Self {
             parameters,
-            inputs,
+            experience,
             actions,
-            horizon,
             critics: [network.clone(), network.clone()],
             targets: [network.parameters.clone(), network.parameters.clone()],
             actor: network,
             log_alpha: 0.0,
-            memory: Replay::new(most.min(parameters.memory.into()) as usize),
             room: Room { log_policy: zeros(), policy: zeros(), values: [zeros(), zeros()] },
-            state: Active::default(),
-            episode: Episode::default(),
-            steps: 0,
         }))
     }
 
@@ -192,37 +178,27 @@ impl SoftActorCritic {
 
 impl Source for SoftActorCritic {
     fn begin_history(&mut self) {
-        self.memory.clear();
-        self.steps = 0;
+        self.experience.begin_history();
     }
 
     fn begin_episode(&mut self, _episode: u32) {
-        self.episode = Episode::default();
+        self.experience.episode = Episode::default();
     }
 
     fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
         let Sac { warm_up, update_every, .. } = self.parameters;
-        if self.steps == 0 {
+        if self.experience.steps == 0 {
             self.begin(rng);
-        } else if self.steps >= warm_up.into() && self.steps.is_multiple_of(update_every.into()) {
+        } else if self.experience.update_is_due(warm_up, update_every) {
             update(self, rng);
         }
-        self.state = self.inputs.active(observation, self.episode.has_paid);
-        policy(self, self.state);
+        self.experience.observe(observation);
+        policy(self, self.experience.state);
         draw(&self.room.policy, rng)
     }
 
     fn learn(&mut self, outcome: &Outcome) {
-        let terminal = self.episode.add(outcome, self.horizon);
-        self.steps += 1;
-        self.memory.push(Step {
-            state: self.state,
-            action: outcome.action as u16,
-            reward: outcome.reward,
-            next: self.inputs.active(outcome.next_observation, self.episode.has_paid),
-            done: outcome.done,
-            terminal,
-        });
+        self.experience.add(outcome);
     }
 }
 
@@ -241,8 +217,8 @@ fn update(agent: &mut SoftActorCritic, rng: &mut PortableRng) {
     let weight = 1.0 / batch as f32;
     let mut entropy = 0.0;
     for _ in 0..batch {
-        let Some(number) = agent.memory.draw(rng) else { return };
-        let Some(several) = Several::from(&agent.memory, number, n_step, discount) else { return };
+        let Some(number) = agent.experience.memory.draw(rng) else { return };
+        let Some(several) = Several::from(&agent.experience.memory, number, n_step, discount) else { return };
         let value = if several.last.terminal { 0.0 } else { agent.soft_value(&several.last.next, alpha) };
         let target = several.reward + several.discount * value;
         agent.descend_critics(&several.first.state, several.first.action.into(), target, weight);
@@ -267,8 +243,8 @@ impl SoftActorCritic {
     /// The policy at a state, and the actor's hidden units there.
     #[inline(always)]
     fn policy(&mut self, state: &Active) -> Row {
-        let Self { actor, room, inputs, .. } = self;
-        let active = &state[..inputs.channels()];
+        let Self { actor, room, experience, .. } = self;
+        let active = &state[..experience.inputs.channels()];
         let hidden = actor.network.outputs_of(&actor.parameters, active, &mut room.log_policy);
         softmax(&mut room.log_policy, &mut room.policy);
         hidden
@@ -278,7 +254,7 @@ impl SoftActorCritic {
     #[inline(always)]
     fn soft_value(&mut self, state: &Active, alpha: f32) -> f32 {
         self.policy(state);
-        let active = &state[..self.inputs.channels()];
+        let active = &state[..self.experience.inputs.channels()];
         for (target, values) in self.targets.iter().zip(&mut self.room.values) {
             self.actor.network.outputs_of(target, active, values);
         }
@@ -291,7 +267,7 @@ impl SoftActorCritic {
     /// the state in the room.
     #[inline(always)]
     fn descend_critics(&mut self, state: &Active, action: usize, target: f32, weight: f32) {
-        let active = &state[..self.inputs.channels()];
+        let active = &state[..self.experience.inputs.channels()];
         for (critic, values) in self.critics.iter_mut().zip(&mut self.room.values) {
             let Trained { network, parameters, gradient, .. } = critic;
             let hidden = network.outputs_of(parameters, active, values);
@@ -305,12 +281,12 @@ impl SoftActorCritic {
     #[inline(always)]
     fn descend_actor(&mut self, state: &Active, alpha: f32, weight: f32) -> f32 {
         let hidden = self.policy(state);
-        let Self { actor, room, inputs, .. } = self;
+        let Self { actor, room, experience, .. } = self;
         let policy = || room.policy.iter().zip(&room.log_policy);
         let cost = |(value, (_, log)): (f32, (&f32, &f32))| alpha * log - value;
         let mean: f32 = room.lower().zip(policy()).map(|each| each.1 .0 * cost(each)).sum();
         let of_logits = room.lower().zip(policy()).map(|each| weight * each.1 .0 * (cost(each) - mean));
-        let active = &state[..inputs.channels()];
+        let active = &state[..experience.inputs.channels()];
         let Trained { network, parameters, gradient, .. } = actor;
         network.backward(parameters, active, &hidden, of_logits.enumerate(), gradient);
         -policy().map(|(p, log)| p * log).sum::<f32>()
@@ -319,6 +295,7 @@ impl SoftActorCritic {
 
 #[cfg(test)]
 mod tests {
+    use super::super::networks::Step;
     use super::super::testing::{scattered, solved};
     use super::*;
     use algodistill_core::env::key_to_door::KeyToDoor;
@@ -363,7 +340,7 @@ mod tests {
         let alpha = 0.3;
         let cases = [([1, 2], 0, 0.5), ([7, 7], 4, -2.0), ([0, 8], 2, 1.0), ([7, 3], 1, 0.0)];
         let states: Vec<Active> =
-            cases.iter().map(|case| agent.inputs.active(&case.0, case.0[0] > 5)).collect();
+            cases.iter().map(|case| agent.experience.inputs.active(&case.0, case.0[0] > 5)).collect();
         for (state, (_, action, target)) in states.iter().zip(cases) {
             agent.descend_critics(state, action, target, 0.25);
             agent.descend_actor(state, alpha, 0.25);
@@ -407,7 +384,7 @@ mod tests {
     #[test]
     fn the_value_after_a_step_is_that_of_the_policy_and_its_entropy() {
         let mut agent = agent(Sac::default());
-        let state = agent.inputs.active(&[3, 4], true);
+        let state = agent.experience.inputs.active(&[3, 4], true);
         let found = agent.soft_value(&state, 0.5);
         let network = agent.actor.network;
         let outputs = |rows: &[Row]| {
@@ -437,11 +414,18 @@ mod tests {
         let mut agent = agent(parameters);
         let mut rng = PortableRng::new(1, 0);
         agent.begin(&mut rng);
-        let state = agent.inputs.active(&[3, 4], false);
+        let state = agent.experience.inputs.active(&[3, 4], false);
         // One state, where every step pays 1 for action 0.
         for action in 0..5 {
             let reward = if action == 0 { 1.0 } else { 0.0 };
-            agent.memory.push(Step { state, action, reward, next: state, done: true, terminal: true });
+            agent.experience.memory.push(Step {
+                state,
+                action,
+                reward,
+                next: state,
+                done: true,
+                terminal: true,
+            });
         }
         (0..3_000).for_each(|_| update(&mut agent, &mut rng));
         policy(&mut agent, state);
