@@ -130,7 +130,7 @@ fn temperature(text: &str) -> std::result::Result<f32, String> {
     parsed.ok_or_else(|| "expected a number from .01 to 100".into())
 }
 
-fn episodes(text: &str) -> std::result::Result<(u32, u32), String> {
+pub(super) fn episodes(text: &str) -> std::result::Result<(u32, u32), String> {
     let parsed =
         text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     parsed.ok_or_else(|| "expected FIRST-LAST, such as 21-40".into())

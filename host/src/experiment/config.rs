@@ -4,7 +4,7 @@ use crate::environment::EnvironmentConfig;
 use crate::error::in_plain_words;
 use crate::evaluate::{check_name, unlike, EvaluateConfig};
 use crate::files::read_text;
-use crate::history::GenerateConfig;
+use crate::history::{FilterConfig, GenerateConfig};
 use crate::parameters::{fields, Parameters};
 use crate::source::SourceConfig;
 use crate::train::objective::ObjectiveConfig;
@@ -107,6 +107,8 @@ pub struct HistoriesConfig {
     /// Whether the optimal action of every step is written beside the one that was taken; absent:
     /// no.
     pub optimal_actions: Option<bool>,
+    /// Which of them are trained on; absent: all.
+    pub filter: Option<FilterConfig>,
 }
 
 impl HistoriesConfig {
@@ -133,7 +135,13 @@ impl HistoriesConfig {
             ..usual
         };
         config.validate()?;
+        self.filter.as_ref().map_or(Ok(()), FilterConfig::validate)?;
         Ok(config)
+    }
+
+    /// Name of the histories before the filter.
+    fn unfiltered_name(&self) -> String {
+        format!("{}.unfiltered", self.name)
     }
 }
 
@@ -286,7 +294,12 @@ impl Experiment {
         };
         check_name(&self.name)?;
         let names: Vec<&str> = self.histories.iter().map(|one| one.name.as_str()).collect();
-        distinct("histories", &names)?;
+        let unfiltered = self.histories.iter().filter(|one| one.filter.is_some());
+        let unfiltered: Vec<String> = unfiltered.map(HistoriesConfig::unfiltered_name).collect();
+        distinct(
+            "histories",
+            &[&names[..], &unfiltered.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+        )?;
         for histories in &self.histories {
             histories.resolve().map_err(|error| within("histories", &histories.name, error))?;
         }
@@ -381,6 +394,16 @@ impl Experiment {
         Ok(())
     }
 
+    /// Name of the file that `histories` are filtered from: others of this experiment that are the
+    /// same but for the filter, or their own.
+    pub(super) fn unfiltered(&self, histories: &HistoriesConfig) -> String {
+        let whole = HistoriesConfig { filter: None, ..histories.clone() };
+        let same =
+            |one: &&HistoriesConfig| HistoriesConfig { name: whole.name.clone(), ..(*one).clone() } == whole;
+        let found = self.histories.iter().find(same);
+        found.map_or_else(|| histories.unfiltered_name(), |one| one.name.clone())
+    }
+
     /// The models on the axes of `evaluation`, by their place.
     pub(super) fn entrants(&self, evaluation: &EvaluationConfig) -> Vec<usize> {
         if evaluation.models.is_empty() {
@@ -430,6 +453,7 @@ impl Experiment {
                 episodes: Some(config.episodes),
                 keep_every: Some(config.keep_every),
                 optimal_actions: config.optimal_actions.then_some(true),
+                filter: histories.filter.clone(),
             };
         }
         for model in &mut all.models {

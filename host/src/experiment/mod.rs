@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! experiment.toml         what was asked for, with every default filled in
-//! histories.parquet       learning histories by their name, and their card, histories.card.json
+//! histories.parquet       learning histories by their name, and their card, histories.card.json;
+//!                         histories.unfiltered.parquet where a filter took them from others
 //! seed-0/                 a training run of the first model: config.toml, metrics.jsonl,
 //!                         checkpoint, model.safetensors
 //! seed-0.adw              its int8 model
@@ -24,7 +25,7 @@ use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation};
 use crate::export::{encode, quantize, TrainingCard};
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
-use crate::history::{generate_to_file, GenerateConfig, Mixture};
+use crate::history::{filter, generate_to_file, GenerateConfig, Mixture};
 use crate::model::Parameters;
 use crate::progress::Progress;
 use crate::train::{load_parameters, train, TrainConfig, TrainOutcome};
@@ -82,7 +83,7 @@ pub fn run(experiment: &Experiment, folder: &Path, progress: &dyn Progress) -> R
     let mut stages = run.read_stages()?;
     let before = stages.clone();
     for histories in &experiment.histories {
-        run.generate(&histories.name, &histories.resolve()?, &mut stages)?;
+        run.make(histories, &mut stages)?;
     }
     let mut lines = Vec::new();
     for place in 0..experiment.models.len() {
@@ -166,6 +167,22 @@ impl Run<'_> {
         if !card_path(&path).exists() || !stages.generation.contains_key(name) {
             let begun = Instant::now();
             generate_to_file(config, &path, self.progress)?;
+            stages.generation.insert(name.into(), begun.elapsed().as_secs_f64());
+            self.write_stages(stages)?;
+        }
+        Ok(())
+    }
+
+    /// Generates histories, and filters them where that is asked for.
+    fn make(&self, histories: &HistoriesConfig, stages: &mut Stages) -> Result<()> {
+        let (name, config) = (&histories.name, histories.resolve()?);
+        let Some(asked) = &histories.filter else { return self.generate(name, &config, stages) };
+        let path = self.histories_path(name);
+        if !card_path(&path).exists() || !stages.generation.contains_key(name) {
+            let whole = self.experiment.unfiltered(histories);
+            self.generate(&whole, &config, stages)?;
+            let begun = Instant::now();
+            filter(asked, &self.histories_path(&whole), &path)?;
             stages.generation.insert(name.into(), begun.elapsed().as_secs_f64());
             self.write_stages(stages)?;
         }

@@ -1,5 +1,6 @@
 //! The card: a JSON file beside a Parquet file that says what is in it and how it came about.
 
+use super::filter::Filtering;
 use super::{GenerateConfig, Steps};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::error::in_plain_words;
@@ -26,7 +27,8 @@ pub struct Card {
     pub environment: EnvironmentConfig,
     /// What the source saw and did.
     pub interface: Interface,
-    /// How to generate the same file again; absent where another program wrote it.
+    /// How to generate the same file again, before any filter; absent where another program wrote
+    /// it.
     pub generation: Option<GenerateConfig>,
     /// Which tasks are trained on and which are not.
     pub split: TaskSplit,
@@ -47,6 +49,9 @@ pub struct Card {
     pub median_steps_to_solve: Option<u64>,
     /// How the source improved.
     pub returns: Vec<ReturnWindow>,
+    /// What was taken out since, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filtering>,
     /// SHA-256 of the Parquet file, in lower-case hexadecimal.
     pub sha256: String,
     /// SHA-256 of this card's text with this field empty.

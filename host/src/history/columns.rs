@@ -39,7 +39,29 @@ pub struct Layout {
     schema: SchemaDescriptor,
     properties: WriterPropertiesPtr,
     words: usize,
-    optimal_actions: bool,
+    optimal_actions: OptimalActions,
+}
+
+/// Which steps have an optimal action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimalActions {
+    /// None: there is no column of them.
+    Absent,
+    /// All.
+    Everywhere,
+    /// Some: it is null in the other rows.
+    Somewhere,
+}
+
+impl OptimalActions {
+    /// As these steps have them.
+    pub fn of(steps: &Steps) -> Self {
+        match steps.optimal_actions.contains(&u16::MAX) {
+            true => Self::Somewhere,
+            false if steps.optimal_actions.is_empty() => Self::Absent,
+            false => Self::Everywhere,
+        }
+    }
 }
 
 /// A row group in memory, ready to be spliced into a file.
@@ -48,8 +70,9 @@ pub struct EncodedRows {
 }
 
 impl Layout {
-    /// Columns for observations of `words` words, and with `optimal_actions` one for those.
-    pub fn new(words: usize, optimal_actions: bool) -> Result<Self> {
+    /// Columns for observations of `words` words, and one for `optimal_actions` unless they are
+    /// absent.
+    pub fn new(words: usize, optimal_actions: OptimalActions) -> Result<Self> {
         let column_of_word =
             |prefix: &'static str| (0..words).map(move |word| (format!("{prefix}_{word}"), Physical::INT32));
         let observations = column_of_word("observation");
@@ -65,14 +88,15 @@ impl Layout {
                 named("source", Physical::BYTE_ARRAY),
             ])
             .chain(column_of_word(FINAL_OBSERVATION))
-            .chain(optimal_actions.then(|| named(OPTIMAL_ACTION, Physical::INT32)))
+            .chain(
+                (optimal_actions != OptimalActions::Absent).then(|| named(OPTIMAL_ACTION, Physical::INT32)),
+            )
             .map(|(name, kind)| {
                 let text = (kind == Physical::BYTE_ARRAY).then_some(LogicalType::String);
                 let field = Type::primitive_type_builder(&name, kind).with_logical_type(text);
-                let repetition = match name.starts_with(FINAL_OBSERVATION) {
-                    true => Repetition::OPTIONAL,
-                    false => Repetition::REQUIRED,
-                };
+                let nullable = name.starts_with(FINAL_OBSERVATION)
+                    || name == OPTIMAL_ACTION && optimal_actions == OptimalActions::Somewhere;
+                let repetition = if nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
                 field.with_repetition(repetition).build().map(Arc::new)
             })
             .collect::<Result<_>>()?;
@@ -132,11 +156,29 @@ impl Layout {
         columns.push(self.encode_column::<BoolType>(columns.len(), &steps.dones)?);
         columns.push(self.encode_repeated(columns.len(), &ByteArray::from(source), steps.len())?);
         for word in 0..self.words {
-            columns.push(self.encode_final_observations(columns.len(), steps, word)?);
+            let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
+                for (row, words) in steps.final_observations.of_range(rows) {
+                    add(row, words[word]);
+                }
+            };
+            columns.push(self.encode_nullable(columns.len(), steps.len(), known)?);
         }
-        if self.optimal_actions {
-            let actions = steps.optimal_actions.iter().map(|&action| i32::from(action));
-            columns.push(self.encode_column::<Int32Type>(columns.len(), &actions.collect::<Vec<_>>())?);
+        match self.optimal_actions {
+            OptimalActions::Absent => {}
+            OptimalActions::Everywhere => {
+                let actions = steps.optimal_actions.iter().map(|&action| i32::from(action));
+                columns.push(self.encode_column::<Int32Type>(columns.len(), &actions.collect::<Vec<_>>())?);
+            }
+            OptimalActions::Somewhere => {
+                let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
+                    for (row, &action) in steps.optimal_actions[rows].iter().enumerate() {
+                        if action != u16::MAX {
+                            add(row, action.into());
+                        }
+                    }
+                };
+                columns.push(self.encode_nullable(columns.len(), steps.len(), known)?);
+            }
         }
         Ok(EncodedRows { columns })
     }
@@ -166,24 +208,25 @@ impl Layout {
         })
     }
 
-    /// One word of the final observations, null in the rows that have none.
-    fn encode_final_observations(
+    /// `len` rows, null but where `known` adds a value: it is asked for a range of the rows, and says
+    /// each of them by its place within the range, in ascending order.
+    fn encode_nullable(
         &self,
         column: usize,
-        steps: &Steps,
-        word: usize,
+        len: usize,
+        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, i32)),
     ) -> Result<(Bytes, ColumnCloseResult)> {
         self.write_column::<Int32Type>(column, |writer| {
             let (mut values, mut levels) = (Vec::new(), Vec::with_capacity(BATCH));
-            for first in (0..steps.len()).step_by(BATCH) {
-                let rows = first..(first + BATCH).min(steps.len());
+            for first in (0..len).step_by(BATCH) {
+                let rows = first..(first + BATCH).min(len);
                 values.clear();
                 levels.clear();
                 levels.resize(rows.len(), 0);
-                for (row, words) in steps.final_observations.of_range(rows) {
-                    values.push(words[word]);
+                known(rows, &mut |row, value| {
+                    values.push(value);
                     levels[row] = 1;
-                }
+                });
                 writer.write_batch(&values, Some(&levels), None)?;
             }
             Ok(())

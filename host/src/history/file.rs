@@ -1,7 +1,7 @@
 //! Files of learning histories: Parquet with a card beside it.
 
 use super::card::{card_path, Card, Returns, FORMAT_VERSION};
-use super::columns::{EncodedRows, Layout, Reader, Rows};
+use super::columns::{EncodedRows, Layout, OptimalActions, Reader, Rows};
 use super::generate::{GenerateConfig, Plan, Tally};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
@@ -41,8 +41,12 @@ pub fn generate_on(
     let (begun, source_steps) = (Instant::now(), config.source_steps()?);
     progress.begin("generate", source_steps);
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
-    let layout = Layout::new(config.environment.interface()?.observation_len(), config.optimal_actions)
-        .map_err(refuse)?;
+    let optimal_actions = match config.optimal_actions {
+        true => OptimalActions::Everywhere,
+        false => OptimalActions::Absent,
+    };
+    let layout =
+        Layout::new(config.environment.interface()?.observation_len(), optimal_actions).map_err(refuse)?;
     let generator =
         Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
     let card = match ranks.is_first() {
@@ -146,6 +150,7 @@ impl Generator<'_> {
             solved_share: tally.solved_share(),
             median_steps_to_solve: tally.median_steps_to_solve(),
             returns: returns.windows(),
+            filters: Vec::new(),
             sha256,
             card_sha256: String::new(),
         };
@@ -183,9 +188,9 @@ impl Generator<'_> {
 }
 
 /// Computes the digest of what passes through.
-struct Hashing<W> {
-    sink: W,
-    digest: Sha256,
+pub(super) struct Hashing<W> {
+    pub sink: W,
+    pub digest: Sha256,
 }
 
 impl<W: Write> Write for Hashing<W> {
@@ -201,7 +206,7 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 /// The name must leave room for the card's.
-fn check_name(path: &Path) -> Result<()> {
+pub(super) fn check_name(path: &Path) -> Result<()> {
     if path.extension().is_some_and(|extension| extension == "parquet") {
         return Ok(());
     }
@@ -231,10 +236,16 @@ impl HistoryFile {
 /// Reads histories and their card; refuses a file whose digest is not the card's, and any value out
 /// of its range.
 pub fn read(path: &Path) -> Result<HistoryFile> {
+    let (card, all) = read_undivided(path)?;
+    Ok(divide(path, card, &all))
+}
+
+/// As [`read`], training and held-out histories together, in the order of the file.
+pub(super) fn read_undivided(path: &Path) -> Result<(Card, Histories)> {
     let (card, bytes) = read_bytes(path)?;
     let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
-    let steps = all.steps.len();
-    divide(path, card, all, steps)
+    check_against_card(path, &card, &all, all.steps.len())?;
+    Ok((card, all))
 }
 
 /// A file that was checked against its card, and of which is known what histories it has.
@@ -308,7 +319,8 @@ impl Opened {
         let parts: Vec<&Steps> = pieces.iter().map(|(_, rows)| &rows.steps).collect();
         let steps = Steps::concatenate(&parts, card.interface.observation_len());
         let all = Histories { index, steps, interface: card.interface.clone() };
-        divide(&path, card, all, rows)
+        check_against_card(&path, &card, &all, rows)?;
+        Ok(divide(&path, card, &all))
     }
 }
 
@@ -332,8 +344,15 @@ fn read_bytes(path: &Path) -> Result<(Card, Vec<u8>)> {
     Ok((card, bytes))
 }
 
-/// Training histories and held-out ones, as the card says; `steps` is the number of all.
-fn divide(path: &Path, card: Card, all: Histories, steps: usize) -> Result<HistoryFile> {
+/// Training histories and held-out ones, as the card says.
+fn divide(path: &Path, card: Card, all: &Histories) -> HistoryFile {
+    let [training, held_out] = split_sets(&card.split);
+    let (training, held_out) = (all.of_tasks(&training), all.of_tasks(&held_out));
+    HistoryFile { path: path.into(), card, training, held_out }
+}
+
+/// Refuses histories that the card does not describe; `steps` is the number of all.
+fn check_against_card(path: &Path, card: &Card, all: &Histories, steps: usize) -> Result<()> {
     if all.index.len() as u64 != u64::from(card.histories) || steps as u64 != card.steps {
         return Err(Error::file(path, "has another number of histories or steps than its card says"));
     }
@@ -344,12 +363,11 @@ fn divide(path: &Path, card: Card, all: Histories, steps: usize) -> Result<Histo
             format!("history {id} is of task {task}, which its card must list as training or held-out");
         return Err(Error::file(path, problem));
     }
-    let (training, held_out) = (all.of_tasks(&training), all.of_tasks(&held_out));
-    Ok(HistoryFile { path: path.into(), card, training, held_out })
+    Ok(())
 }
 
 /// The training tasks and the held-out ones.
-fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
+pub(super) fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
     [&split.training, &split.held_out].map(|tasks| tasks.iter().copied().collect())
 }
 
@@ -395,6 +413,7 @@ pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
         solved_share: None,
         median_steps_to_solve: None,
         returns: returns.windows(),
+        filters: Vec::new(),
         sha256,
         card_sha256: String::new(),
     };

@@ -8,13 +8,16 @@ use std::ops::Range;
 pub mod card;
 mod columns;
 pub mod file;
+pub mod filter;
 pub mod generate;
 mod huge_pages;
 pub mod mixture;
+mod score;
 mod share;
 
 pub use card::{Card, ReturnWindow};
 pub use file::{describe, generate_on, generate_to_file, read, Foreign, HistoryFile};
+pub use filter::{filter, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;

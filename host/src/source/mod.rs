@@ -29,6 +29,7 @@ mod testing;
 pub use columns::{Columns, FinalObservations};
 pub use networks::Paid;
 pub use pair::{Learning, Pair, Recorded, Run};
+pub(crate) use solving::Solving;
 
 macro_rules! sources {
     ($($module:ident::$algorithm:ident),+ $(,)?) => {

@@ -25,8 +25,13 @@ impl Solving {
     /// Of a history of `episodes` episodes, kept or not, whose optimum is `optimum` where it is
     /// known.
     pub fn new(optimum: Option<f64>, episodes: u32) -> Self {
+        Self::of_at_least(optimum, episodes, 0)
+    }
+
+    /// The same, where a part has `part` episodes at least, or all.
+    pub fn of_at_least(optimum: Option<f64>, episodes: u32, part: u32) -> Self {
         let least = optimum.map_or(f64::NAN, |optimum| SHARE * optimum);
-        let part = episodes.div_ceil(PARTS);
+        let part = episodes.div_ceil(PARTS).max(part).min(episodes);
         Self { least, part, episodes: 0, sum: 0.0, steps: 0, solved_after: None }
     }
 

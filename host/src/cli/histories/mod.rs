@@ -1,6 +1,8 @@
 //! `algodistill histories`: look into files of learning histories, and check those of other
 //! programs.
 
+mod filter;
+
 use super::generate::returns_table;
 use super::Report;
 use crate::environment::EnvironmentConfig;
@@ -37,6 +39,8 @@ enum Command {
         #[command(flatten)]
         known: Known,
     },
+    /// Write another file with the histories that show learning best.
+    Filter(filter::Args),
 }
 
 /// What a new card says beyond what occurs in the rows.
@@ -75,6 +79,7 @@ pub fn run(args: &Args) -> Result<Report> {
     match &args.command {
         Command::Show { file, steps } => show(file, *steps),
         Command::Check { file, write_card, known } => check(file, *write_card, known),
+        Command::Filter(args) => filter::run(args),
     }
 }
 
@@ -83,6 +88,10 @@ fn show(path: &Path, steps: usize) -> Result<Report> {
     let first = if file.training.index.is_empty() { &file.held_out } else { &file.training };
     let tokens = tokens(&file.card.environment, first, steps);
     let mut text = summary(path, &file.card);
+    for filtering in &file.card.filters {
+        let asked = serde_json::to_string(&filtering.asked).unwrap_or_default();
+        text += &format!("\nfiltered by {asked}\n{}", filter::table(filtering));
+    }
     text += &format!("\n{}", returns_table(&file.card.returns));
     if let Some(history) = first.index.first() {
         text += &format!("\nhistory {} of task {}\n{}\n", history.id, history.task, tokens.join("\n"));
