@@ -145,6 +145,9 @@ mod tests {
     use crate::nn::transformer::{forward_logits, initial_parameters};
     use algodistill_core::PortableRng;
 
+    /// The action, its reward, and what ended the episode, if anything did.
+    type Step = (u16, f32, Option<[i32; 2]>);
+
     /// Also once the ring has lost tokens, with episodes of different lengths side by side.
     #[test]
     fn contexts_say_what_the_engine_and_the_float_agent_say() {
@@ -158,7 +161,7 @@ mod tests {
         let mut contexts = Contexts::new(&model, count);
         let mut agents: Vec<FloatAgent> = (0..count).map(|_| FloatAgent::new(&parameters)).collect();
         let mut streams = vec![Tokens::new(&dimensions, &interface); count];
-        let mut before: Vec<Option<(u16, f32, Option<[i32; 2]>)>> = vec![None; count];
+        let mut before: Vec<Option<Step>> = vec![None; count];
         let mut rng = PortableRng::new(2, 0);
         let tables = crate::model::table_count(&dimensions, &interface);
         for step in 0..20 {
