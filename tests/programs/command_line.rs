@@ -117,6 +117,11 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
         (&["train", file, "--out", file, "--clip", "none"], "'--clip <CLIP>': expected a number"),
         (&["train", file, "--out", file, "--updates", "99999999999999999999"], "is too large"),
         (&["evaluate"], "MODEL.adw"),
+        (&["generate", "--tasks-per-history", "3", "--out", file], "--tasks-per-history: is 3"),
+        (&["generate", "--tasks-per-history", "none", "--out", file], "a whole number from 1, or all"),
+        (&["histories", "filter", "missing.parquet", "--out", file], "filter: takes nothing out"),
+        (&["histories", "filter", "missing.parquet", "--out", file, "--keep", "2"], "--keep: is 2"),
+        (&["histories", "filter", "missing.parquet", "--out", file, "--episodes", "9"], "FIRST-LAST"),
         (&["generate", "--environment", "dark-rom", "--source", "psrl", "--out", file], "dark-room"),
         (&["generate", "--environment", "dark-room", "--source", "thompson", "--out", file], "psrl"),
         (
@@ -374,6 +379,28 @@ fn a_finished_training_says_so_and_another_configuration_is_wrong_usage() {
 }
 
 /// Whether another program's task numbers mean the same as here is not known.
+#[test]
+fn histories_of_one_agent_over_all_tasks_are_filtered_shown_and_trained_on() {
+    let toy = Toy::get();
+    let (whole, end) = (toy.text("many.parquet"), toy.text("many-end.parquet"));
+    let (run, model) = (toy.text("many"), toy.text("many.adw"));
+    let words = "generate --environment light-key-to-door --set size=4 --source a3c --tasks-per-history all \
+                 --histories 4 --held-out 8 --episodes 300 --keep-every 2 --out";
+    let generate: Vec<&str> = words.split_whitespace().chain([whole.as_str()]).collect();
+    assert_eq!(json(&generate)["generation"]["tasks_per_history"], "all");
+    let filtered = json(&["histories", "filter", &whole, "--out", &end, "--episodes", "200-299"]);
+    assert_eq!((&filtered["histories"], &filtered["filter"]["dropped"]["histories"]), (&8.into(), &0.into()));
+    assert_eq!(filtered["returns"][0]["first_episode"], 200);
+    let shown = json(&["histories", "show", &end, "--steps", "1"]);
+    assert!(shown["first_steps"][0].as_str().unwrap().contains("(task "), "{shown}");
+    json(&["histories", "check", &end]);
+    json(&["train", &end, "--out", &run, "--updates", "2", "--batch", "2"]);
+    json(&["export", &run, "--histories", &end, "--out", &model]);
+    // The source learned many tasks: it is not run on each as if it had learned that one.
+    let evaluated = json(&["evaluate", &model, "--tasks", "2", "--runs", "1", "--episodes", "2"]);
+    assert!(evaluated["mean_return"]["int8"].is_object() && evaluated["mean_return"]["source"].is_null());
+}
+
 #[test]
 fn tasks_of_a_model_of_foreign_histories_are_not_called_held_out() {
     let toy = Toy::get();

@@ -5,7 +5,7 @@ use super::{EnvironmentParameters, Report};
 use crate::environment::EnvironmentConfig;
 use crate::experiment::HistoriesConfig;
 use crate::history::card::{card_path, Card, ReturnWindow};
-use crate::history::{generate_on, GenerateConfig};
+use crate::history::{generate_on, GenerateConfig, TasksPerHistory};
 use crate::parameters::Assignment;
 use crate::ranks::Ranks;
 use crate::source::SourceConfig;
@@ -54,6 +54,10 @@ pub struct Args {
     /// learns from.
     #[arg(long)]
     optimal_actions: bool,
+    /// Tasks of a history, or `all`: above 1, one agent meets a task drawn anew in every episode,
+    /// and --histories counts those of each group of so many tasks.
+    #[arg(long, value_name = "N", default_value_t)]
+    tasks_per_history: TasksPerHistory,
 }
 
 /// Choice of an environment: a preset, and parameters that differ from it.
@@ -112,6 +116,7 @@ impl Args {
             episodes: self.episodes,
             keep_every: self.keep_every,
             optimal_actions: self.optimal_actions.then_some(true),
+            tasks_per_history: Some(self.tasks_per_history),
             filter: None,
         };
         asked.resolve()

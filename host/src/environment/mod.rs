@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 mod drawing;
 pub(crate) mod rooms;
+mod several;
 mod split;
 
 pub use drawing::{Drawing, Tint};
@@ -183,6 +184,8 @@ impl<F: Simulation> AnyTask for Running<F> {
 trait AnySimulation: Any + fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
     fn fields(&self) -> Map<String, Value>;
+    /// The struct of the parameters.
+    fn parameters(&self) -> &dyn Any;
     fn check(&self) -> Result<()>;
     fn interface(&self) -> Interface;
     fn horizon(&self) -> u32;
@@ -205,6 +208,10 @@ impl<F: Simulation> AnySimulation for F {
 
     fn fields(&self) -> Map<String, Value> {
         fields(self)
+    }
+
+    fn parameters(&self) -> &dyn Any {
+        self
     }
 
     fn check(&self) -> Result<()> {
@@ -437,7 +444,7 @@ impl EnvironmentConfig {
     /// The parameters, where this is the environment of type `F`.
     pub fn family<F: Simulation>(&self) -> Option<&F> {
         match &self.0 {
-            Kind::Simulated(simulation) => (&**simulation as &dyn Any).downcast_ref(),
+            Kind::Simulated(simulation) => simulation.parameters().downcast_ref(),
             Kind::Custom(_) => None,
         }
     }

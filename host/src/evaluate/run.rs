@@ -389,8 +389,10 @@ impl Entrant {
 /// Where the source of `environment` is configured: with its own histories, or else with the first
 /// that fit.
 fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Option<&'a GenerateConfig> {
-    let own = card.known_generations().find(|one| one.environment == *environment);
-    own.or_else(|| card.known_generations().find(|one| one.source.validate(environment).is_ok()))
+    // An agent of many tasks is not to be seen in the histories of one.
+    let all = || card.known_generations().filter(|one| one.tasks_per_history.is_one());
+    let own = all().find(|one| one.environment == *environment);
+    own.or_else(|| all().find(|one| one.source.validate(environment).is_ok()))
 }
 
 /// The same configuration, histories and updates give the same parameters, so they identify the

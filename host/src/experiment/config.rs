@@ -4,7 +4,7 @@ use crate::environment::EnvironmentConfig;
 use crate::error::in_plain_words;
 use crate::evaluate::{check_name, unlike, EvaluateConfig};
 use crate::files::read_text;
-use crate::history::{FilterConfig, GenerateConfig};
+use crate::history::{FilterConfig, GenerateConfig, TasksPerHistory};
 use crate::parameters::{fields, Parameters};
 use crate::source::SourceConfig;
 use crate::train::objective::ObjectiveConfig;
@@ -42,6 +42,8 @@ experiments! {
     "decision-transformer-dark-room",
     "decision-transformer-key-to-door",
     "decision-transformer-light-key-to-door",
+    "filtered-histories",
+    "bc-key-to-door",
 }
 
 /// Most models of one name.
@@ -107,6 +109,8 @@ pub struct HistoriesConfig {
     /// Whether the optimal action of every step is written beside the one that was taken; absent:
     /// no.
     pub optimal_actions: Option<bool>,
+    /// Of how many tasks each is, a number or "all"; absent: 1.
+    pub tasks_per_history: Option<TasksPerHistory>,
     /// Which of them are trained on; absent: all.
     pub filter: Option<FilterConfig>,
 }
@@ -132,6 +136,7 @@ impl HistoriesConfig {
             episodes: self.episodes.unwrap_or(usual.episodes),
             keep_every: self.keep_every.unwrap_or(usual.keep_every),
             optimal_actions: self.optimal_actions.unwrap_or(usual.optimal_actions),
+            tasks_per_history: self.tasks_per_history.unwrap_or(usual.tasks_per_history),
             ..usual
         };
         config.validate()?;
@@ -397,9 +402,10 @@ impl Experiment {
     /// Name of the file that `histories` are filtered from: others of this experiment that are the
     /// same but for the filter, or their own.
     pub(super) fn unfiltered(&self, histories: &HistoriesConfig) -> String {
-        let whole = HistoriesConfig { filter: None, ..histories.clone() };
-        let same =
-            |one: &&HistoriesConfig| HistoriesConfig { name: whole.name.clone(), ..(*one).clone() } == whole;
+        let same = |one: &&HistoriesConfig| {
+            one.filter.is_none()
+                && one.resolve().is_ok_and(|it| histories.resolve().is_ok_and(|own| it == own))
+        };
         let found = self.histories.iter().find(same);
         found.map_or_else(|| histories.unfiltered_name(), |one| one.name.clone())
     }
@@ -453,6 +459,7 @@ impl Experiment {
                 episodes: Some(config.episodes),
                 keep_every: Some(config.keep_every),
                 optimal_actions: config.optimal_actions.then_some(true),
+                tasks_per_history: Some(config.tasks_per_history).filter(|count| !count.is_one()),
                 filter: histories.filter.clone(),
             };
         }
@@ -568,6 +575,10 @@ mod tests {
                 "tasks: is 17, but the histories \"histories\" hold out 16",
             ),
             ("mean_over = [21, 40]", "parameters = { size = 5 }", "environment: is needed: its parameters"),
+            ("histories_per_task = 100", "filter = { keep = 2.0 }", "keep: is 2, expected a number above 0"),
+            ("histories_per_task = 100", "filter = { kept = 0.5 }", "kept"),
+            ("histories_per_task = 100", "tasks_per_history = 2", "possible with several: q-learning, "),
+            ("histories_per_task = 100", "tasks_per_history = 0", "1 to 4294967295"),
             ("mean_over = [21, 40]", "[[evaluations]]", "two evaluations called \"dark-room\""),
         ] {
             let problem = changed(from, to).expect_err(to).to_string();

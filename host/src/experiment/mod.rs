@@ -398,6 +398,35 @@ mod tests {
     }
 
     #[test]
+    fn filtered_histories_are_taken_from_those_they_are_beside() {
+        let mut experiment = toy();
+        let whole = experiment.histories[0].clone();
+        let asked: crate::history::FilterConfig =
+            serde_json::from_value(json!({"keep": 0.5})).expect("a filter");
+        for (name, seed) in [("best", 0), ("best-of-others", 1)] {
+            let (name, seed) = (name.to_owned(), Some(seed));
+            let filter = Some(asked.clone());
+            experiment.histories.push(HistoriesConfig { name, seed, filter, ..whole.clone() });
+        }
+        experiment.models[1].histories = vec!["best".into(), "best-of-others".into()];
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = |name: &str| folder.path().join(name);
+        run(&experiment, folder.path(), &NoProgress).expect("the run");
+        let all = crate::history::read(&there("histories.parquet")).expect("histories");
+        let best = crate::history::read(&there("best.parquet")).expect("histories");
+        assert_eq!(best.card.filters[0].from_sha256, all.digest());
+        assert!(best.training.index.len() < all.training.index.len());
+        assert!(
+            there("best-of-others.unfiltered.parquet").exists() && !there("best.unfiltered.parquet").exists()
+        );
+        assert!(run(&experiment, folder.path(), &NoProgress).expect("again").made_before);
+        let before = std::fs::read(there("best.parquet")).expect("a file");
+        std::fs::remove_file(there("best.card.json")).expect("removed");
+        run(&experiment, folder.path(), &NoProgress).expect("what was missing");
+        assert!(std::fs::read(there("best.parquet")).expect("a file") == before);
+    }
+
+    #[test]
     fn histories_and_models_and_evaluations_go_together_as_the_file_says() {
         let mut experiment = toy();
         let mut once = experiment.histories[0].clone();

@@ -86,6 +86,11 @@ impl Card {
         files::write_bytes(&path, self.text(&path)?.as_bytes())
     }
 
+    /// Whether the episodes of a history are of several tasks.
+    pub fn has_several_tasks_a_history(&self) -> bool {
+        self.generation.as_ref().is_some_and(|config| !config.tasks_per_history.is_one())
+    }
+
     fn text(&self, path: &Path) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|e| Error::file(path, e))
     }

@@ -144,7 +144,10 @@ impl Layout {
             columns.push(self.encode_column::<Int32Type>(columns.len(), column)?);
             Ok::<_, ParquetError>(())
         };
-        integers(&per_history(|history| history.task))?;
+        match steps.tasks.is_empty() {
+            true => integers(&per_history(|history| history.task))?,
+            false => integers(&steps.tasks.iter().map(|&task| task as i32).collect::<Vec<_>>())?,
+        }
         integers(&per_history(|history| history.id))?;
         integers(&steps.episodes.iter().map(|&episode| episode as i32).collect::<Vec<_>>())?;
         integers(&step_numbers(steps))?;
@@ -332,6 +335,13 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Makes the tasks of the steps known where histories are of several.
+    pub fn keep_tasks(&mut self, several: bool) {
+        if several {
+            self.steps.tasks.clone_from(&self.tasks);
+        }
+    }
+
     /// Some of the rows.
     fn slice(&self, range: Range<usize>) -> Self {
         let mut steps = Steps::new(self.steps.observations.len());
@@ -379,14 +389,14 @@ impl Reader {
         self.groups().map(|group| self.group(group)).collect()
     }
 
-    /// The histories: reads two columns only.
-    pub fn index(&self) -> std::result::Result<Vec<History>, String> {
+    /// The histories: reads two columns only. Each is of one task unless they are of `several`.
+    pub fn index(&self, several: bool) -> std::result::Result<Vec<History>, String> {
         let groups: Vec<Vec<History>> =
             self.groups().map(|group| self.group_index(group)).collect::<std::result::Result<_, String>>()?;
         let mut index: Vec<History> = Vec::new();
         for history in groups.into_iter().flatten() {
             match index.last_mut() {
-                Some(last) if (last.id, last.task) == (history.id, history.task) => {
+                Some(last) if last.id == history.id && (several || last.task == history.task) => {
                     last.steps.end = history.steps.end
                 }
                 Some(last) if last.id >= history.id => {
@@ -595,6 +605,7 @@ impl Places {
                     None => Vec::new(),
                     Some(column) => read_integers(group, column, AN_ACTION, Some(u16::MAX), action)?,
                 },
+                tasks: Vec::new(),
             },
         })
     }

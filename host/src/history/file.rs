@@ -243,7 +243,7 @@ pub fn read(path: &Path) -> Result<HistoryFile> {
 /// As [`read`], training and held-out histories together, in the order of the file.
 pub(super) fn read_undivided(path: &Path) -> Result<(Card, Histories)> {
     let (card, bytes) = read_bytes(path)?;
-    let all = assemble(path, bytes, |_| Ok(card.interface.clone()))?;
+    let all = assemble(path, bytes, card.has_several_tasks_a_history(), |_| Ok(card.interface.clone()))?;
     check_against_card(path, &card, &all, all.steps.len())?;
     Ok((card, all))
 }
@@ -273,9 +273,10 @@ impl Opened {
             return Err(Error::file(path, problem));
         }
         let words = card.interface.observation_len();
+        let several = card.has_several_tasks_a_history();
         let (reader, index) = parquet(path, || {
             let reader = Reader::open(Bytes::from(bytes))?;
-            let index = reader.index()?;
+            let index = reader.index(several)?;
             match reader.words() {
                 found if found != words => Err(wrong_words(found, words)),
                 _ => Ok((reader, index)),
@@ -303,11 +304,12 @@ impl Opened {
         }
         let places = index.iter().zip(&is_wanted).filter(|(_, wanted)| **wanted);
         let ranges: Vec<Range<usize>> = places.map(|(history, _)| history.steps.clone()).collect();
-        let pieces = parquet(&path, std::panic::AssertUnwindSafe(|| reader.pieces(&ranges)))?;
-        let mut checker = Checker::new(&card.interface);
-        for (first, rows) in &pieces {
+        let mut pieces = parquet(&path, std::panic::AssertUnwindSafe(|| reader.pieces(&ranges)))?;
+        let mut checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
+        for (first, rows) in &mut pieces {
             checker.row = *first;
             checker.check(rows).map_err(|problem| Error::file(&path, problem))?;
+            rows.keep_tasks(checker.several);
         }
         let rows = index.last().map_or(0, |history| history.steps.end);
         let mut end = 0;
@@ -363,6 +365,18 @@ fn check_against_card(path: &Path, card: &Card, all: &Histories, steps: usize) -
             format!("history {id} is of task {task}, which its card must list as training or held-out");
         return Err(Error::file(path, problem));
     }
+    let held = |task: &u32| held_out.contains(task);
+    for history in all.index.iter().filter(|_| !all.steps.tasks.is_empty()) {
+        let tasks = &all.steps.tasks[history.steps.clone()];
+        let known = |task: &u32| training.contains(task) || held(task);
+        if !tasks.iter().all(|task| known(task) && held(task) == held(&history.task)) {
+            let problem = format!(
+                "history {} is of training and of held-out tasks, or of tasks that its card does not list",
+                history.id
+            );
+            return Err(Error::file(path, problem));
+        }
+    }
     Ok(())
 }
 
@@ -394,7 +408,7 @@ pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
     check_name(path)?;
     let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
     let sha256 = files::hexadecimal(Sha256::digest(&bytes));
-    let all = assemble(path, bytes, |rows| infer(path, rows, known))?;
+    let all = assemble(path, bytes, false, |rows| infer(path, rows, known))?;
     let split = split_found(&all, known.held_out, known.split_seed)?;
     let mut returns = Returns::default();
     for history in &all.index {
@@ -435,18 +449,20 @@ fn parquet<T>(
 fn assemble(
     path: &Path,
     bytes: Vec<u8>,
+    several: bool,
     interface: impl FnOnce(&[Rows]) -> Result<Interface>,
 ) -> Result<Histories> {
     let refuse = |problem: String| Error::file(path, problem);
-    let rows = parquet(path, || Reader::open(Bytes::from(bytes))?.rows())?;
+    let mut rows = parquet(path, || Reader::open(Bytes::from(bytes))?.rows())?;
     let interface = interface(&rows)?;
     let words = interface.observation_len();
     if let Some(part) = rows.iter().find(|part| part.steps.observations.len() != words) {
         return Err(refuse(wrong_words(part.steps.observations.len(), words)));
     }
-    let mut checker = Checker::new(&interface);
-    for part in &rows {
+    let mut checker = Checker::new(&interface, several);
+    for part in &mut rows {
         checker.check(part).map_err(refuse)?;
+        part.keep_tasks(several);
     }
     let index = checker.index;
     let steps: Vec<&Steps> = rows.iter().map(|part| &part.steps).collect();
@@ -460,6 +476,8 @@ fn wrong_words(found: usize, expected: usize) -> String {
 /// Checks rows in order, and finds the histories.
 struct Checker<'a> {
     interface: &'a Interface,
+    /// Whether an episode may be of another task than that before.
+    several: bool,
     index: Vec<History>,
     row: usize,
     last: Option<Last>,
@@ -476,8 +494,8 @@ struct Last {
 }
 
 impl<'a> Checker<'a> {
-    fn new(interface: &'a Interface) -> Self {
-        Self { interface, index: Vec::new(), row: 0, last: None }
+    fn new(interface: &'a Interface, several: bool) -> Self {
+        Self { interface, several, index: Vec::new(), row: 0, last: None }
     }
 
     fn check(&mut self, rows: &Rows) -> std::result::Result<(), String> {
@@ -528,7 +546,7 @@ impl<'a> Checker<'a> {
     fn follow(&mut self, now: Last) -> std::result::Result<(), String> {
         let expected_number = match self.last {
             Some(last) if last.history == now.history => {
-                if now.task != last.task {
+                if now.task != last.task && !(self.several && now.episode != last.episode) {
                     return Err(format!(
                         "task_id changes from {} to {} within history {}",
                         last.task, now.task, now.history
@@ -743,6 +761,39 @@ mod tests {
         assert!(write(1) == write(4));
     }
 
+    /// Histories of one agent over several tasks each.
+    fn several(folder: &Path) -> PathBuf {
+        let path = folder.join("several.parquet");
+        let config = GenerateConfig {
+            episodes: 30,
+            tasks_per_history: "3".parse().unwrap(),
+            ..config("dark-room", "q-learning")
+        };
+        let card = generate_to_file(&config, &path, &progress()).unwrap();
+        let (read, generated) = (read(&path).unwrap(), generate(&config, &progress()).unwrap());
+        assert_eq!(read.card, card);
+        assert_eq!((read.training, read.held_out), (generated.training, generated.held_out));
+        path
+    }
+
+    #[test]
+    fn the_tasks_of_a_history_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = several(folder.path());
+        assert_share(&path, [1..7, 2..5]);
+        // Without the card's word, a history is of one task.
+        let problem = describe(&path, &Foreign::default()).unwrap_err().to_string();
+        assert!(problem.contains("within history 0"), "{problem}");
+        // A history must not be of training and of held-out tasks.
+        let mut card = Card::read(&path).unwrap();
+        let moved = read(&path).unwrap().training.steps.tasks.last().copied().unwrap();
+        card.split.training.retain(|&task| task != moved);
+        card.split.held_out.push(moved);
+        card.write(&path).unwrap();
+        let problem = read(&path).unwrap_err().to_string();
+        assert!(problem.contains("is of training and of held-out tasks"), "{problem}");
+    }
+
     /// The `wanted` training and held-out histories are those of the whole file; the others are
     /// there without steps.
     fn assert_share(path: &Path, wanted: [Range<usize>; 2]) {
@@ -890,13 +941,14 @@ mod tests {
                 dones: vec![false, true, false, true, false, true, false, false],
                 final_observations: FinalObservations::default(),
                 optimal_actions: Vec::new(),
+                tasks: Vec::new(),
             },
         }
     }
 
     fn check(rows: &Rows) -> std::result::Result<Vec<History>, String> {
         let interface = Interface::discrete(&[3], 3, &[0.0]).unwrap();
-        let mut checker = Checker::new(&interface);
+        let mut checker = Checker::new(&interface, false);
         checker.check(rows).map(|()| checker.index)
     }
 

@@ -161,6 +161,10 @@ pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card
         return Err(Error::argument("out", problem));
     }
     let (mut card, all) = read_undivided(input)?;
+    if config.per_task && card.has_several_tasks_a_history() {
+        let problem = "has histories of several tasks each, of which per_task cannot choose; leave it out";
+        return Err(Error::file(input, problem));
+    }
     let scores = judge(config, input, &card, &all)?;
     let kept = choose(config, &card, &all.index, &scores);
     let some = cut(config, &all, &kept);
@@ -196,6 +200,15 @@ pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card
     Ok(card)
 }
 
+/// The task of each episode of a history.
+fn tasks(all: &Histories, history: &History) -> Vec<u32> {
+    let task = |episode: std::ops::Range<usize>| all.steps.tasks.get(episode.start).copied();
+    match all.steps.tasks.is_empty() {
+        true => vec![history.task],
+        false => episodes(&all.steps, history.steps.clone()).filter_map(task).collect(),
+    }
+}
+
 /// The score of every history.
 fn judge(config: &FilterConfig, input: &Path, card: &Card, all: &Histories) -> Result<Vec<Score>> {
     let totals: Vec<Vec<f64>> =
@@ -210,15 +223,18 @@ fn judge(config: &FilterConfig, input: &Path, card: &Card, all: &Histories) -> R
     let each = || totals.iter().flatten().copied();
     let spread = each().fold(f64::NEG_INFINITY, f64::max) - each().fold(f64::INFINITY, f64::min);
     let mut optima: BTreeMap<u32, Option<f64>> = BTreeMap::new();
-    for history in &all.index {
+    for task in all.index.iter().flat_map(|history| tasks(all, history)) {
         // A file of another program has no simulator.
-        optima
-            .entry(history.task)
-            .or_insert_with(|| card.environment.optimal_return(history.task).unwrap_or(None));
+        optima.entry(task).or_insert_with(|| card.environment.optimal_return(task).unwrap_or(None));
     }
+    let optimum = |history: &History| -> Option<f64> {
+        let each: Vec<f64> =
+            tasks(all, history).into_iter().map(|task| optima[&task]).collect::<Option<_>>()?;
+        Some(each.iter().sum::<f64>() / each.len() as f64)
+    };
     let scored = all.index.iter().zip(&totals);
     let scores: Vec<Score> =
-        scored.map(|(history, totals)| Score::new(totals, optima[&history.task], spread)).collect();
+        scored.map(|(history, totals)| Score::new(totals, optimum(history), spread)).collect();
     if config.solved && scores.iter().any(|score| score.solved.is_none()) {
         let problem = format!(
             "the largest return of {} is not known, so neither is what solves a task: filter by \
@@ -269,16 +285,18 @@ fn cut(config: &FilterConfig, all: &Histories, kept: &[usize]) -> Histories {
             }
         }
         if some.steps.len() > begin {
-            some.index.push(History { steps: begin..some.steps.len(), ..*history });
+            let task = some.steps.tasks.get(begin).copied().unwrap_or(history.task);
+            some.index.push(History { task, id: history.id, steps: begin..some.steps.len() });
         }
     }
     some
 }
 
-/// How many of `tasks` have a history in `all` and none in `some`.
-fn lost(all: &Histories, some: &Histories, tasks: &HashSet<u32>) -> u32 {
+/// How many of the tasks `of` have a history in `all` and none in `some`.
+fn lost(all: &Histories, some: &Histories, of: &HashSet<u32>) -> u32 {
     let there = |histories: &Histories| -> HashSet<u32> {
-        histories.index.iter().map(|history| history.task).filter(|task| tasks.contains(task)).collect()
+        let all = histories.index.iter().flat_map(|history| tasks(histories, history));
+        all.filter(|task| of.contains(task)).collect()
     };
     there(all).difference(&there(some)).count() as u32
 }

@@ -1,15 +1,20 @@
 //! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number
 //! of threads.
 
-use super::{split_columns, Histories, History, Steps};
+use super::tasks_per_history::draw;
+use super::{split_columns, Histories, History, Steps, TasksPerHistory};
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
-use crate::source::{Columns, FinalObservations, Outcome, Recorded, Run, Schedule, SourceConfig};
+use crate::source::{
+    possible_sources, Columns, FinalObservations, Outcome, Recorded, Run, Schedule, SourceConfig,
+};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bounds on the steps of a Parquet row group. They depend on the configuration only, so that the
 /// file does not depend on the number of threads.
@@ -42,9 +47,9 @@ pub struct GenerateConfig {
     pub tasks: Option<u32>,
     /// Held-out tasks.
     pub held_out: u32,
-    /// Histories of each training task.
+    /// Histories of each training task, or of each group of `tasks_per_history` of them.
     pub histories_per_task: u32,
-    /// Histories of each held-out task: for the validation loss.
+    /// The same of held-out tasks: for the validation loss.
     pub held_out_histories_per_task: u32,
     /// Episodes of a history.
     pub episodes: u32,
@@ -55,6 +60,10 @@ pub struct GenerateConfig {
     /// from.
     #[serde(default)]
     pub optimal_actions: bool,
+    /// Of how many tasks a history is: where it is more than one, the tasks are divided into groups
+    /// of as many, and each episode is of a task drawn from its history's group.
+    #[serde(default, skip_serializing_if = "TasksPerHistory::is_one")]
+    pub tasks_per_history: TasksPerHistory,
 }
 
 impl GenerateConfig {
@@ -85,6 +94,7 @@ impl GenerateConfig {
             episodes: schedule.episodes,
             keep_every: schedule.keep_every,
             optimal_actions: false,
+            tasks_per_history: TasksPerHistory::default(),
         })
     }
 
@@ -108,6 +118,18 @@ impl GenerateConfig {
                 self.keep_every, self.episodes
             );
             return Err(Error::argument("keep_every", problem));
+        }
+        if !self.tasks_per_history.is_one() && !self.source.learns_many_tasks() {
+            let many =
+                |name: &&str| SourceConfig::preset(name).is_ok_and(|source| source.learns_many_tasks());
+            let possible: Vec<&str> = possible_sources(&self.environment).into_iter().filter(many).collect();
+            let problem = format!(
+                "is {}, but a history of {} is of one task; possible with several: {}",
+                self.tasks_per_history,
+                self.source.name(),
+                if possible.is_empty() { "no source".into() } else { possible.join(", ") }
+            );
+            return Err(Error::argument("tasks_per_history", problem));
         }
         if self.optimal_actions && self.environment.expert(0)?.is_none() {
             let problem = format!("are not known: {} has no expert", self.environment.name());
@@ -153,8 +175,9 @@ impl GenerateConfig {
 
     /// Number of histories of all tasks.
     fn histories(&self, split: &TaskSplit) -> u64 {
-        split.training.len() as u64 * u64::from(self.histories_per_task)
-            + split.held_out.len() as u64 * u64::from(self.held_out_histories_per_task)
+        let groups = |tasks: &[u32]| self.tasks_per_history.count(tasks.len()) as u64;
+        groups(&split.training) * u64::from(self.histories_per_task)
+            + groups(&split.held_out) * u64::from(self.held_out_histories_per_task)
     }
 
     /// Most steps of a history that are kept.
@@ -167,11 +190,19 @@ impl GenerateConfig {
 /// A history to be generated.
 #[derive(Clone, Copy, Debug)]
 struct Job {
+    /// Its task; the first of its group where it is of several.
     task: u32,
-    /// Number of the history within its task.
+    /// Number of the history within its task or group.
     number: u32,
     /// Number of the history in the file.
     id: u32,
+}
+
+impl Job {
+    /// Its random stream.
+    fn stream(&self) -> u64 {
+        u64::from(self.task) << 32 | u64::from(self.number)
+    }
 }
 
 /// What is to be generated, cut into chunks of consecutive histories.
@@ -180,6 +211,10 @@ pub(crate) struct Plan<'a> {
     /// The tasks.
     pub split: TaskSplit,
     jobs: Vec<Job>,
+    /// Of these, those of training tasks, which are first.
+    training_jobs: usize,
+    /// The tasks of each group by its first one, where histories are of several.
+    groups: HashMap<u32, Vec<u32>>,
     jobs_per_chunk: usize,
     /// Histories that are learned together; a chunk has all of them or none.
     actors: usize,
@@ -191,8 +226,20 @@ impl<'a> Plan<'a> {
     pub fn new(config: &'a GenerateConfig) -> Result<Self> {
         config.validate()?;
         let split = config.split()?;
-        let training = split.training.iter().map(|&task| (task, config.histories_per_task));
-        let held_out = split.held_out.iter().map(|&task| (task, config.held_out_histories_per_task));
+        let mut groups = HashMap::new();
+        let mut heads = |tasks: &[u32]| -> Vec<u32> {
+            if config.tasks_per_history.is_one() {
+                return tasks.to_vec();
+            }
+            let all = config.tasks_per_history.groups(tasks, config.split_seed);
+            let heads = all.iter().map(|group| group[0]).collect();
+            groups.extend(all.into_iter().map(|group| (group[0], group)));
+            heads
+        };
+        let (training, held_out) = (heads(&split.training), heads(&split.held_out));
+        let training_jobs = training.len() * config.histories_per_task as usize;
+        let training = training.into_iter().map(|task| (task, config.histories_per_task));
+        let held_out = held_out.into_iter().map(|task| (task, config.held_out_histories_per_task));
         let numbered =
             training.chain(held_out).flat_map(|(task, count)| (0..count).map(move |number| (task, number)));
         let jobs = (0..).zip(numbered).map(|(id, (task, number))| Job { task, number, id }).collect();
@@ -203,6 +250,8 @@ impl<'a> Plan<'a> {
             config,
             split,
             jobs,
+            training_jobs,
+            groups,
             jobs_per_chunk: ((chunk_steps / config.kept_steps().max(1)).max(1) as usize)
                 .next_multiple_of(actors),
             actors,
@@ -218,8 +267,7 @@ impl<'a> Plan<'a> {
     /// The histories of the training tasks, then those of the held-out ones; to be passed to
     /// [`Plan::record`].
     pub fn parts(&self) -> [Range<usize>; 2] {
-        let boundary = self.split.training.len() * self.config.histories_per_task as usize;
-        [0..boundary, boundary..self.jobs.len()]
+        [0..self.training_jobs, self.training_jobs..self.jobs.len()]
     }
 
     /// The same in chunks, in the order of the file. Training and held-out tasks share none.
@@ -269,6 +317,7 @@ impl<'a> Plan<'a> {
             tally.merge(piece.tally);
             steps.final_observations.append(end, &piece.final_observations);
             steps.optimal_actions.extend(piece.optimal_actions);
+            steps.tasks.extend(piece.tasks);
             for history in piece.index {
                 let first = end;
                 end += history.steps.len();
@@ -296,6 +345,7 @@ impl<'a> Plan<'a> {
         steps.final_observations.reserve(jobs.len() * kept_episodes, self.words);
         let mut index: Vec<History> = Vec::with_capacity(jobs.len());
         let mut tally = Tally::default();
+        let mut tasks = Vec::new();
         for jobs in jobs.chunk_by(|a, b| a.task == b.task) {
             let GenerateConfig { environment, source, seed, episodes, keep_every, .. } = self.config;
             let run = Run { episodes: *episodes, keep_every: *keep_every };
@@ -303,10 +353,16 @@ impl<'a> Plan<'a> {
                 return Err(Error::Cancelled { state: "no histories were written".into() });
             }
             let mut learner = source.learner(environment, jobs[0].task, *episodes)?;
-            let optimum = environment.optimal_return(jobs[0].task)?.is_some();
+            let mut optimum = environment.optimal_return(jobs[0].task)?.is_some();
             for team in jobs.chunks(self.actors) {
-                let stream = u64::from(team[0].task) << 32 | u64::from(team[0].number);
-                let mut rng = PortableRng::new(*seed, stream);
+                // Where histories are of several tasks, no two learners meet the same.
+                let lists: Vec<Arc<[u32]>> = team.iter().filter_map(|job| self.drawn_tasks(job)).collect();
+                if !lists.is_empty() {
+                    let several = environment.of_several_tasks(lists.clone())?;
+                    learner = source.learner(&several, 0, *episodes)?;
+                    optimum = several.optimal_return(0)?.is_some();
+                }
+                let mut rng = PortableRng::new(*seed, team[0].stream());
                 let first = index.last().map_or(0, |history| history.steps.end);
                 let mut written = first;
                 let mut add = |job: &Job, recorded: Recorded| {
@@ -323,21 +379,33 @@ impl<'a> Plan<'a> {
                         team.iter().zip(all).for_each(|(job, recorded)| add(job, recorded));
                     }
                 }
+                let written = index.len() - team.len()..;
+                for (history, list) in index[written].iter_mut().zip(&lists) {
+                    let episodes = &steps.episodes[history.steps.clone()];
+                    tasks.extend(episodes.iter().map(|&episode| list[episode as usize]));
+                    history.task = list[0];
+                }
             }
         }
         let optimal_actions = match self.config.optimal_actions {
-            true => self.optimal_actions(&index, &steps)?,
+            true => self.optimal_actions(&index, &steps, &tasks)?,
             false => Vec::new(),
         };
         for history in &mut index {
             history.steps = first + history.steps.start..first + history.steps.end;
         }
-        Ok(Piece { index, tally, final_observations: steps.final_observations, optimal_actions })
+        Ok(Piece { index, tally, final_observations: steps.final_observations, optimal_actions, tasks })
+    }
+
+    /// The task of each episode of a history, where they are several.
+    fn drawn_tasks(&self, job: &Job) -> Option<Arc<[u32]>> {
+        let group = self.groups.get(&job.task)?;
+        Some(draw(group, self.config.seed, job.stream(), self.config.episodes))
     }
 
     /// What the expert of each task would have done at each step of `histories`, which lie one
-    /// after the other in `columns`.
-    fn optimal_actions(&self, histories: &[History], columns: &Columns) -> Result<Vec<u16>> {
+    /// after the other in `columns`; `tasks` has the task of each step where they are several.
+    fn optimal_actions(&self, histories: &[History], columns: &Columns, tasks: &[u32]) -> Result<Vec<u16>> {
         let environment = &self.config.environment;
         let mut optimal = Vec::new();
         let mut words = vec![0; self.words];
@@ -346,17 +414,26 @@ impl<'a> Plan<'a> {
                 *word = column[step];
             }
         };
-        for history in histories {
-            let mut expert = environment.expert(history.task)?.ok_or_else(|| {
+        let expert_of = |task: u32| {
+            environment.expert(task)?.ok_or_else(|| {
                 let problem = format!("are not known: {} has no expert", environment.name());
                 Error::argument("optimal_actions", problem)
-            })?;
+            })
+        };
+        for history in histories {
+            let mut task = history.task;
+            let mut expert = expert_of(task)?;
             let stream = u64::from(history.task) << 32 | u64::from(history.id);
             let mut rng = PortableRng::new(self.config.seed ^ OPTIMAL_ACTIONS_SEED, stream);
             expert.begin_context();
             let mut previous = None;
             for step in history.steps.clone() {
                 let episode = columns.episodes[step];
+                if let Some(&other) = tasks.get(step).filter(|other| **other != task) {
+                    (task, previous) = (other, None);
+                    expert = expert_of(task)?;
+                    expert.begin_context();
+                }
                 if let Some(skipped) = previous.and_then(|previous| episode.checked_sub(previous + 1)) {
                     expert.skip_episodes(skipped);
                 }
@@ -387,6 +464,8 @@ struct Piece {
     tally: Tally,
     final_observations: FinalObservations,
     optimal_actions: Vec<u16>,
+    /// Of each step, where histories are of several tasks.
+    tasks: Vec<u32>,
 }
 
 /// How well the source did.
@@ -689,6 +768,112 @@ mod tests {
             }
         }
         assert!(optimal > kept.steps.len() / 2);
+    }
+
+    /// One agent over many tasks of Light Key-to-Door, whose observation says which.
+    fn many_tasks(source: SourceConfig, tasks_per_history: &str) -> GenerateConfig {
+        let environment = EnvironmentConfig::preset("light-key-to-door").unwrap();
+        GenerateConfig {
+            tasks: Some(10),
+            held_out: 3,
+            histories_per_task: 4,
+            held_out_histories_per_task: 4,
+            episodes: 12,
+            keep_every: 2,
+            tasks_per_history: tasks_per_history.parse().unwrap(),
+            ..GenerateConfig::recommended(environment, source).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_history_of_many_tasks_says_the_task_of_every_episode() {
+        let environment = EnvironmentConfig::preset("light-key-to-door").unwrap();
+        for source in
+            [SourceConfig::preset("q-learning").unwrap(), A3c { actors: 4, ..A3c::default() }.into()]
+        {
+            let config = GenerateConfig { optimal_actions: true, ..many_tasks(source, "4") };
+            let found = run(&config);
+            // Groups of 4, 4 and 2; of held-out tasks one of 3.
+            assert_eq!((found.training.index.len(), found.held_out.index.len()), (12, 4));
+            let mut lists = HashMap::new();
+            for (part, tasks) in
+                [(&found.training, &found.split.training), (&found.held_out, &found.split.held_out)]
+            {
+                let steps = &part.steps;
+                assert_eq!(steps.tasks.len(), steps.len());
+                let mut groups: HashMap<usize, std::collections::BTreeSet<u32>> = HashMap::new();
+                for history in &part.index {
+                    assert_eq!(history.task, steps.tasks[history.steps.start]);
+                    let mut list = Vec::new();
+                    for step in history.steps.clone() {
+                        let task = steps.tasks[step];
+                        assert!(tasks.contains(&task));
+                        // Key and door are seen.
+                        let mut seen = [0; 6];
+                        let mut there = environment.task(task).unwrap();
+                        there.reset(&mut PortableRng::new(0, 0));
+                        there.observe(&mut seen);
+                        let shown: Vec<i32> =
+                            steps.observations[2..].iter().map(|column| column[step]).collect();
+                        assert_eq!(shown, seen[2..]);
+                        groups.entry(history.id as usize / 4).or_default().insert(task);
+                        if steps.dones[step] {
+                            list.push(task);
+                        }
+                    }
+                    assert_eq!(list.len(), 6);
+                    *lists.entry(list).or_insert(0) += 1;
+                }
+                assert!(groups.values().all(|group| group.len() <= 4 && group.len() > 1));
+                // Towards the key, or with it towards the door.
+                let grid = Grid { size: 9 };
+                let cell = |words: &[i32]| (words[0] as u16, words[1] as u16);
+                for step in 0..steps.len() {
+                    let seen: Vec<i32> = steps.observations.iter().map(|column| column[step]).collect();
+                    let (here, goals) = (cell(&seen), [cell(&seen[2..]), cell(&seen[4..])]);
+                    let after = grid.moved(here, steps.optimal_actions[step].into());
+                    let nearer = |goal| distance(after, goal) < distance(here, goal) || here == goal;
+                    assert!(goals.into_iter().any(nearer));
+                }
+            }
+            // The actors of a team do not meet the same tasks.
+            assert!(lists.len() >= 15, "{lists:?}");
+            let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            assert_eq!(alone.install(|| run(&config)), found);
+        }
+        let all = run(&many_tasks(SourceConfig::preset("q-learning").unwrap(), "all"));
+        assert_eq!((all.training.index.len(), all.held_out.index.len()), (4, 4));
+    }
+
+    #[test]
+    fn what_must_know_its_task_cannot_learn_many() {
+        for (source, expected) in [
+            (
+                "psrl",
+                "tasks_per_history: is 4, but a history of psrl is of one task; possible with several: q-l",
+            ),
+            ("noise", "possible with several: q-learning, q-lambda, dqn, a3c, sac"),
+        ] {
+            let config = GenerateConfig {
+                source: SourceConfig::preset(source).unwrap(),
+                ..many_tasks(Dqn::default().into(), "4")
+            };
+            let environment = EnvironmentConfig::preset("key-to-door").unwrap();
+            let problem = GenerateConfig { environment, ..config }.validate().unwrap_err().to_string();
+            assert!(problem.starts_with("tasks_per_history") && problem.contains(expected), "{problem}");
+        }
+        for wrong in ["0", "-1", "some", "1.5"] {
+            assert!(wrong.parse::<TasksPerHistory>().is_err());
+        }
+        let written = serde_json::to_string(&many_tasks(Dqn::default().into(), "all")).unwrap();
+        assert!(written.ends_with(r#""tasks_per_history":"all"}"#), "{written}");
+        let one = many_tasks(Dqn::default().into(), "1");
+        assert!(!serde_json::to_string(&one).unwrap().contains("tasks_per_history"), "as cards of before");
+        let zero = written.replace("\"all\"", "0");
+        assert!(serde_json::from_str::<GenerateConfig>(&zero)
+            .unwrap_err()
+            .to_string()
+            .contains("1 to 4294967295"));
     }
 
     #[test]

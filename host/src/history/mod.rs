@@ -14,6 +14,7 @@ mod huge_pages;
 pub mod mixture;
 mod score;
 mod share;
+mod tasks_per_history;
 
 pub use card::{Card, ReturnWindow};
 pub use file::{describe, generate_on, generate_to_file, read, Foreign, HistoryFile};
@@ -22,6 +23,7 @@ pub use generate::{generate, GenerateConfig, Generated};
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;
 pub use share::{Share, Slots};
+pub use tasks_per_history::TasksPerHistory;
 
 use huge_pages::zeros;
 
@@ -44,6 +46,8 @@ pub struct Steps {
     /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at
     /// all.
     pub optimal_actions: Vec<u16>,
+    /// The task of the step's episode; empty where every history is of one task, [`History::task`].
+    pub tasks: Vec<u32>,
 }
 
 impl Steps {
@@ -81,6 +85,7 @@ impl Steps {
             dones: zeros(len),
             final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
+            tasks: Vec::new(),
         }
     }
 
@@ -119,12 +124,17 @@ impl Steps {
     }
 
     /// Appends a range of the steps of `other`. Optimal actions stay known only where both know
-    /// them.
+    /// them, and so do the tasks of steps.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
         if self.optimal_actions.len() == self.len() && other.optimal_actions.len() == other.len() {
             self.optimal_actions.extend_from_slice(&other.optimal_actions[range.clone()]);
         } else {
             self.optimal_actions.clear();
+        }
+        if self.tasks.len() == self.len() && other.tasks.len() == other.len() {
+            self.tasks.extend_from_slice(&other.tasks[range.clone()]);
+        } else {
+            self.tasks.clear();
         }
         let first = self.len();
         for (step, words) in other.final_observations.of_range(range.clone()) {
@@ -148,8 +158,17 @@ impl Steps {
             all
         }
         let mut all = Self::new(words);
-        let Self { episodes, observations, actions, rewards, dones, optimal_actions, final_observations } =
-            &mut all;
+        let Self {
+            episodes,
+            observations,
+            actions,
+            rewards,
+            dones,
+            optimal_actions,
+            final_observations,
+            tasks,
+        } = &mut all;
+        let tasks_known = parts.iter().all(|part| part.tasks.len() == part.len());
         let known = parts.iter().all(|part| part.optimal_actions.len() == part.len());
         rayon::scope(|scope| {
             scope.spawn(|_| *episodes = column(parts, |part| &part.episodes));
@@ -166,6 +185,9 @@ impl Steps {
                     first += part.len();
                 }
             });
+            if tasks_known {
+                scope.spawn(|_| *tasks = column(parts, |part| &part.tasks));
+            }
             if known {
                 scope.spawn(|_| *optimal_actions = column(parts, |part| &part.optimal_actions));
             }
@@ -200,7 +222,8 @@ fn split_columns(columns: Columns, len: usize) -> (Columns, Columns) {
 /// One learning history: a contiguous run of steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// Which task of the environment (Dark Room: `row * size + column` of the goal).
+    /// Which task of the environment (Dark Room: `row * size + column` of the goal); that of the
+    /// first step where [`Steps::tasks`] has several.
     pub task: u32,
     /// Number of the history, unique in its file.
     pub id: u32,

@@ -81,6 +81,10 @@ impl Algorithm for A3c {
         Schedule { histories_per_task, episodes: 200, keep_every: 5 }
     }
 
+    fn learns_many_tasks(&self) -> bool {
+        true
+    }
+
     fn learner(
         &self,
         environment: &EnvironmentConfig,
@@ -91,8 +95,9 @@ impl Algorithm for A3c {
             return Err(wrong_environment(Self::NAME, environment));
         };
         let optimum = environment.optimal_return(task)?;
-        let environment = environment.task(task)?;
-        Ok(Box::new(Team::new(environment, agent, self.actors as usize, optimum)))
+        let environments: Vec<_> =
+            (0..self.actors).map(|actor| environment.task_of_actor(task, actor)).collect::<Result<_>>()?;
+        Ok(Box::new(Team::new(environments, agent, optimum)))
     }
 }
 

@@ -96,6 +96,10 @@ impl Algorithm for Dqn {
         }
     }
 
+    fn learns_many_tasks(&self) -> bool {
+        true
+    }
+
     fn learner(
         &self,
         environment: &EnvironmentConfig,

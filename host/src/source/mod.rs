@@ -90,6 +90,13 @@ pub trait Algorithm:
         1
     }
 
+    /// Whether one learner can learn many tasks, another one in every episode: where it knows
+    /// nothing of its task but what it sees and earns, and its learner is made with [`pair`] or
+    /// [`pair_inlined`].
+    fn learns_many_tasks(&self) -> bool {
+        false
+    }
+
     /// A learner and its task, number `task` of an environment that it can learn in. What follows a
     /// schedule (of exploration, of noise) follows it over `episodes` episodes.
     ///
@@ -158,6 +165,7 @@ trait AnyAlgorithm: fmt::Debug + Send + Sync {
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool;
     fn schedule(&self, usual: Schedule) -> Schedule;
     fn actors(&self) -> u32;
+    fn learns_many_tasks(&self) -> bool;
     fn learner(&self, environment: &EnvironmentConfig, task: u32, episodes: u32)
         -> Result<Box<dyn Learning>>;
 }
@@ -185,6 +193,10 @@ impl<A: Algorithm> AnyAlgorithm for A {
 
     fn actors(&self) -> u32 {
         Algorithm::actors(self)
+    }
+
+    fn learns_many_tasks(&self) -> bool {
+        Algorithm::learns_many_tasks(self)
     }
 
     fn learner(
@@ -352,6 +364,11 @@ impl SourceConfig {
         self.0.actors().max(1)
     }
 
+    /// As [`Algorithm::learns_many_tasks`].
+    pub fn learns_many_tasks(&self) -> bool {
+        self.0.learns_many_tasks()
+    }
+
     /// Refuses parameters out of range, and environments the algorithm cannot learn in.
     ///
     /// # Errors
@@ -418,7 +435,9 @@ pub fn pair_inlined<S: Source + 'static>(
             )+
         };
     }
-    algodistill_core::environments!(of_the_list);
+    if !environment.is_of_several_tasks() {
+        algodistill_core::environments!(of_the_list);
+    }
     pair(environment, task, source)
 }
 

@@ -68,6 +68,10 @@ impl Algorithm for QLambda {
         Schedule { episodes: 60, keep_every: 2, ..usual }
     }
 
+    fn learns_many_tasks(&self) -> bool {
+        true
+    }
+
     fn learner(
         &self,
         environment: &EnvironmentConfig,

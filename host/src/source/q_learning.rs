@@ -58,6 +58,10 @@ impl Algorithm for QLearning {
         }
     }
 
+    fn learns_many_tasks(&self) -> bool {
+        true
+    }
+
     fn learner(
         &self,
         environment: &EnvironmentConfig,

@@ -97,6 +97,10 @@ impl Algorithm for Sac {
         Schedule { episodes: 400, keep_every: 10, ..usual }
     }
 
+    fn learns_many_tasks(&self) -> bool {
+        true
+    }
+
     fn learner(
         &self,
         environment: &EnvironmentConfig,

@@ -32,17 +32,16 @@ pub(crate) trait Shared {
 
 /// A task, and the actors that learn it.
 pub(crate) struct Team<E, S> {
-    /// The task, as every actor meets it at first.
-    environment: E,
+    /// The task, as each of the actors meets it at first.
+    environments: Vec<E>,
     shared: S,
-    actors: usize,
     optimum: Option<f64>,
 }
 
 impl<E: Environment + Clone, S: Shared> Team<E, S> {
-    /// So many actors in `environment`, whose optimum is `optimum` where it is known.
-    pub fn new(environment: E, shared: S, actors: usize, optimum: Option<f64>) -> Self {
-        Self { environment, shared, actors, optimum }
+    /// An actor in each of `environments`, whose optimum is `optimum` where it is known.
+    pub fn new(environments: Vec<E>, shared: S, optimum: Option<f64>) -> Self {
+        Self { environments, shared, optimum }
     }
 
     /// Runs the histories of all actors and writes those of the first `written` one after the other.
@@ -55,8 +54,8 @@ impl<E: Environment + Clone, S: Shared> Team<E, S> {
         columns: &mut Columns,
         first: usize,
     ) -> Vec<Recorded> {
-        let actor = |_| Actor::<E, S::Memory>::new(&self.environment, columns, run, self.optimum);
-        let mut actors: Vec<_> = (0..self.actors).map(actor).collect();
+        let actor = |environment| Actor::<E, S::Memory>::new(environment, columns, run, self.optimum);
+        let mut actors: Vec<_> = self.environments.iter().map(actor).collect();
         self.shared.begin_history(rng);
         let (mut at_work, mut taken) = (true, 0);
         while at_work {
@@ -106,7 +105,7 @@ impl<E: Environment + Clone, S: Shared> Learning for Team<E, S> {
         columns: &mut Columns,
         first: usize,
     ) -> Vec<Recorded> {
-        self.run(self.actors, run, rng, None, columns, first)
+        self.run(self.environments.len(), run, rng, None, columns, first)
     }
 }
 

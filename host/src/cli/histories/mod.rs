@@ -141,11 +141,15 @@ fn summary(path: &Path, card: &Card) -> String {
     let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let source = match &card.generation {
         Some(config) => format!(
-            "{}, seed {}, {} episodes, every {} kept",
+            "{}, seed {}, {} episodes, every {} kept{}",
             config.source.name(),
             config.seed,
             config.episodes,
-            config.keep_every
+            config.keep_every,
+            match config.tasks_per_history.is_one() {
+                true => String::new(),
+                false => format!(", tasks per history: {}", config.tasks_per_history),
+            }
         ),
         None => "another program".into(),
     };
@@ -176,7 +180,9 @@ fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) 
         let words: Vec<String> = steps.observations.iter().map(|column| column[step].to_string()).collect();
         let observation = if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) };
         let done = if steps.dones[step] { " done" } else { "" };
-        lines.push(format!("t{time}{observation} -{action}-> r{}{done}", steps.rewards[step]));
+        let task = steps.tasks.get(step).filter(|_| time == 0);
+        let task = task.map_or_else(String::new, |task| format!(" (task {task})"));
+        lines.push(format!("t{time}{observation} -{action}-> r{}{done}{task}", steps.rewards[step]));
         time = if steps.dones[step] { 0 } else { time + 1 };
     }
     lines
