@@ -112,6 +112,7 @@ impl Args {
             episodes: self.episodes,
             keep_every: self.keep_every,
             optimal_actions: self.optimal_actions.then_some(true),
+            ..HistoriesConfig::default()
         };
         asked.resolve()
     }
