@@ -21,6 +21,7 @@ for command in "${commands[@]}"; do
     "algodistill train"*) command="${command/--updates 2500/--updates 100}" ;;
     "algodistill evaluate"*) command+=" --runs 1" ;;
     "algodistill reproduce --list") ;;
+    "algodistill reproduce all"*) command="algodistill reproduce all --scale toy" ;;
     "algodistill bench act"*) command+=" --steps 1000" ;;
     "algodistill bench train"*) command+=" --seconds 0.2" ;;
     "algodistill bench generate"*) command+=" --runs 1" ;;

@@ -113,7 +113,7 @@ fn others(args: &Args) -> Vec<Contestant> {
             Some(other) => other.models.push(model.clone()),
             None => {
                 let models = vec![model.clone()];
-                others.push(Contestant { name: name.into(), label: label.into(), models });
+                others.push(Contestant { name: name.into(), label: label.into(), models, prompt: None });
             }
         }
     }

@@ -43,7 +43,7 @@ const DIMENSIONS: [Field; 5] = [
 ];
 
 /// The other fields of [`TrainConfig`] but for `threads`, which is an option of every command.
-const TRAINING: [Field; 34] = [
+const TRAINING: [Field; 35] = [
     field(
         "final_observation",
         Takes::Truth,
@@ -133,6 +133,11 @@ const TRAINING: [Field; 34] = [
     field("validation_every", Takes::Count, "Updates between two validations on held-out tasks, 0 for none"),
     field("validation_sequences", Takes::Count, "Sequences of a validation"),
     field("checkpoint_every", Takes::Count, "Updates between two checkpoints, 0 for one at the end only"),
+    field(
+        "snapshot_every",
+        Takes::Count,
+        "Updates between two models that are kept along the way, 0 for none",
+    ),
     field("device", Takes::Word(|| vec!["cpu", "cuda"]), "Where the network runs"),
 ];
 

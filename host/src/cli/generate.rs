@@ -117,7 +117,7 @@ impl Args {
             keep_every: self.keep_every,
             optimal_actions: self.optimal_actions.then_some(true),
             tasks_per_history: Some(self.tasks_per_history),
-            filter: None,
+            ..HistoriesConfig::default()
         };
         asked.resolve()
     }

@@ -1,9 +1,10 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
 use crate::evaluate::report;
+use crate::experiment::{self, Verdict};
 use crate::parameters::{Assignment, Parameters};
 use crate::ranks::{self, Ranks};
-use crate::{experiment, Error, Result};
+use crate::{Error, Result};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
@@ -255,6 +256,7 @@ fn experiment_report(outcome: &experiment::Outcome) -> Report {
     json["train_seconds"] = json!(training.clone().map(|run| run.seconds).sum::<f64>() / runs);
     json["tokens_per_second"] = json!(training.map(|run| run.tokens_per_second).sum::<f64>() / runs);
     json["training"] = json!(outcome.stages.training);
+    json["claims"] = json!(outcome.verdicts);
     json["made_before"] = json!(outcome.made_before);
     json["files"] = json!(outcome.files);
     if evaluations.len() > 1 {
@@ -262,6 +264,11 @@ fn experiment_report(outcome: &experiment::Outcome) -> Report {
     }
     let width = terminal_width();
     let mut text: String = outcome.evaluations.iter().map(|one| report::text(one, width) + "\n").collect();
+    for Verdict { text: claim, number, value, expected, holds } in &outcome.verdicts {
+        let value = value.map_or("not measured".into(), |value| format!("{value:.2}"));
+        let word = if *holds { "holds" } else { "does not hold" };
+        text.push_str(&format!("{word}: {claim} ({number} = {value}, expected {expected})\n"));
+    }
     if outcome.made_before {
         text.push_str("histories and models were made before: only the evaluation was run again\n");
     }

@@ -3,9 +3,11 @@
 use super::fidelity::{fidelity, Fidelity};
 use super::models::{FloatModel, Int8Model};
 use super::policy::Learner;
-use super::report::{Kind, Series};
+use super::report::{Figure, Kind, Series};
 use super::rollout::{rollout, rollout_source, Axis, Contexts};
-use super::statistics::{curve, mean_over, never_solved, task_mean, Cluster, Estimate, NeverSolved};
+use super::statistics::{
+    curve, mean_over, never_solved, steps_so_far, task_mean, Cluster, Estimate, NeverSolved,
+};
 use crate::environment::EnvironmentConfig;
 use crate::export::card::EvaluationSummary;
 use crate::progress::Progress;
@@ -58,6 +60,10 @@ pub struct Evaluation {
     pub summary: Range<usize>,
     /// What a reader of the numbers must know.
     pub warnings: Vec<String>,
+    /// What its figure shows of it.
+    pub figure: Figure,
+    /// What is said under the title of its figure, too.
+    pub note: Option<String>,
 }
 
 /// One learner's contexts and what they amount to.
@@ -69,6 +75,8 @@ pub struct Measured {
     pub clusters: Vec<Cluster>,
     /// Mean by episode, step or block, see [`Axis`].
     pub curve: Vec<Estimate>,
+    /// Environment steps that a context has taken, on average, when it is through with each point.
+    pub steps: Vec<f64>,
     /// Mean return of an episode over [`Evaluation::summary`].
     pub summary: Estimate,
     /// Runs and tasks without any reward.
@@ -110,6 +118,8 @@ impl Evaluation {
             fidelity: None,
             summary,
             warnings: Vec::new(),
+            figure: Figure::default(),
+            note: None,
         })
     }
 
@@ -121,10 +131,23 @@ impl Evaluation {
         learners: &[&dyn Learner],
         progress: &dyn Progress,
     ) -> Result<()> {
+        self.measure_after(self.contexts.demonstration, series, learners, progress)
+    }
+
+    /// [`Evaluation::measure`] where each context begins with this `demonstration` (see
+    /// [`Contexts`]), whatever the others begin with.
+    pub fn measure_after(
+        &mut self,
+        demonstration: Option<f32>,
+        series: Series,
+        learners: &[&dyn Learner],
+        progress: &dyn Progress,
+    ) -> Result<()> {
         progress.begin(&series.key, (self.contexts.count() * learners.len()) as u64);
+        let contexts = Contexts { demonstration, ..self.contexts.clone() };
         let mut clusters = Vec::new();
         for (model, learner) in learners.iter().enumerate() {
-            clusters.extend(rollout(&self.running, &self.contexts, model, *learner, progress)?);
+            clusters.extend(rollout(&self.running, &contexts, model, *learner, progress)?);
         }
         self.add(series, clusters, progress);
         Ok(())
@@ -163,13 +186,15 @@ impl Evaluation {
         Ok(())
     }
 
-    fn add(&mut self, series: Series, clusters: Vec<Cluster>, progress: &dyn Progress) {
+    /// Adds a line of clusters that were run elsewhere.
+    pub(crate) fn add(&mut self, series: Series, clusters: Vec<Cluster>, progress: &dyn Progress) {
         let curve = curve(&clusters, self.contexts.seed);
         let summary = self.summarize(&clusters);
         let never_solved = never_solved(&clusters);
         let Estimate { mean, low, high } = summary;
         progress.finish(&format!("mean return {mean:.2} [{low:.2}, {high:.2}]"));
-        self.measured.push(Measured { series, clusters, curve, summary, never_solved });
+        let steps = steps_so_far(&clusters);
+        self.measured.push(Measured { series, clusters, curve, steps, summary, never_solved });
     }
 
     /// Mean return of an episode over [`Evaluation::summary`].
@@ -177,6 +202,15 @@ impl Evaluation {
         let (points, scale) = self.summary_points();
         let Estimate { mean, low, high } = mean_over(clusters, &points, self.contexts.seed);
         Estimate { mean: mean * scale, low: low * scale, high: high * scale }
+    }
+
+    /// Environment steps that a context takes until the mean return of an episode (or block) reaches
+    /// 90 % of the optimum, that episode included; `None` where it does not, where the optimum is
+    /// not known, and where all learning happens within one episode.
+    pub fn steps_to_90_percent(&self, measured: &Measured) -> Option<f64> {
+        let goal = 0.9 * self.optimal.filter(|_| self.contexts.axis() != Axis::Step)?;
+        let reached = measured.curve.iter().position(|point| point.mean >= goal)?;
+        measured.steps.get(reached).copied()
     }
 
     /// Points of a curve that the summary covers, and what turns the mean over them into the return

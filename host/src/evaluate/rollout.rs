@@ -70,9 +70,11 @@ pub enum Axis {
 }
 
 /// Puts rewards together to the points of a curve.
-struct Points {
+pub(super) struct Points {
     axis: Axis,
     values: Vec<f32>,
+    /// Steps of each.
+    lengths: Vec<u32>,
     /// Of the point that is not complete.
     sum: f32,
     steps: u32,
@@ -80,7 +82,7 @@ struct Points {
 
 impl Points {
     fn new(axis: Axis) -> Self {
-        Self { axis, values: Vec::new(), sum: 0.0, steps: 0 }
+        Self { axis, values: Vec::new(), lengths: Vec::new(), sum: 0.0, steps: 0 }
     }
 
     fn add(&mut self, reward: f32, done: bool) {
@@ -93,6 +95,7 @@ impl Points {
         };
         if complete {
             self.values.push(self.sum);
+            self.lengths.push(self.steps);
             (self.sum, self.steps) = (0.0, 0);
         }
     }
@@ -160,15 +163,15 @@ pub fn rollout(
     learner: &dyn Learner,
     progress: &dyn Progress,
 ) -> Result<Vec<Cluster>> {
-    let values = each_context(contexts, progress, |task, run| {
-        let mut values = Vec::new();
+    let points = each_context(contexts, progress, |task, run| {
+        let mut points = Points::new(contexts.axis());
         learner.in_context(task, &mut |policy| {
-            values = one_context(environment, contexts, task, run, policy)?;
+            points = one_context(environment, contexts, task, run, policy)?;
             Ok(())
         })?;
-        Ok(values)
+        Ok(points)
     })?;
-    Ok(clusters(contexts, model, values))
+    Ok(clusters(contexts, model, points))
 }
 
 /// Runs the source algorithm itself on every context, as a learner that starts from nothing;
@@ -182,7 +185,7 @@ pub fn rollout_source(
 ) -> Result<Vec<Cluster>> {
     let words = environment.interface()?.observation_len();
     let horizon = environment.horizon().unwrap_or(0) as usize;
-    let values = each_context(contexts, progress, |task, run| {
+    let points = each_context(contexts, progress, |task, run| {
         let [luck, rng] =
             [Role::Environment, Role::Policy].map(|role| stream(contexts.seed, task, run, role));
         let mut learner = source.learner(environment, task, planned_episodes)?;
@@ -206,10 +209,10 @@ pub fn rollout_source(
             for (reward, done) in steps.rewards.iter().zip(&steps.dones).take(wanted) {
                 points.add(*reward, *done);
             }
-            return Ok(points.values);
+            return Ok(points);
         }
     })?;
-    Ok(clusters(contexts, 0, values))
+    Ok(clusters(contexts, 0, points))
 }
 
 /// The result of `body(task, run)` for every context, task by task, computed in parallel.
@@ -230,11 +233,18 @@ pub(super) fn each_context<T: Send>(
     (0..contexts.count()).into_par_iter().map(run_context).collect()
 }
 
-/// Groups the values of all contexts, as [`each_context`] returns them, by task.
-fn clusters(contexts: &Contexts, model: usize, values: Vec<Vec<f32>>) -> Vec<Cluster> {
-    let mut values = values.into_iter();
-    let cluster =
-        |&task: &u32| Cluster { model, task, runs: values.by_ref().take(contexts.runs as usize).collect() };
+/// Groups the points of all contexts, as [`each_context`] returns them, by task.
+fn clusters(contexts: &Contexts, model: usize, points: Vec<Points>) -> Vec<Cluster> {
+    let mut points = points.into_iter();
+    let cluster = |&task: &u32| {
+        let mut cluster = Cluster { model, task, runs: Vec::new(), steps: Vec::new() };
+        for run in points.by_ref().take(contexts.runs as usize) {
+            cluster.steps.resize(cluster.steps.len().max(run.lengths.len()), 0);
+            cluster.steps.iter_mut().zip(&run.lengths).for_each(|(sum, steps)| *sum += u64::from(*steps));
+            cluster.runs.push(run.values);
+        }
+        cluster
+    };
     contexts.tasks.iter().map(cluster).collect()
 }
 
@@ -245,7 +255,7 @@ pub(super) fn one_context(
     task: u32,
     run: u32,
     policy: &mut dyn Policy,
-) -> Result<Vec<f32>> {
+) -> Result<Points> {
     let interface = environment.interface()?;
     let mut running = Running {
         task: environment.task(task)?,
@@ -290,7 +300,7 @@ pub(super) fn one_context(
         })?;
         episodes += 1;
     }
-    Ok(points.values)
+    Ok(points)
 }
 
 /// A task at work.

@@ -82,6 +82,8 @@ pub struct Contestant {
     pub label: String,
     /// Weights files: training seeds of one configuration.
     pub models: Vec<PathBuf>,
+    /// Its own [`EvaluateConfig::prompt`]; absent: that of all.
+    pub prompt: Option<u8>,
 }
 
 /// Refuses a name that cannot be the key of a line.
@@ -176,7 +178,7 @@ impl EvaluateConfig {
                 self.episodes.unwrap_or(defaults.context_episodes)
             },
             seed: self.seed,
-            demonstration: self.prompt.map(|percent| f32::from(percent) / 100.0),
+            demonstration: demonstration(self.prompt),
             stream: self.stream(environment)?,
         };
         let points = match contexts.axis() {
@@ -218,6 +220,11 @@ impl EvaluateConfig {
         }
         Ok(first as usize - 1..last as usize)
     }
+}
+
+/// Share of optimal actions of a demonstration with this percentage of them.
+fn demonstration(percent: Option<u8>) -> Option<f32> {
+    percent.map(|percent| f32::from(percent) / 100.0)
 }
 
 /// Steps of a block of a stream of `steps`, all of the same length: as near to `horizon` as can be.
@@ -290,18 +297,19 @@ pub fn evaluate(
     let series = contestants.label.as_deref().map_or_else(|| Series::of(Kind::Main), Series::main);
     let running = evaluation.running().clone();
     let wanted = config.wanted_return;
-    let mut measure = |series: Series, models: &[Asked]| {
+    let usual = config.prompt;
+    let mut measure = |prompt: Option<u8>, series: Series, models: &[Asked]| {
         let learners: Vec<&dyn Learner> = models.iter().map(|model| model as &dyn Learner).collect();
-        evaluation.measure(series, &learners, progress)
+        evaluation.measure_after(demonstration(prompt), series, &learners, progress)
     };
-    measure(series, &main.asked(&running, wanted))?;
+    measure(usual, series, &main.asked(&running, wanted))?;
     if let Some(float) = &float {
         let asked = Asked { model: float, objective: first.goal(), wanted, environment: &running };
-        measure(Series::of(Kind::Float), &[asked])?;
+        measure(usual, Series::of(Kind::Float), &[asked])?;
     }
     for (place, (contestant, entrant)) in others.iter().enumerate() {
         let series = Series::other(place, &contestant.name, &contestant.label);
-        measure(series, &entrant.asked(&running, wanted))?;
+        measure(contestant.prompt.or(usual), series, &entrant.asked(&running, wanted))?;
     }
     if let Some(generation) = source_of(card, &evaluation.environment) {
         evaluation.measure_source(&generation.source, generation.episodes, progress)?;

@@ -24,6 +24,8 @@ pub struct Cluster {
     /// One entry per run, each with one value per point of the curve: the return of an episode, or
     /// the reward of a step.
     pub runs: Vec<Vec<f32>>,
+    /// Steps of each point in the environment, all runs together.
+    pub steps: Vec<u64>,
 }
 
 /// A mean with its 95 % confidence interval.
@@ -35,6 +37,13 @@ pub struct Estimate {
     pub low: f64,
     /// 97.5 % quantile of the bootstrap.
     pub high: f64,
+}
+
+impl Estimate {
+    /// A value that was not measured but computed.
+    pub fn exact(mean: f64) -> Self {
+        Self { mean, low: mean, high: mean }
+    }
 }
 
 /// How many runs and tasks got no reward at all.
@@ -75,6 +84,20 @@ pub fn curve(clusters: &[Cluster], seed: u64) -> Vec<Estimate> {
 pub fn mean_over(clusters: &[Cluster], points: &Range<usize>, seed: u64) -> Estimate {
     let rows: Vec<Vec<f64>> = clusters.iter().map(|cluster| vec![task_mean(cluster, points)]).collect();
     estimates(&rows, seed).first().copied().unwrap_or(Estimate { mean: 0.0, low: 0.0, high: 0.0 })
+}
+
+/// Environment steps that a context has taken when it is through with each point: the mean over all
+/// runs of all clusters.
+pub fn steps_so_far(clusters: &[Cluster]) -> Vec<f64> {
+    let points = clusters.iter().map(|cluster| cluster.steps.len()).max().unwrap_or(0);
+    let runs = clusters.iter().map(|cluster| cluster.runs.len()).sum::<usize>().max(1);
+    let mut sum = 0;
+    let steps_at = |point: usize| clusters.iter().filter_map(|cluster| cluster.steps.get(point)).sum::<u64>();
+    let mut so_far = |point| {
+        sum += steps_at(point);
+        sum as f64 / runs as f64
+    };
+    (0..points).map(&mut so_far).collect()
 }
 
 /// Mean of all runs of `cluster` over `points`.
@@ -140,7 +163,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn cluster(task: u32, runs: &[&[f32]]) -> Cluster {
-        Cluster { model: 0, task, runs: runs.iter().map(|run| run.to_vec()).collect() }
+        Cluster {
+            model: 0,
+            task,
+            runs: runs.iter().map(|run| run.to_vec()).collect(),
+            steps: vec![2; runs[0].len()],
+        }
     }
 
     #[test]
@@ -151,6 +179,13 @@ mod tests {
         assert_eq!(means, [1.5, 2.0]);
         assert_eq!(mean_over(&clusters, &(0..2), 1).mean, 1.75);
         assert_eq!(mean_over(&clusters, &(1..9), 1).mean, 2.0);
+    }
+
+    #[test]
+    fn steps_add_up_point_after_point() {
+        let mut clusters = vec![cluster(0, &[&[0.0, 4.0], &[2.0, 0.0]]), cluster(1, &[&[4.0, 0.0]])];
+        clusters[1].steps = vec![4, 1];
+        assert_eq!(steps_so_far(&clusters), [2.0, 3.0]);
     }
 
     #[test]

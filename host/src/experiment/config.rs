@@ -1,5 +1,7 @@
 //! Experiments as data: everything that decides a result, in one TOML file.
 
+use super::claims::Claim;
+use super::scale::Scale;
 use crate::environment::EnvironmentConfig;
 use crate::error::in_plain_words;
 use crate::evaluate::{check_name, unlike, EvaluateConfig};
@@ -10,6 +12,7 @@ use crate::source::SourceConfig;
 use crate::train::objective::ObjectiveConfig;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -44,6 +47,16 @@ experiments! {
     "decision-transformer-light-key-to-door",
     "filtered-histories",
     "bc-key-to-door",
+    "context-length",
+    "training-progress",
+    "light-key-to-door-sac",
+    "source-curves",
+    "model-size",
+    "label-smoothing",
+    "training-tasks",
+    "token-masking",
+    "prompts",
+    "single-stream",
 }
 
 /// Most models of one name.
@@ -59,19 +72,27 @@ pub struct Experiment {
     /// What it makes, in one sentence.
     #[serde(default)]
     pub makes: String,
-    /// How long it takes on 2 cores.
-    #[serde(default)]
-    pub takes: String,
     /// The figure or table of the literature that it stands beside.
     #[serde(default)]
     pub beside: String,
+    /// What is to be seen there, in a sentence or two.
+    #[serde(default)]
+    pub shows: String,
+    /// How much of it is run.
+    #[serde(default, skip_serializing_if = "Scale::is_full")]
+    pub scale: Scale,
     /// The learning histories.
     pub histories: Vec<HistoriesConfig>,
-    /// The models, trained on them. The first is what the experiment is about.
+    /// The models, trained on them. The first is what the experiment is about. There may be none
+    /// where only the histories are looked at.
+    #[serde(default)]
     pub models: Vec<ModelConfig>,
     /// The evaluations, one report each.
     #[serde(default)]
     pub evaluations: Vec<EvaluationConfig>,
+    /// What the reports should say, where the original's effect is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
 }
 
 /// Learning histories under a name: where, by which source, and how many.
@@ -113,6 +134,10 @@ pub struct HistoriesConfig {
     pub tasks_per_history: Option<TasksPerHistory>,
     /// Which of them are trained on; absent: all.
     pub filter: Option<FilterConfig>,
+    /// One of these fields and a list of values: in place of these histories, some for each value,
+    /// called NAME-VALUE.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub vary: Parameters,
 }
 
 impl HistoriesConfig {
@@ -173,6 +198,16 @@ pub struct ModelConfig {
     /// Fields of the training configuration that differ from the defaults.
     #[serde(default)]
     pub train: Parameters,
+    /// A field of the training configuration and a list of numbers: in place of this model, one for
+    /// each number, called NAME-NUMBER. A model of histories that vary is one for each of these.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub vary: Parameters,
+    /// In what it differs from the others of its line: its place on the axis of a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<f64>,
+    /// Name of its line in a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
 }
 
 fn usual_objective() -> String {
@@ -216,9 +251,46 @@ pub struct EvaluationConfig {
     /// Names of the models on its axes, the one that it is about first; none: all, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// What its figure shows.
+    #[serde(skip_serializing_if = "FigureKind::is_curves")]
+    pub figure: FigureKind,
+    /// Name and unit of the horizontal axis of a sweep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x_label: Option<String>,
+    /// Whether that axis is logarithmic.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_x: bool,
+    /// For each of these percentages of optimal actions, each model once more after a demonstration
+    /// of that quality: a line called NAME-prompt-PERCENT.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<u8>,
     /// Where and how they are run.
     #[serde(flatten)]
     pub config: EvaluateConfig,
+}
+
+/// What the figure of an evaluation shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FigureKind {
+    /// Return by episode, a line for each model.
+    #[default]
+    Curves,
+    /// Return by environment steps, a line for each model.
+    Steps,
+    /// Mean return over the summary by [`ModelConfig::x`], a line for each [`ModelConfig::line`].
+    Sweep,
+    /// Mean return over the summary by updates of the training, a line for each model, a point for
+    /// each snapshot of it.
+    Training,
+    /// Return of the histories by their episodes, a line for each histories; no model is needed.
+    Histories,
+}
+
+impl FigureKind {
+    fn is_curves(&self) -> bool {
+        *self == Self::Curves
+    }
 }
 
 impl TryFrom<Map<String, Value>> for EvaluationConfig {
@@ -227,8 +299,23 @@ impl TryFrom<Map<String, Value>> for EvaluationConfig {
     /// By hand: a flattened struct would accept fields that nobody knows, and not say which field is
     /// wrong.
     fn try_from(mut fields: Map<String, Value>) -> std::result::Result<Self, Self::Error> {
-        let mut take = |field: &str| fields.remove(field).unwrap_or_default();
-        let (name, models) = (take("name"), take("models"));
+        fn own<T: DeserializeOwned + Default>(
+            fields: &mut Map<String, Value>,
+            field: &str,
+        ) -> std::result::Result<T, String> {
+            let value = fields.remove(field).unwrap_or_default();
+            let read = serde_json::from_value::<Option<T>>(value);
+            Ok(read.map_err(|error| format!("{field} {}", in_plain_words(error)))?.unwrap_or_default())
+        }
+        let of_its_own = Self {
+            name: own(&mut fields, "name")?,
+            models: own(&mut fields, "models")?,
+            figure: own(&mut fields, "figure")?,
+            x_label: own(&mut fields, "x_label")?,
+            log_x: own(&mut fields, "log_x")?,
+            prompts: own(&mut fields, "prompts")?,
+            config: EvaluateConfig::default(),
+        };
         let said = |error: serde_json::Error| in_plain_words(error);
         for (field, value) in &fields {
             // TOML has no null: it was nan or inf, which JSON does not have.
@@ -243,13 +330,7 @@ impl TryFrom<Map<String, Value>> for EvaluationConfig {
                 }
             })?;
         }
-        Ok(Self {
-            name: serde_json::from_value(name).map_err(|error| format!("name {}", said(error)))?,
-            models: serde_json::from_value::<Option<_>>(models)
-                .map_err(|error| format!("models {}", said(error)))?
-                .unwrap_or_default(),
-            config: serde_json::from_value(fields.into()).map_err(said)?,
-        })
+        Ok(Self { config: serde_json::from_value(fields.into()).map_err(said)?, ..of_its_own })
     }
 }
 
@@ -269,7 +350,9 @@ impl Experiment {
                 format!("unknown name {name:?}; known are {}, or give a FILE.toml", names().join(", "));
             Error::argument("experiment", problem)
         })?;
-        toml::from_str(text).map_err(|error| Error::file(format!("host/experiments/{name}.toml"), error))
+        let path = format!("host/experiments/{name}.toml");
+        let written: Self = toml::from_str(text).map_err(|error| Error::file(path, error))?;
+        written.written_out()
     }
 
     /// An experiment in a file.
@@ -278,8 +361,10 @@ impl Experiment {
     /// [`Error::Io`] and [`Error::File`] for a file that cannot be read; [`Error::Argument`] that
     /// names the file for what is no experiment: it was written by whoever gave it.
     pub fn read(path: &Path) -> Result<Self> {
-        toml::from_str(&read_text(path)?)
-            .map_err(|error| Error::argument(path.display().to_string(), in_plain_words(error)))
+        let wrong = |problem| Error::argument(path.display().to_string(), problem);
+        let written: Self =
+            toml::from_str(&read_text(path)?).map_err(|error| wrong(in_plain_words(error)))?;
+        written.written_out().map_err(|error| wrong(error.to_string()))
     }
 
     /// Refuses what cannot be run, before anything is.
@@ -310,7 +395,8 @@ impl Experiment {
         }
         let models: Vec<&str> = self.models.iter().map(|one| one.name.as_str()).collect();
         distinct("models", &models)?;
-        if models.is_empty() {
+        let needs_model = |one: &EvaluationConfig| one.figure != FigureKind::Histories;
+        if models.is_empty() && (self.evaluations.is_empty() || self.evaluations.iter().any(needs_model)) {
             return Err(Error::argument("models", "at least one is needed"));
         }
         for model in &self.models {
@@ -340,28 +426,20 @@ impl Experiment {
             self.check(evaluation).map_err(|error| within("evaluation", &stem, error))?;
             stems.push(stem);
         }
-        distinct("evaluations", &stems.iter().map(String::as_str).collect::<Vec<_>>())
+        distinct("evaluations", &stems.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.claims.iter().try_for_each(|claim| claim.check(self))
     }
 
     /// Refuses an evaluation that could not be run once its models are there.
     fn check(&self, evaluation: &EvaluationConfig) -> Result<()> {
-        let trained_in = |place: &usize| {
-            let first = self.models[*place].histories.first();
-            let trained = self.histories.iter().find(|one| Some(&one.name) == first);
-            trained.map(|one| Ok(one.resolve()?.environment)).transpose()
-        };
-        let entrants = self.entrants(evaluation);
-        let EvaluateConfig { environment, parameters, .. } = &evaluation.config;
-        if environment.is_none() && !parameters.is_empty() {
-            return Err(Error::argument("environment", "is needed: its parameters were given"));
+        self.check_figure(evaluation)?;
+        let Some(environment) = self.environment_of(evaluation)? else { return Ok(()) };
+        if evaluation.figure == FigureKind::Histories {
+            return Ok(());
         }
-        let environment = match environment {
-            Some(name) => Some(EnvironmentConfig::preset(name)?.with(parameters)?),
-            None => entrants.first().map(trained_in).transpose()?.flatten(),
-        };
-        let Some(environment) = environment else { return Ok(()) };
+        let entrants = self.entrants(evaluation);
         for place in &entrants {
-            let Some(trained_in) = trained_in(place)? else { continue };
+            let Some(trained_in) = self.trained_in(*place)? else { continue };
             if let Some(problem) =
                 unlike(&trained_in.interface()?, environment.preset_name(), &environment.interface()?)
             {
@@ -372,6 +450,51 @@ impl Experiment {
         }
         self.check_tasks(evaluation, &entrants, &environment)?;
         evaluation.config.check(&environment)
+    }
+
+    /// Where model number `place` is trained first.
+    fn trained_in(&self, place: usize) -> Result<Option<EnvironmentConfig>> {
+        let first = self.models[place].histories.first();
+        let trained = self.histories.iter().find(|one| Some(&one.name) == first);
+        trained.map(|one| Ok(one.resolve()?.environment)).transpose()
+    }
+
+    /// Where `evaluation` is run.
+    pub(super) fn environment_of(&self, evaluation: &EvaluationConfig) -> Result<Option<EnvironmentConfig>> {
+        let EvaluateConfig { environment, parameters, .. } = &evaluation.config;
+        if environment.is_none() && !parameters.is_empty() {
+            return Err(Error::argument("environment", "is needed: its parameters were given"));
+        }
+        match (environment, self.entrants(evaluation).first()) {
+            (Some(name), _) => Ok(Some(EnvironmentConfig::preset(name)?.with(parameters)?)),
+            (None, Some(first)) => self.trained_in(*first),
+            (None, None) => self.histories.first().map(|one| Ok(one.resolve()?.environment)).transpose(),
+        }
+    }
+
+    /// Refuses a figure that its models have no points for.
+    fn check_figure(&self, evaluation: &EvaluationConfig) -> Result<()> {
+        let entrants = self.entrants(evaluation).into_iter().map(|place| &self.models[place]);
+        if evaluation.figure != FigureKind::Curves && !evaluation.prompts.is_empty() {
+            return Err(Error::argument("prompts", "are lines of a figure of curves, no other"));
+        }
+        if let Some(percent) = evaluation.prompts.iter().find(|percent| **percent > 100) {
+            return Err(Error::argument("prompts", format!("has {percent}, expected percentages, 0 to 100")));
+        }
+        for model in entrants {
+            let problem = match evaluation.figure {
+                FigureKind::Sweep if model.x.is_none() => "has no x: its place on the axis",
+                FigureKind::Sweep if evaluation.log_x && model.x <= Some(0.0) => {
+                    "has an x that is not above 0, on a logarithmic axis"
+                }
+                FigureKind::Training if model.resolve(0)?.snapshots().next().is_none() => {
+                    "keeps no model along the way: train.snapshot_every is 0, or not below train.updates"
+                }
+                _ => continue,
+            };
+            return Err(Error::argument("figure", format!("the model {:?} {problem}", model.name)));
+        }
+        Ok(())
     }
 
     /// Refuses more tasks than the histories of the first of `entrants` hold out.
@@ -429,10 +552,22 @@ impl Experiment {
             return Ok(environment.clone());
         }
         let model = self.entrants(evaluation).first().map(|place| &self.models[*place]);
-        let histories = model.and_then(|model| model.histories.first());
+        let of_model = model.and_then(|model| model.histories.first());
+        let histories = of_model.or(self.histories.first().map(|one| &one.name));
         let config = self.histories.iter().find(|one| Some(&one.name) == histories);
         let name = |config: &HistoriesConfig| Ok(config.resolve()?.environment.preset_name().into());
         config.map_or_else(|| Ok(String::new()), name)
+    }
+
+    /// What is written into its folder, from which it can be read again.
+    pub(super) fn to_toml(&self, path: &Path) -> Result<String> {
+        toml::to_string(&self.resolved()?).map_err(|error| Error::file(path, error))
+    }
+
+    /// Whether `folder` holds a run of this experiment.
+    pub(super) fn owns(&self, folder: &Path) -> Result<bool> {
+        let path = folder.join("experiment.toml");
+        Ok(path.exists() && read_text(&path)? == self.to_toml(&path)?)
     }
 
     /// The same with everything that is absent filled in, so that it stays the same when defaults
@@ -461,6 +596,7 @@ impl Experiment {
                 optimal_actions: config.optimal_actions.then_some(true),
                 tasks_per_history: Some(config.tasks_per_history).filter(|count| !count.is_one()),
                 filter: histories.filter.clone(),
+                vary: Parameters::default(),
             };
         }
         for model in &mut all.models {
@@ -498,7 +634,7 @@ mod tests {
             let experiment = Experiment::named(name).expect(name);
             assert_eq!(experiment.name, name);
             experiment.validate().expect(name);
-            for said in [&experiment.makes, &experiment.takes, &experiment.beside] {
+            for said in [&experiment.makes, &experiment.beside] {
                 assert!(!said.is_empty(), "{name}");
             }
             let resolved = experiment.resolved().expect(name);

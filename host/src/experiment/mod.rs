@@ -10,26 +10,40 @@
 //! expert-seed-0/, .adw    those of another model, called expert
 //! stages.json             how long each stage took
 //! dark-room.json          the report of an evaluation, by its name (and .csv, .svg)
+//! results.json            all of it in short: which reports, which claims hold
 //! ```
 //!
 //! A stage that is complete is not run again, and an interrupted training goes on: running an
 //! experiment again in its folder finishes what is missing.
 
+pub mod all;
+mod claims;
 mod config;
+mod estimate;
+mod figures;
+mod page;
+mod results;
+mod scale;
+mod vary;
 
+pub use claims::{Claim, Verdict};
 use config::within;
-pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConfig};
+pub use config::{names, EvaluationConfig, Experiment, FigureKind, HistoriesConfig, ModelConfig};
+pub use estimate::Estimate;
+pub use results::Results;
+pub use scale::Scale;
 
-use crate::evaluate::report::{self, Kind, Series};
-use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation};
+use crate::evaluate::report::{Kind, Series};
+use crate::evaluate::{evaluate, recorded, Contestant, Contestants, Evaluation};
 use crate::export::{encode, quantize, Training, TrainingCard};
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{filter, generate_to_file, GenerateConfig, Mixture};
 use crate::model::Parameters;
 use crate::progress::Progress;
-use crate::train::{load_parameters, train, TrainConfig, TrainOutcome};
+use crate::train::{load_parameters, snapshot_path, train, TrainConfig, TrainOutcome};
 use crate::{Error, Result};
+use figures::Planned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +54,8 @@ use std::time::Instant;
 pub struct Outcome {
     /// One for each evaluation of the experiment.
     pub evaluations: Vec<Evaluation>,
+    /// What became of the experiment's claims.
+    pub verdicts: Vec<Verdict>,
     /// How long it took.
     pub stages: Stages,
     /// Whether histories and models were there already, so that only the evaluation was run.
@@ -91,15 +107,17 @@ pub fn run(experiment: &Experiment, folder: &Path, progress: &dyn Progress) -> R
     }
     let mut evaluations = run.evaluate(&lines)?;
     run.write_results_into(&mut lines, &mut evaluations)?;
-    let reports = run.write_reports(&evaluations)?;
-    let weights = lines.iter().flatten().map(|model| model.weights.clone());
+    let mut files: Vec<PathBuf> = lines.iter().flatten().map(|model| model.weights.clone()).collect();
+    let results = results::write(experiment, folder, &evaluations, &mut files)?;
     let made_before = stages == before;
-    Ok(Outcome { stages, made_before, files: weights.chain(reports).collect(), evaluations })
+    Ok(Outcome { verdicts: results.claims, stages, made_before, files, evaluations })
 }
 
 /// A model that is trained and exported.
 struct Trained {
     weights: PathBuf,
+    /// The weights files of what it was along the way, by updates.
+    snapshots: BTreeMap<u64, PathBuf>,
     parameters: Parameters,
     card: TrainingCard,
 }
@@ -124,12 +142,11 @@ impl Run<'_> {
     /// Writes the experiment down, or refuses a folder that belongs to another.
     fn claim_folder(&self) -> Result<()> {
         let path = self.folder.join("experiment.toml");
-        let resolved = self.experiment.resolved()?;
-        let text = toml::to_string(&resolved).map_err(|error| Error::file(&path, error))?;
+        let text = self.experiment.to_toml(&path)?;
         if !path.exists() {
             return write_bytes(&path, text.as_bytes());
         }
-        if read_text(&path)? == text {
+        if self.experiment.owns(self.folder)? {
             return Ok(());
         }
         // What was asked for is wrong, not the file.
@@ -214,7 +231,8 @@ impl Run<'_> {
     ) -> Result<Trained> {
         let folder = self.folder.join(&name);
         let model = folder.join("model.safetensors");
-        let (parameters, training) = match stages.training.contains_key(&name) && model.exists() {
+        let done = stages.training.contains_key(&name) && model.exists();
+        let (parameters, training) = match done {
             true => load_parameters(&model)?,
             false => {
                 let held_out = (!histories.held_out.index.is_empty()).then_some(&histories.held_out);
@@ -227,34 +245,69 @@ impl Run<'_> {
         };
         let generations = histories.files.iter().map(|file| file.card.generation.clone()).collect();
         let card = TrainingCard { generations, training: Training::Histories(training), evaluation: None };
-        let trained = Trained { weights: self.folder.join(format!("{name}.adw")), parameters, card };
+        let weights = |name: String| self.folder.join(format!("{name}.adw"));
+        let mut snapshots = BTreeMap::new();
+        for update in config.snapshots() {
+            let (parameters, training) = load_parameters(&snapshot_path(&model, update))?;
+            let (weights, card) =
+                (weights(format!("{name}-after-{update}")), TrainingCard { training: Training::Histories(training), ..card.clone() });
+            Trained { weights: weights.clone(), snapshots: BTreeMap::new(), parameters, card }.export()?;
+            snapshots.insert(update, weights);
+        }
+        let trained = Trained { weights: weights(name), snapshots, parameters, card };
         trained.export()?;
         Ok(trained)
     }
 
     fn evaluate(&self, lines: &[Vec<Trained>]) -> Result<Vec<Evaluation>> {
-        let files = |place: usize| lines[place].iter().map(|model| model.weights.clone()).collect();
-        let evaluate_one = |evaluation: &EvaluationConfig| {
-            let entrants = self.experiment.entrants(evaluation);
-            let (main, others) = (entrants[0], &entrants[1..]);
-            let other = |place: &usize| {
-                let model = &self.experiment.models[*place];
-                let label = model.label.clone().unwrap_or_else(|| model.name.clone());
-                Contestant { name: model.name.clone(), label, models: files(*place) }
+        let evaluate_one = |config: &EvaluationConfig| {
+            let found = match config.figure {
+                FigureKind::Histories => self.look_at_histories(config),
+                _ => self.compare(config, lines),
             };
-            let contestants = Contestants {
-                models: files(main),
-                label: self.experiment.models[main].label.clone(),
-                others: others.iter().map(other).collect(),
-                ..Contestants::default()
-            };
-            let found = evaluate(&evaluation.config, &contestants, self.progress);
-            found.map_err(|error| match self.experiment.stem(evaluation) {
+            let mut evaluation = found.map_err(|error| match self.experiment.stem(config) {
                 Ok(stem) => within("evaluation", &stem, error),
                 Err(_) => error,
-            })
+            })?;
+            evaluation.note = self.experiment.scale.note().map(String::from);
+            evaluation.warnings.extend(evaluation.note.clone());
+            Ok(evaluation)
         };
         self.experiment.evaluations.iter().map(evaluate_one).collect()
+    }
+
+    /// Runs the models of an evaluation against each other.
+    fn compare(&self, config: &EvaluationConfig, lines: &[Vec<Trained>]) -> Result<Evaluation> {
+        let files = |planned: &Planned| -> Vec<PathBuf> {
+            let weights = |model: &Trained| match planned.snapshot {
+                None => Some(model.weights.clone()),
+                Some(update) => model.snapshots.get(&update).cloned(),
+            };
+            lines[planned.place].iter().filter_map(weights).collect()
+        };
+        let planned = self.experiment.contestants(config)?;
+        let other = |planned: &Planned| Contestant {
+            name: planned.name.clone(),
+            label: planned.label.clone().unwrap_or_else(|| planned.name.clone()),
+            models: files(planned),
+            prompt: planned.prompt,
+        };
+        let contestants = Contestants {
+            models: files(&planned[0]),
+            label: planned[0].label.clone(),
+            others: planned[1..].iter().map(other).collect(),
+            ..Contestants::default()
+        };
+        let mut evaluation = evaluate(&config.config, &contestants, self.progress)?;
+        evaluation.figure = self.experiment.figure(config)?;
+        Ok(evaluation)
+    }
+
+    /// How the sources of all histories learned.
+    fn look_at_histories(&self, config: &EvaluationConfig) -> Result<Evaluation> {
+        let name = |one: &HistoriesConfig| (one.name.clone(), self.histories_path(&one.name));
+        let files: Vec<(String, PathBuf)> = self.experiment.histories.iter().map(name).collect();
+        recorded(&self.experiment.stem(config)?, &files, self.progress)
     }
 
     /// Exports the models again, each with its results of its first evaluation in its card.
@@ -277,15 +330,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    fn write_reports(&self, evaluations: &[Evaluation]) -> Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for (config, evaluation) in self.experiment.evaluations.iter().zip(evaluations) {
-            let stem = self.folder.join(self.experiment.stem(config)?);
-            files.extend(report::write_files(evaluation, &stem)?);
-        }
-        Ok(files)
-    }
 }
 
 #[cfg(test)]
@@ -298,27 +342,8 @@ mod tests {
         small("dark-room")
     }
 
-    /// Seconds, not minutes: every stage, and nothing learned.
     fn small(name: &str) -> Experiment {
-        let mut experiment = Experiment::named(name).expect("an experiment");
-        experiment.histories[0].histories_per_task = Some(1);
-        if experiment.histories[0].environment.ends_with("key-to-door") {
-            experiment.histories[0].tasks = Some(20);
-        }
-        for model in &mut experiment.models {
-            model.seeds = 1;
-            let train = json!({
-                "layers": 1, "d_model": 16, "heads": 2, "d_ff": 16, "window": 20, "sequence_length": 20, "batch": 2,
-                "updates": 4, "warm_up": 1, "validation_sequences": 2,
-            });
-            // What belongs to its objective stays.
-            model.train.0.extend(train.as_object().expect("an object").clone());
-        }
-        for EvaluationConfig { config, .. } in &mut experiment.evaluations {
-            (config.tasks, config.runs, config.episodes, config.mean_over) =
-                (Some(2), Some(1), Some(3), None);
-        }
-        experiment
+        Experiment::named(name).and_then(|experiment| experiment.at_scale(Scale::Toy)).expect(name)
     }
 
     const RESULTS: [&str; 5] =
@@ -429,6 +454,7 @@ mod tests {
     #[test]
     fn histories_and_models_and_evaluations_go_together_as_the_file_says() {
         let mut experiment = toy();
+        experiment.claims.clear();
         let mut once = experiment.histories[0].clone();
         once.name = "once".into();
         once.parameters = serde_json::from_value(json!({"reward": "once"})).expect("parameters");

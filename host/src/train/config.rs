@@ -76,6 +76,9 @@ pub struct TrainConfig {
     pub validation_sequences: usize,
     /// Updates between two checkpoints; 0 writes one at the end only.
     pub checkpoint_every: u64,
+    /// Updates between two models that are kept as `model-UPDATE.safetensors`, to be compared along
+    /// the way; 0 keeps none but the last.
+    pub snapshot_every: u64,
     /// Worker threads, at most 16 of which have work; all that the process may use (`--threads`)
     /// when absent. Does not change the result.
     pub threads: Option<usize>,
@@ -108,6 +111,7 @@ impl Default for TrainConfig {
             validation_every: 250,
             validation_sequences: 64,
             checkpoint_every: 250,
+            snapshot_every: 0,
             threads: None,
             device: Device::Cpu,
         }
@@ -153,6 +157,14 @@ impl TrainConfig {
         let change = Parameters(Map::from_iter([(field.to_owned(), value)]));
         *self = parameters::replace("train", "the training configuration", fields, &change)?;
         Ok(())
+    }
+
+    /// Numbers of updates after which a model is kept, the last not among them.
+    pub fn snapshots(&self) -> impl Iterator<Item = u64> {
+        let (every, updates) = (self.snapshot_every, self.updates);
+        (1..)
+            .map(move |number: u64| number.saturating_mul(every))
+            .take_while(move |update| every > 0 && *update < updates)
     }
 
     /// Tokens of a training sequence.

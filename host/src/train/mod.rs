@@ -26,5 +26,5 @@ pub use checkpoint::{load_parameters, save_parameters, Checkpoint, TrainingRecor
 pub use config::{Device, TrainConfig};
 pub use dataset::{histories_digest, share};
 pub use objective::{Objective, ObjectiveConfig};
-pub use run::{train, train_on, TrainOutcome};
+pub use run::{snapshot_path, train, train_on, TrainOutcome};
 pub use run_files::read_config;

@@ -42,6 +42,11 @@ pub struct TrainOutcome {
     pub model: PathBuf,
 }
 
+/// Where the model of a run, the file `model`, is kept as it was after `update` updates.
+pub fn snapshot_path(model: &Path, update: u64) -> PathBuf {
+    model.with_file_name(format!("model-{update}.safetensors"))
+}
+
 /// Trains on `histories` and writes into `run_dir`: `config.toml`, `metrics.jsonl`,
 /// `checkpoint.safetensors`, and at the end `model.safetensors`.
 ///
@@ -290,22 +295,38 @@ impl<'a> Run<'a> {
             }
             self.last = Some(line);
         }
+        // Before the checkpoint: a run that goes on after it does not come past here again.
+        if config.snapshots().any(|kept| kept == update) {
+            self.save_model(&snapshot_path(&self.model, update))?;
+        }
         match &self.files {
             Some(files) if saves => self.state.save(&files.checkpoint),
             _ => Ok(()),
         }
     }
 
-    /// Writes the model.
-    fn finish(mut self) -> Result<TrainOutcome> {
+    /// The parameters as a model acts by them.
+    fn parameters(&self) -> Parameters {
+        let mut parameters = self.state.parameters.clone();
         if let Some(values) = self.config.objective.inner().action_values() {
-            values.finish(&mut self.state.parameters);
+            values.finish(&mut parameters);
         }
-        if self.files.is_some() {
-            save_parameters(&self.model, &self.state.parameters, &self.state.training)?;
+        parameters
+    }
+
+    /// Writes the model as it is now, on rank 0.
+    fn save_model(&self, path: &Path) -> Result<()> {
+        match self.files.is_some() {
+            true => save_parameters(path, &self.parameters(), &self.state.training),
+            false => Ok(()),
         }
+    }
+
+    /// Writes the model.
+    fn finish(self) -> Result<TrainOutcome> {
+        self.save_model(&self.model)?;
         Ok(TrainOutcome {
-            parameters: self.state.parameters,
+            parameters: self.parameters(),
             training: self.state.training,
             loss: self.last.as_ref().map(|line| line.loss),
             validation_loss: self.last.and_then(|line| line.validation_loss),

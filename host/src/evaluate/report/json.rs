@@ -1,6 +1,7 @@
 //! The JSON object of an evaluation: what programs read. Fields are only added.
 
 use super::chart::{Kind, Series};
+use super::figure::{Figure, Sweep, SweepLine};
 use crate::evaluate::evaluation::{Evaluation, Measured, ModelSummary};
 use crate::evaluate::rollout::Axis;
 use crate::evaluate::statistics::Estimate;
@@ -67,6 +68,23 @@ pub fn json(evaluation: &Evaluation) -> Value {
         }
     };
     add("mean_return", by_key(&|one| estimate(&one.summary)).into());
+    add("labels", by_key(&|one| one.series.label.clone().into()).into());
+    add("steps_to_90_percent", by_key(&|one| json!(evaluation.steps_to_90_percent(one))).into());
+    match &evaluation.figure {
+        Figure::Curves => {}
+        Figure::Steps => {
+            add("environment_steps", by_key(&|one| json!(one.steps)).into());
+        }
+        Figure::Recorded(numbers) => {
+            add(
+                "episode_numbers",
+                numbers.iter().map(|(key, at)| (key.clone(), json!(at))).collect::<Map<_, _>>().into(),
+            );
+        }
+        Figure::Sweep(sweep) => {
+            add("sweep", swept(evaluation, sweep));
+        }
+    }
     if let Some(ratio) = ratio_to_source(evaluation) {
         add("ratio_to_source", ratio.into());
     }
@@ -81,6 +99,20 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("per_task", per_task(evaluation));
     add("warnings", json!(evaluation.warnings));
     object.into()
+}
+
+/// The lines of a sweep.
+fn swept(evaluation: &Evaluation, sweep: &Sweep) -> Value {
+    let summary = |key: &String| {
+        let found = evaluation.measured.iter().find(|one| one.series.key == *key);
+        found.map(|one| estimate(&one.summary))
+    };
+    let point = |(x, key): &(f64, String)| json!({"x": x, "curve": key, "return": summary(key)});
+    let line = |line: &SweepLine| {
+        let points: Vec<Value> = line.points.iter().map(point).collect();
+        (line.key.clone(), json!({"label": line.label, "points": points}))
+    };
+    json!({"x": sweep.x, "lines": sweep.lines.iter().map(line).collect::<Map<_, _>>()})
 }
 
 fn other_models((name, models): &(String, Vec<ModelSummary>)) -> (String, Value) {

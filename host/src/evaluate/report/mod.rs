@@ -3,6 +3,7 @@
 pub mod chart;
 #[cfg(all(test, feature = "cli"))]
 mod chart_tests;
+mod figure;
 #[cfg(all(test, feature = "cli"))]
 mod golden;
 mod json;
@@ -15,6 +16,7 @@ mod tests;
 mod text;
 
 pub use chart::{chart, Chart, Kind, Line, Series};
+pub use figure::{Figure, Sweep, SweepLine};
 pub use json::{json, ratio_to_source, NEVER_SOLVED};
 pub use text::summary_text;
 #[cfg(feature = "cli")]

@@ -1,7 +1,10 @@
 //! A [`Chart`] as SVG.
 
 use super::chart::{Chart, Kind, Line};
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::ops::Range;
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (960, 600);
@@ -52,21 +55,25 @@ fn draw(
     let root = root.margin(10, 0, 0, 0);
     let root = root.titled(&chart.title, (FONT, 24).into_font())?;
     let root = root.titled(&chart.subtitle, (FONT, 15).into_font().color(&RGBColor(90, 90, 90)))?;
-    let last = chart.points().max(2) as f64;
+    let (first, last) = chart.ends();
+    let horizontal = Horizontal {
+        inner: (at(chart, first)..at(chart, last)).into(),
+        ticks: swept_values(chart).into_iter().filter(|_| chart.log).map(|x| at(chart, x)).collect(),
+    };
     let mut axes = ChartBuilder::on(&root)
         .margin(12)
         .margin_right(24)
         .x_label_area_size(46)
         .y_label_area_size(58)
-        .build_cartesian_2d(1.0..last, chart.bottom()..chart.top())?;
+        .build_cartesian_2d(horizontal, chart.bottom()..chart.top())?;
     axes.configure_mesh()
         // No more labels than points: they would fall between.
         .x_labels(chart.points().clamp(2, 11))
-        .x_desc(chart.x)
+        .x_desc(chart.x.as_str())
         .y_desc(chart.y.as_str())
         .axis_desc_style((FONT, 17))
         .label_style((FONT, 14))
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_label_formatter(&|x| label(chart, *x))
         .y_label_formatter(&|y| format!("{y:.*}", decimals(chart)))
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
@@ -74,7 +81,7 @@ fn draw(
     for line in &chart.lines {
         let colour = colour(line.series.kind);
         if !line.series.kind.is_reference() {
-            axes.draw_series(std::iter::once(Polygon::new(band(line), colour.mix(0.2))))?;
+            axes.draw_series(std::iter::once(Polygon::new(band(chart, line), colour.mix(0.2))))?;
         }
         let stroke = colour.stroke_width(if line.series.kind == Kind::Main { 3 } else { 2 });
         let label = line.series.label.as_str();
@@ -82,12 +89,12 @@ fn draw(
             let sample = move |(x, y)| {
                 plotters::element::DashedPathElement::new([(x, y), (x + 24, y)], DASH.0, DASH.1, stroke)
             };
-            axes.draw_series(DashedLineSeries::new(means(line), DASH.0, DASH.1, stroke))?
+            axes.draw_series(DashedLineSeries::new(means(chart, line), DASH.0, DASH.1, stroke))?
                 .label(label)
                 .legend(sample);
         } else {
             let sample = move |(x, y)| PathElement::new([(x, y), (x + 24, y)], stroke);
-            axes.draw_series(LineSeries::new(means(line), stroke))?.label(label).legend(sample);
+            axes.draw_series(LineSeries::new(means(chart, line), stroke))?.label(label).legend(sample);
         }
     }
     axes.configure_series_labels()
@@ -106,8 +113,9 @@ fn legend_position(chart: &Chart) -> SeriesLabelPosition {
     let height = (chart.top() - chart.bottom()) / 3.0;
     let crossings = |third: f64| {
         let band = chart.bottom() + third * height..chart.bottom() + (third + 1.0) * height;
-        let right = chart.lines.iter().flat_map(|line| line.points.iter().skip(chart.points() * 2 / 3));
-        right.filter(|estimate| band.contains(&estimate.mean)).count()
+        let points = chart.lines.iter().flat_map(|line| line.xs.iter().zip(&line.points));
+        let right = points.filter(|(x, _)| chart.place(**x) > 2.0 / 3.0);
+        right.filter(|(_, estimate)| band.contains(&estimate.mean)).count()
     };
     let thirds = [
         (1.0, SeriesLabelPosition::MiddleRight),
@@ -127,14 +135,68 @@ fn decimals(chart: &Chart) -> usize {
     }
 }
 
-fn means(line: &Line) -> Vec<(f64, f64)> {
-    line.points.iter().enumerate().map(|(point, estimate)| ((point + 1) as f64, estimate.mean)).collect()
+/// The horizontal axis. A logarithmic one is labelled where there are points, and nowhere else.
+struct Horizontal {
+    inner: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Horizontal {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.inner.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match self.ticks.is_empty() {
+            true => self.inner.key_points(hint),
+            false => self.ticks.clone(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.inner.range()
+    }
+}
+
+/// Where the value `x` lies on the axis, which is linear.
+fn at(chart: &Chart, x: f64) -> f64 {
+    if chart.log {
+        x.ln()
+    } else {
+        x
+    }
+}
+
+/// What is written at the place `at` of the axis.
+fn label(chart: &Chart, at: f64) -> String {
+    let near = |x: &f64| (x.ln() - at).abs() < 1e-9;
+    let (first, last) = chart.ends();
+    match chart.log {
+        true => swept_values(chart).into_iter().find(near).map_or(String::new(), |x| x.to_string()),
+        false if last - first < 5.0 => format!("{at:.2}"),
+        false => format!("{at:.0}"),
+    }
+}
+
+/// The values that points lie at, ascending.
+fn swept_values(chart: &Chart) -> Vec<f64> {
+    let mut all: Vec<f64> = chart.lines.iter().flat_map(|line| line.xs.iter().copied()).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    all
+}
+
+fn means(chart: &Chart, line: &Line) -> Vec<(f64, f64)> {
+    line.xs.iter().zip(&line.points).map(|(x, estimate)| (at(chart, *x), estimate.mean)).collect()
 }
 
 /// Outline of the confidence interval: along the upper side and back along the lower.
-fn band(line: &Line) -> Vec<(f64, f64)> {
-    let numbered = || line.points.iter().enumerate().map(|(point, estimate)| ((point + 1) as f64, estimate));
-    let upper = numbered().map(|(x, estimate)| (x, estimate.high));
-    let lower = numbered().map(|(x, estimate)| (x, estimate.low));
+fn band(chart: &Chart, line: &Line) -> Vec<(f64, f64)> {
+    let placed = || line.xs.iter().zip(&line.points).map(|(x, estimate)| (at(chart, *x), estimate));
+    let upper = placed().map(|(x, estimate)| (x, estimate.high));
+    let lower = placed().map(|(x, estimate)| (x, estimate.low));
     upper.chain(lower.collect::<Vec<_>>().into_iter().rev()).collect()
 }

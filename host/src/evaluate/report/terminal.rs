@@ -51,9 +51,11 @@ pub fn render(chart: &Chart, width: usize) -> String {
         let _ = writeln!(text, "{label:>7} |{}", cells.trim_end());
     }
     let _ = writeln!(text, "{:>7} +{}", "", "-".repeat(columns));
-    let last = chart.points().to_string();
-    let between = columns.saturating_sub(1 + last.len());
-    let _ = writeln!(text, "{:>7}  1{:^between$}{last}", "", chart.x);
+    let (first, last) = chart.ends();
+    let round = |x: f64| (x * 100.0).round() / 100.0;
+    let (first, last) = (round(first).to_string(), round(last).to_string());
+    let between = columns.saturating_sub(first.len() + last.len());
+    let _ = writeln!(text, "{:>7}  {first}{:^between$}{last}", "", chart.x);
     for line in chart.lines.iter().rev() {
         let mark = mark(line.series.kind).unwrap_or('⣿');
         let _ = writeln!(text, "{:>7}  {mark} {}", "", line.series.label);
@@ -83,11 +85,18 @@ fn tick_in_row(chart: &Chart, row: usize) -> Option<f64> {
 
 /// Value of `line` at column `column` of `columns`, between the points where it falls between two.
 fn value_at(chart: &Chart, line: &Line, column: usize, columns: usize) -> Option<f64> {
-    let last = chart.points().saturating_sub(1);
-    let position = column as f64 / columns.saturating_sub(1).max(1) as f64 * last as f64;
-    let before = line.points.get(position as usize)?;
-    let after = line.points.get(position as usize + 1).unwrap_or(before);
-    Some(before.mean + (after.mean - before.mean) * position.fract())
+    // The hair is for a point that lies on a column but for rounding.
+    let hair = 1e-9;
+    let wanted = column as f64 / columns.saturating_sub(1).max(1) as f64;
+    let place = |index: usize| line.xs.get(index).map(|x| chart.place(*x));
+    let before = line.xs.iter().rposition(|x| chart.place(*x) <= wanted + hair)?;
+    let value = line.points.get(before)?.mean;
+    match (place(before)?, place(before + 1), line.points.get(before + 1)) {
+        (from, Some(to), Some(after)) if to > from => {
+            Some(value + (after.mean - value) * ((wanted - from) / (to - from)).max(0.0))
+        }
+        (from, ..) => (wanted - from <= hair).then_some(value),
+    }
 }
 
 /// Row of `value` among `rows`.

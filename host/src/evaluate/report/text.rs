@@ -1,6 +1,7 @@
 //! The report for people: a table of returns, and where drawing is built in the curve.
 
 use super::chart::{chart, Chart, Kind, Series};
+use super::figure::Figure;
 use super::json::ratio_to_source;
 #[cfg(feature = "cli")]
 use super::terminal;
@@ -53,7 +54,9 @@ fn summary(evaluation: &Evaluation, chart: &Chart) -> String {
 /// Returns by episode, one line per learner.
 fn table(evaluation: &Evaluation) -> String {
     let (first, last) = (evaluation.summary.start + 1, evaluation.summary.end);
+    let recorded = matches!(evaluation.figure, Figure::Recorded(_));
     let (points, heading, summary) = match evaluation.contexts.axis() {
+        Axis::Episode if recorded => (0, "", "second half".into()),
         Axis::Episode => {
             (evaluation.contexts.episodes, "return of episode", format!("episodes {first}-{last}"))
         }

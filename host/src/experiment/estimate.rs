@@ -1,0 +1,153 @@
+//! How long an experiment takes, from the work that it is.
+//!
+//! The rates are those of a machine with 2 cores at 2.x GHz with AVX-512; elsewhere the ratios hold.
+
+use super::config::{Experiment, FigureKind};
+use crate::train::TrainConfig;
+use crate::Result;
+use std::iter::Sum;
+use std::ops::Add;
+
+/// Multiply-adds a second of training, forward and backward, on two cores: with the next, 200,000
+/// tokens a second of the usual model.
+const TRAINING_RATE: f64 = 100e9;
+/// Seconds of two cores that a token takes whatever the size of the model.
+const TOKEN_SECONDS: f64 = 1e-6;
+/// Multiply-adds a second of the int8 agent on two cores.
+const EVALUATION_RATE: f64 = 10e9;
+/// Seconds of two cores that a step of an evaluation takes beside the model.
+const STEP_SECONDS: f64 = 1e-6;
+/// Microseconds of one core that a step of a source takes: `docs/sources.md`; of the others:
+const SOURCES: [(&str, f64); 3] = [("a3c", 0.7), ("dqn", 2.6), ("sac", 8.6)];
+const OTHER_SOURCE: f64 = 0.15;
+/// Cores that the rates are of.
+const CORES: f64 = 2.0;
+
+/// The work that an experiment is, and about how long it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Trained models, all seeds.
+    pub trainings: u64,
+    /// Tokens of all trainings.
+    pub training_tokens: u64,
+    /// Steps of the sources, kept or not.
+    pub source_steps: u64,
+    /// Steps of all models in evaluations.
+    pub evaluation_steps: u64,
+    /// About how long all of it takes on 2 cores.
+    pub seconds: f64,
+}
+
+impl Add for Estimate {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            trainings: self.trainings + other.trainings,
+            training_tokens: self.training_tokens + other.training_tokens,
+            source_steps: self.source_steps + other.source_steps,
+            evaluation_steps: self.evaluation_steps + other.evaluation_steps,
+            seconds: self.seconds + other.seconds,
+        }
+    }
+}
+
+impl Sum for Estimate {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
+}
+
+impl Estimate {
+    /// In words, with minutes.
+    pub fn in_words(&self) -> String {
+        match self.seconds < 90.0 {
+            true => "about a minute".into(),
+            false => format!("about {:.0} minutes", self.seconds / 60.0),
+        }
+    }
+}
+
+impl Experiment {
+    /// The work that it is.
+    ///
+    /// # Errors
+    /// [`crate::Error::Argument`] where it cannot be run.
+    pub fn estimate(&self) -> Result<Estimate> {
+        let histories = self.histories.iter().map(|one| {
+            let config = one.resolve()?;
+            let name = config.source.name();
+            let known = SOURCES.iter().find(|(source, _)| *source == name);
+            let microseconds = known.map_or(OTHER_SOURCE, |(_, microseconds)| *microseconds);
+            let source_steps = config.source_steps()?;
+            let seconds = source_steps as f64 * microseconds * 1e-6 / CORES;
+            Ok(Estimate { source_steps, seconds, ..Estimate::default() })
+        });
+        let models = self.models.iter().map(|model| {
+            let config = model.resolve(0)?;
+            let tokens = config.updates * (config.batch * config.resolved_sequence_length()) as u64;
+            let seconds = tokens as f64 * (3.0 * multiply_adds(&config) / TRAINING_RATE + TOKEN_SECONDS);
+            let seeds = u64::from(model.seeds);
+            Ok(Estimate {
+                trainings: seeds,
+                training_tokens: seeds * tokens,
+                seconds: seeds as f64 * seconds,
+                ..Estimate::default()
+            })
+        });
+        let evaluations = self.evaluations.iter().map(|evaluation| {
+            let no_models = evaluation.figure == FigureKind::Histories;
+            let Some(environment) = self.environment_of(evaluation)?.filter(|_| !no_models) else {
+                return Ok(Estimate::default());
+            };
+            let (config, usual) = (&evaluation.config, environment.defaults()?);
+            let horizon = environment.horizon().unwrap_or(1);
+            let of_context = match config.steps {
+                Some(steps) => steps.into(),
+                None => u64::from(config.episodes.unwrap_or(usual.context_episodes)) * u64::from(horizon),
+            };
+            let contexts = config.tasks.unwrap_or(usual.held_out) * config.runs.unwrap_or(usual.runs);
+            let mut all = Estimate::default();
+            for planned in self.contestants(evaluation)? {
+                let model = &self.models[planned.place];
+                let steps = u64::from(contexts) * of_context * u64::from(model.seeds);
+                let seconds = multiply_adds(&model.resolve(0)?) / EVALUATION_RATE + STEP_SECONDS;
+                all.evaluation_steps += steps;
+                all.seconds += steps as f64 * seconds;
+            }
+            Ok(all)
+        });
+        histories.chain(models).chain(evaluations).sum()
+    }
+}
+
+/// Multiply-adds of a token's way forward: the matrices, and attention over half a window or more.
+fn multiply_adds(config: &TrainConfig) -> f64 {
+    let sizes = config.dimensions;
+    let matrices = 4 * sizes.d_model * sizes.d_model + 2 * sizes.d_model * sizes.d_ff;
+    let attention = 2 * sizes.d_model * sizes.window.min(config.resolved_sequence_length());
+    (sizes.layers * (matrices + attention)) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{all::experiments, Scale};
+
+    /// 2 cores; the experiments of this repository, all of them.
+    const MOST_HOURS: f64 = 3.0;
+
+    #[test]
+    fn everything_can_be_reproduced_in_the_time_that_is_promised() {
+        let all = |scale| -> Estimate {
+            let at_scale =
+                experiments().into_iter().map(|one| one.at_scale(scale).and_then(|one| one.estimate()));
+            at_scale.sum::<Result<_>>().expect("an estimate")
+        };
+        let [full, small, toy] = [Scale::Full, Scale::Small, Scale::Toy].map(all);
+        assert!(full.seconds <= MOST_HOURS * 3600.0, "{:.1} minutes", full.seconds / 60.0);
+        let share = small.seconds / full.seconds;
+        assert!((0.05..0.2).contains(&share), "a tenth, not {share}");
+        assert!(toy.seconds < 60.0, "{} s", toy.seconds);
+    }
+}

@@ -1,0 +1,154 @@
+//! How much of an experiment is run: all of it, a tenth for a quick look, or a moment for tests.
+
+use super::config::{EvaluationConfig, Experiment, FigureKind, HistoriesConfig, ModelConfig};
+use crate::Result;
+use serde::{Deserialize, Serialize};
+
+/// Share of the work that a small run does: one part of so many.
+const SMALL: u32 = 10;
+/// Fewest tasks that histories or an evaluation are cut to.
+const FEWEST_TASKS: u32 = 4;
+/// Most tasks of anything at toy scale.
+const TOY_TASKS: u32 = 12;
+/// Most tokens of a window or a sequence at toy scale.
+const TOY_WINDOW: usize = 20;
+
+/// How much of an experiment is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// All of it.
+    #[default]
+    Full,
+    /// About a tenth of the work, one seed: a quick look, no result.
+    Small,
+    /// Seconds, every stage, and nothing learned: whether it runs at all.
+    Toy,
+}
+
+impl Scale {
+    pub(super) fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
+
+    /// What must be said beside every number; `None` at full scale.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Full => None,
+            Self::Small => Some("SMALL SCALE: a tenth of the work, no result"),
+            Self::Toy => Some("TOY SCALE: nothing was learned"),
+        }
+    }
+}
+
+impl Experiment {
+    /// The same at `scale`. This is where it is decided what a tenth of the work is:
+    ///
+    /// - histories: a tenth, by fewer of each task first, then by fewer tasks;
+    /// - training: a tenth of the updates (and of the warm-up, and of the distance of snapshots),
+    ///   one seed;
+    /// - evaluations: a tenth of the contexts, by fewer runs first, then by fewer tasks; as many
+    ///   episodes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Argument`] where the experiment itself cannot be run.
+    pub fn at_scale(mut self, scale: Scale) -> Result<Self> {
+        if scale.is_full() {
+            return Ok(self);
+        }
+        self.scale = scale;
+        let full = self.clone();
+        for histories in &mut self.histories {
+            shrink_histories(histories, scale)?;
+        }
+        for model in &mut self.models {
+            shrink_training(model, scale)?;
+        }
+        for evaluation in &mut self.evaluations {
+            shrink_evaluation(&full, evaluation, scale)?;
+        }
+        if scale == Scale::Toy {
+            // There are no such episodes any more.
+            self.claims.iter_mut().for_each(|claim| (claim.episodes, claim.minus_episodes) = (None, None));
+        }
+        Ok(self)
+    }
+}
+
+fn shrink_histories(histories: &mut HistoriesConfig, scale: Scale) -> Result<()> {
+    let config = histories.resolve()?;
+    let (actors, each) = (config.source.actors(), config.histories_per_task);
+    let training = config.split()?.training.len() as u32;
+    let (fewer, tasks) = match scale {
+        Scale::Toy => (actors, training.min(TOY_TASKS)),
+        _ => {
+            let fewer = each.div_ceil(SMALL).next_multiple_of(actors).min(each);
+            // What fewer histories of each task do not save, fewer tasks do.
+            let tasks = u64::from(training) * u64::from(each) / u64::from(SMALL * fewer);
+            (fewer, (tasks as u32).clamp(FEWEST_TASKS.min(training), training))
+        }
+    };
+    histories.histories_per_task = Some(fewer);
+    histories.tasks = (tasks < training).then_some(tasks).or(histories.tasks);
+    if scale == Scale::Toy {
+        let episodes = config.episodes.min(config.keep_every.max(10) * 2);
+        histories.episodes = Some(episodes);
+        histories.keep_every = Some(config.keep_every.min(episodes));
+        histories.held_out = Some(config.held_out.min(TOY_TASKS));
+        histories.held_out_histories_per_task = Some(actors);
+    }
+    Ok(())
+}
+
+fn shrink_training(model: &mut ModelConfig, scale: Scale) -> Result<()> {
+    let config = model.resolve(0)?;
+    model.seeds = 1;
+    let updates = match scale {
+        Scale::Toy => 4,
+        _ => (config.updates / u64::from(SMALL)).max(1),
+    };
+    model.set("updates", updates);
+    model.set("warm_up", config.warm_up.min(updates / 4));
+    if config.snapshot_every > 0 {
+        // As many snapshots as before, where there are updates enough.
+        let every = config.snapshot_every * updates / config.updates;
+        model.set("snapshot_every", every.clamp(1, (updates / 2).max(1)));
+    }
+    if scale == Scale::Toy {
+        let sequence = config.resolved_sequence_length().min(TOY_WINDOW);
+        model.set("window", config.dimensions.window.min(TOY_WINDOW));
+        model.set("sequence_length", sequence);
+        model.set("layers", 1);
+        model.set("d_model", config.dimensions.d_model.min(16));
+        model.set("heads", config.dimensions.heads.min(4));
+        model.set("d_ff", config.dimensions.d_ff.min(16));
+        model.set("batch", 2);
+        model.set("validation_sequences", 2);
+    }
+    Ok(())
+}
+
+fn shrink_evaluation(full: &Experiment, evaluation: &mut EvaluationConfig, scale: Scale) -> Result<()> {
+    if evaluation.figure == FigureKind::Histories {
+        return Ok(());
+    }
+    let Some(environment) = full.environment_of(evaluation)? else { return Ok(()) };
+    let usual = environment.defaults()?;
+    let config = &mut evaluation.config;
+    let runs = config.runs.unwrap_or(usual.runs).max(1);
+    let tasks = config.tasks.unwrap_or(usual.held_out);
+    config.runs = Some(1);
+    config.tasks = match scale {
+        Scale::Toy => Some(tasks.min(2)),
+        _ => Some((tasks * runs / SMALL).clamp(FEWEST_TASKS.min(tasks), tasks)),
+    };
+    if scale == Scale::Toy {
+        config.mean_over = None;
+        match &mut config.steps {
+            Some(steps) => *steps = (*steps).min(2 * environment.horizon().unwrap_or(*steps)),
+            None => config.episodes = Some(config.episodes.unwrap_or(usual.context_episodes).min(3)),
+        }
+    }
+    Ok(())
+}
