@@ -16,6 +16,7 @@ pub mod parameters;
 pub mod progress;
 pub mod ranks;
 mod registry;
+pub mod rl2;
 pub mod source;
 pub mod train;
 

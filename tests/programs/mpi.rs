@@ -1,6 +1,7 @@
 //! Several ranks on one machine, started with `mpirun`: the same bytes as one process, and an end
 //! that is clean whatever happens to one of them.
 
+use algodistill::train::TrainingRecord;
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -151,7 +152,8 @@ fn three_ranks_agree_within_rounding() {
     let folder = TempDir::new().unwrap();
     succeeds(train(&mut mpirun(3), folder.path()));
     let read = |folder: &Path| {
-        algodistill::train::load_parameters(&folder.join("model.safetensors")).expect("a model").0.values
+        let model = folder.join("model.safetensors");
+        algodistill::train::load_parameters::<TrainingRecord>(&model).expect("a model").0.values
     };
     let (one, three) = (read(&histories().1), read(folder.path()));
     let difference = one.iter().zip(&three).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -17,8 +17,8 @@ pub struct Args {
     pub out: PathBuf,
     /// Learning histories that it was trained on, NAME.parquet, all files in the order of the
     /// training: their cards go into the weights file, and with them the environments, the
-    /// sources and the held-out tasks that `evaluate` needs.
-    #[arg(long, required = true, num_args = 1.., value_name = "HISTORIES")]
+    /// sources and the held-out tasks that `evaluate` needs. A model of `train-rl2` has none.
+    #[arg(long, num_args = 1.., value_name = "HISTORIES")]
     pub histories: Vec<PathBuf>,
 }
 

@@ -3,6 +3,7 @@
 
 use crate::model::Dimensions;
 use crate::parameters::{fields, Assignment};
+use crate::rl2::Rl2Config;
 use crate::train::{objective, TrainConfig};
 use crate::{Error, Result};
 use clap::builder::PossibleValuesParser;
@@ -135,6 +136,38 @@ const TRAINING: [Field; 34] = [
     field("device", Takes::Word(|| vec!["cpu", "cuda"]), "Where the network runs"),
 ];
 
+/// The fields of [`Rl2Config`] beside those of [`DIMENSIONS`], but for the environment and `threads`.
+const RL2: [Field; 24] = [
+    field("tasks", Takes::Count, "Training tasks [default: all that are not held out; 20000 of a bandit]"),
+    field("held_out", Takes::Count, "Tasks held out from training [default: 16; 500 of a bandit]"),
+    field("split_seed", Takes::Count, "Seed of the split into training and held-out tasks"),
+    field("episodes", Takes::Count, "Episodes of a trial [default: 10; 1 of a bandit]"),
+    field("iterations", Takes::Count, "Iterations: trials are made, and learned from"),
+    field("trials", Takes::Count, "Trials of an iteration"),
+    field("minibatch", Takes::Count, "Trials of a parameter update"),
+    field("epochs", Takes::Count, "Times that an iteration goes through its trials"),
+    field("discount", Takes::Number, "What a reward one step later is worth, also over the ends of episodes"),
+    field("gae_lambda", Takes::Number, "Decay of the generalized advantage estimate"),
+    field("clip_ratio", Takes::Number, "How far the probability of an action may change in an iteration"),
+    field("target_kl", Takes::Number, "Divergence of the policy that ends an iteration early, 0 for never"),
+    field("entropy", Takes::Number, "Weight of the policy's entropy in the first iteration"),
+    field("final_entropy", Takes::Number, "Weight of the policy's entropy in the last iteration"),
+    field("value_weight", Takes::Number, "Weight of the error of the values"),
+    field("learning_rate", Takes::Number, "Highest learning rate"),
+    field("warm_up", Takes::Count, "Iterations of linear warm-up"),
+    field(
+        "final_learning_rate_fraction",
+        Takes::Number,
+        "Learning rate at the end, as a fraction of the highest one",
+    ),
+    field("weight_decay", Takes::Number, "AdamW: decoupled weight decay"),
+    field("clip", Takes::Number, "Largest norm of the gradient, 0 for no clipping"),
+    field("seed", Takes::Count, "Seed of the initial parameters and the trials"),
+    field("evaluate_every", Takes::Count, "Iterations between two evaluations, 0 for none"),
+    field("evaluation_trials", Takes::Count, "Trials of an evaluation, on training and on held-out tasks"),
+    field("checkpoint_every", Takes::Count, "Iterations between two checkpoints, 0 for one at the end only"),
+];
+
 /// The fields of [`TrainConfig`] that are options of `train`.
 fn options() -> impl Iterator<Item = &'static Field> {
     DIMENSIONS.iter().chain(&TRAINING)
@@ -169,8 +202,9 @@ fn add<'a>(
     })
 }
 
-/// The fields that were given, in the order of the table.
+/// The fields of the configuration `of` that were given, in the order of the table.
 fn given<'a>(
+    of: &str,
     matches: &ArgMatches,
     fields: impl IntoIterator<Item = &'a Field>,
 ) -> Result<Vec<(String, Value)>> {
@@ -178,7 +212,7 @@ fn given<'a>(
     for &Field { name, takes, .. } in fields {
         let value = match takes {
             Takes::Count => matches.get_one::<u64>(name).map(|&count| Ok(count.into())),
-            Takes::Number => matches.get_one::<f64>(name).map(|&number| finite(name, number)),
+            Takes::Number => matches.get_one::<f64>(name).map(|&number| finite(of, name, number)),
             Takes::Truth => matches.get_one::<bool>(name).map(|&truth| Ok(truth.into())),
             Takes::Word(_) => matches.get_one::<String>(name).map(|word| Ok(word.as_str().into())),
         };
@@ -190,11 +224,11 @@ fn given<'a>(
 }
 
 /// JSON has no words for other numbers.
-fn finite(field: &str, number: f64) -> Result<Value> {
+fn finite(of: &str, field: &str, number: f64) -> Result<Value> {
     if number.is_finite() {
         return Ok(number.into());
     }
-    Err(Error::argument(format!("train.{field}"), format!("is {number}, must be a finite number")))
+    Err(Error::argument(format!("{of}.{field}"), format!("is {number}, must be a finite number")))
 }
 
 /// Dimensions of a model as options of the benchmarks: the reference model unless told otherwise,
@@ -221,7 +255,7 @@ impl clap::Args for DimensionArgs {
 impl FromArgMatches for DimensionArgs {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let mut config = reference();
-        let given = given(matches, &DIMENSIONS);
+        let given = given("train", matches, &DIMENSIONS);
         let set =
             given.and_then(|given| given.into_iter().try_for_each(|(name, value)| config.set(&name, value)));
         set.map_err(wrong_usage)?;
@@ -267,7 +301,7 @@ impl clap::Args for Overrides {
 
 impl FromArgMatches for Overrides {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
-        let mut all = given(matches, options()).map_err(wrong_usage)?;
+        let mut all = given("train", matches, options()).map_err(wrong_usage)?;
         let has = |name: &str| all.iter().any(|(given, _)| given == name);
         if matches.get_flag("expert") || (has("expert_fraction") && !has("objective")) {
             all.insert(0, ("objective".into(), "expert".into()));
@@ -276,6 +310,47 @@ impl FromArgMatches for Overrides {
             all.push((field.clone(), value.clone()));
         }
         Ok(Self(all))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Departures from a configuration of RL2: an option per field.
+#[derive(Clone, Debug, Default)]
+pub struct Rl2Overrides(Vec<(String, Value)>);
+
+impl Rl2Overrides {
+    fn options() -> impl Iterator<Item = &'static Field> {
+        DIMENSIONS.iter().chain(&RL2)
+    }
+
+    /// Puts the given values in place of the configuration's.
+    ///
+    /// # Errors
+    /// Those of [`Rl2Config::set`].
+    pub fn apply(&self, config: &mut Rl2Config) -> Result<()> {
+        self.0.iter().try_for_each(|(name, value)| config.set(name, value.clone()))
+    }
+}
+
+impl clap::Args for Rl2Overrides {
+    fn augment_args(command: Command) -> Command {
+        let window = "Context window in steps [default: a whole trial]";
+        add(command, Self::options(), &fields(&Rl2Config::default()))
+            .mut_arg("window", |option| option.help(window))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Rl2Overrides {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        given("rl2", matches, Self::options()).map(Self).map_err(wrong_usage)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
@@ -308,6 +383,18 @@ mod tests {
         let fields = fields(&TrainConfig::default());
         let mut fields: Vec<&str> =
             fields.keys().map(String::as_str).filter(|name| *name != "threads").collect();
+        options.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(options, fields);
+    }
+
+    #[test]
+    fn the_options_of_rl2_are_the_fields_of_its_configuration() {
+        let mut options: Vec<&str> = Rl2Overrides::options().map(|field| field.name).collect();
+        let fields = fields(&Rl2Config::default());
+        let others = ["threads", "environment"];
+        let mut fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+        fields.retain(|name| !others.contains(name));
         options.sort_unstable();
         fields.sort_unstable();
         assert_eq!(options, fields);

@@ -25,6 +25,7 @@ pub mod progress;
 pub mod quickstart;
 pub mod reproduce;
 pub mod train;
+pub mod train_rl2;
 
 /// What a command prints on stdout: `text`, or with `--json` the one object `json`. Everything else
 /// goes to stderr.
@@ -65,6 +66,8 @@ enum Command {
     Histories(histories::Args),
     /// Train a transformer on learning histories.
     Train(train::Args),
+    /// Train a transformer by reinforcement learning over whole trials (RL2), without histories.
+    TrainRl2(train_rl2::Args),
     /// Quantize a trained model to int8 and write its weights file.
     Export(export::Args),
     /// Show what is in a weights file, and what it needs on a device.
@@ -195,6 +198,7 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
         Command::Generate(args) => generate::run(&args, ranks),
         Command::Histories(args) => histories::run(&args),
         Command::Train(args) => train::run(&args, ranks),
+        Command::TrainRl2(args) => train_rl2::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

@@ -28,7 +28,7 @@ impl Int8Model {
         let bytes = files::read_bytes(path, MAX_WEIGHTS_BYTES)?.into();
         let mut model = Self { path: path.into(), bytes, sampling, goal: None };
         let card = TrainingCard::parse(path, model.decode()?.card()).ok();
-        model.goal = card.and_then(|card| card.training.config.objective.inner().goal().copied());
+        model.goal = card.and_then(|card| card.goal().copied());
         Ok(model)
     }
 
@@ -63,7 +63,7 @@ impl Int8Model {
         let needed = self.goal.map_or(Ok(observed.clone()), |objective| objective.interface(&observed))?;
         let model = self.decode()?;
         let Some(problem) = unlike(model.interface(), name, &needed) else { return Ok(()) };
-        let trained_in = TrainingCard::parse(&self.path, model.card())?.trained_in().join(", ");
+        let trained_in = TrainingCard::parse(&self.path, model.card())?.environment_names().join(", ");
         let of = if trained_in.is_empty() { trained_in } else { format!("is a model of {trained_in} and ") };
         Err(Error::argument(self.path.display().to_string(), of + &problem))
     }

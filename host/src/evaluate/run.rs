@@ -8,7 +8,7 @@ use super::report::chart::{Kind, Series, RESERVED_KEYS};
 use super::rollout::{Axis, Contexts, Stream};
 use super::tasks::{is_foreign, untrained_tasks};
 use crate::environment::EnvironmentConfig;
-use crate::export::card::TrainingCard;
+use crate::export::{Training, TrainingCard};
 use crate::history::GenerateConfig;
 use crate::parameters::Parameters;
 use crate::progress::Progress;
@@ -121,13 +121,13 @@ impl EvaluateConfig {
         if !self.parameters.is_empty() {
             return Err(Error::argument("environment", "is needed: its parameters were given"));
         }
-        let generation = card.known_generations().next().ok_or_else(|| {
+        let trained_in = card.trained_in().next().ok_or_else(|| {
             Error::argument(
                 "environment",
                 "is needed: the model was trained on histories without a simulator",
             )
         })?;
-        let trained_in = &generation.environment;
+        let trained_in = trained_in.environment();
         Ok((trained_in.preset_name().into(), trained_in.clone()))
     }
 
@@ -347,7 +347,7 @@ impl Entrant {
     fn foreign(&self, name: &str, environment: &EnvironmentConfig) -> Option<String> {
         let mut pairs = self.models.iter().zip(&self.cards);
         let (model, card) = pairs.find(|(_, card)| is_foreign(card, environment))?;
-        let trained_in = card.trained_in().join(", ");
+        let trained_in = card.environment_names().join(", ");
         Some(format!("{}: is a model of {trained_in}, it never saw a task of {name}", model.path().display()))
     }
 
@@ -398,18 +398,12 @@ fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Opt
 /// The same configuration, histories and updates give the same parameters, so they identify the
 /// model.
 fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Sampling) -> Result<FloatModel> {
-    let (parameters, training) = load_parameters(path)?;
+    let (parameters, training) = load_parameters::<Training>(path)?;
     if training != card.training || parameters.interface != *int8.decode()?.interface() {
         let problem = format!(
-            "is not the model that {} was exported from: seed {}, update {} on histories {:.8}, expected seed {}, update {} \
-             on {:.8} and the same configuration",
+            "is not the model that {} was exported from: {training}, expected {} and the same configuration",
             int8.path().display(),
-            training.config.seed,
-            training.update,
-            training.dataset,
-            card.training.config.seed,
-            card.training.update,
-            card.training.dataset,
+            card.training,
         );
         return Err(Error::file(path, problem));
     }

@@ -1,8 +1,7 @@
 //! Which tasks models may be evaluated on.
 
 use crate::environment::{EnvironmentConfig, TaskSplit};
-use crate::export::card::TrainingCard;
-use crate::history::GenerateConfig;
+use crate::export::card::{TrainedIn, TrainingCard};
 use crate::{Error, Result};
 use algodistill_core::PortableRng;
 use std::collections::HashSet;
@@ -28,17 +27,16 @@ pub(crate) fn untrained_tasks(
     wanted: Option<u32>,
     seed: u64,
 ) -> Result<Vec<u32>> {
-    let known = || cards.iter().flat_map(TrainingCard::known_generations);
-    let generations: Vec<&GenerateConfig> =
-        known().filter(|one| same_tasks(&one.environment, environment)).collect();
-    let splits: Vec<TaskSplit> = match generations.is_empty() && known().next().is_some() {
+    let known = || cards.iter().flat_map(TrainingCard::trained_in);
+    let here: Vec<TrainedIn> = known().filter(|one| same_tasks(one.environment(), environment)).collect();
+    let splits: Vec<TaskSplit> = match here.is_empty() && known().next().is_some() {
         true => {
             let usual = environment.defaults()?;
             vec![environment.split(0, usual.tasks, usual.held_out)?]
         }
-        false => generations.iter().map(|one| one.split()).collect::<Result<_>>()?,
+        false => here.iter().map(|one| one.split()).collect::<Result<_>>()?,
     };
-    let own = generations.iter().position(|one| one.environment == *environment).unwrap_or(0);
+    let own = here.iter().position(|one| one.environment() == environment).unwrap_or(0);
     let Some(all) = environment.task_count() else {
         let first = splits.iter().map(|split| split.training.len() as u32).max().unwrap_or(0);
         let held_out = splits.get(own).map_or(0, |split| split.held_out.len() as u32);
@@ -49,7 +47,7 @@ pub(crate) fn untrained_tasks(
     let mut tasks = splits.get(own).map_or_else(|| (0..all).collect(), |split| split.held_out.clone());
     tasks.retain(|task| !trained.contains(task));
     if tasks.is_empty() {
-        let problem = "has no task that the model was not trained on; generate histories with held_out above 0, all with the same split_seed";
+        let problem = "has no task that the model was not trained on; train with held_out above 0, everything with the same split_seed";
         return Err(Error::argument("environment", problem));
     }
     let Some(wanted) = wanted else { return Ok(tasks) };
@@ -69,9 +67,8 @@ fn same_tasks(a: &EnvironmentConfig, b: &EnvironmentConfig) -> bool {
 
 /// Whether the model of this card was trained on no task of `environment`, as far as is known.
 pub(crate) fn is_foreign(card: &TrainingCard, environment: &EnvironmentConfig) -> bool {
-    card.generations
-        .iter()
-        .all(|one| one.as_ref().is_some_and(|one| !same_tasks(&one.environment, environment)))
+    card.generations.iter().all(Option::is_some)
+        && card.trained_in().all(|one| !same_tasks(one.environment(), environment))
 }
 
 /// `wanted` of `tasks`, drawn by `seed`, ascending.
@@ -91,6 +88,8 @@ fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::Training;
+    use crate::history::GenerateConfig;
     use crate::source::{possible_sources, SourceConfig};
     use crate::train::{TrainConfig, TrainingRecord};
 
@@ -113,9 +112,10 @@ mod tests {
             let defaults = GenerateConfig::recommended(environment, source).expect("defaults");
             Some(GenerateConfig { tasks, split_seed, held_out: 10, ..defaults })
         };
+        let record = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
         TrainingCard {
             generations: files.iter().map(generation).collect(),
-            training: TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 },
+            training: Training::Histories(record),
             evaluation: None,
         }
     }

@@ -22,7 +22,7 @@ pub use config::{names, EvaluationConfig, Experiment, HistoriesConfig, ModelConf
 
 use crate::evaluate::report::{self, Kind, Series};
 use crate::evaluate::{evaluate, Contestant, Contestants, Evaluation};
-use crate::export::{encode, quantize, TrainingCard};
+use crate::export::{encode, quantize, Training, TrainingCard};
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
 use crate::history::{filter, generate_to_file, GenerateConfig, Mixture};
@@ -226,7 +226,7 @@ impl Run<'_> {
             }
         };
         let generations = histories.files.iter().map(|file| file.card.generation.clone()).collect();
-        let card = TrainingCard { generations, training, evaluation: None };
+        let card = TrainingCard { generations, training: Training::Histories(training), evaluation: None };
         let trained = Trained { weights: self.folder.join(format!("{name}.adw")), parameters, card };
         trained.export()?;
         Ok(trained)

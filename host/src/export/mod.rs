@@ -6,12 +6,12 @@ mod encode;
 mod quantize;
 
 pub use agent::{OwnedAgent, MAX_WEIGHTS_BYTES};
-pub use card::TrainingCard;
+pub use card::{Training, TrainingCard};
 pub use encode::encode;
 pub use quantize::{quantize, QuantizedModel, QuantizedTensor};
 
 use crate::files::write_bytes;
-use crate::history::Mixture;
+use crate::history::{GenerateConfig, Mixture};
 use crate::memory::MemoryPlan;
 use crate::model::Parameters;
 use crate::train::{histories_digest, load_parameters};
@@ -31,12 +31,13 @@ pub struct Exported {
 }
 
 /// Quantizes a trained model and writes its weights file `out`, NAME.adw, with the cards of its
-/// learning histories, which say where it may be evaluated. `model` is a `model.safetensors` or the
-/// folder of the training run that holds it.
+/// learning histories, which say where it may be evaluated; a model of RL2 has none. `model` is a
+/// `model.safetensors` or the folder of the training run that holds it.
 ///
 /// # Errors
-/// [`Error::Argument`] `out` for another kind of name; [`Error::File`] where the model was trained
-/// on other histories, or on the same files in another order; those of reading and writing.
+/// [`Error::Argument`] `out` for another kind of name, `histories` where they are missing, or are
+/// there without having been trained on; [`Error::File`] where the model was trained on other
+/// histories, or on the same files in another order; those of reading and writing.
 pub fn export(model: &Path, histories: &[PathBuf], out: &Path) -> Result<Exported> {
     // The other files of a training must not be overwritten by mistake.
     if out.extension().is_none_or(|extension| extension != "adw") {
@@ -45,20 +46,42 @@ pub fn export(model: &Path, histories: &[PathBuf], out: &Path) -> Result<Exporte
     }
     let path = if model.is_dir() { model.join("model.safetensors") } else { model.to_path_buf() };
     let (parameters, training) = load_parameters(&path)?;
-    let mixture = Mixture::read(histories)?;
-    if histories_digest(&mixture.training) != training.dataset {
-        let order = if histories.len() == 1 { "" } else { ", or on these files in another order" };
-        let problem = format!("{} was trained on other histories{order}", path.display());
-        return Err(Error::file(&histories[0], problem));
-    }
+    let generations = generations(&path, &training, histories)?;
     let quantized = quantize(&parameters)?;
     let tensors = errors(&parameters, &quantized);
-    let generations = mixture.files.into_iter().map(|file| file.card.generation).collect();
     let card = TrainingCard { generations, training, evaluation: None };
     let bytes = encode(&quantized, &card.to_json())?;
     write_bytes(out, &bytes)?;
     let model = Model::decode(&bytes).map_err(|error| Error::file(out, error))?;
     Ok(Exported { parameters: model.parameters(), tensors, memory: MemoryPlan::new(&model, bytes.len()) })
+}
+
+/// What made the histories that the model `path` was trained on.
+fn generations(
+    path: &Path,
+    training: &Training,
+    histories: &[PathBuf],
+) -> Result<Vec<Option<GenerateConfig>>> {
+    match (training, histories.is_empty()) {
+        (Training::Rl2(_), true) => Ok(Vec::new()),
+        (Training::Rl2(_), false) => {
+            let problem = format!("{} was trained by RL2, on no histories: leave them out", path.display());
+            Err(Error::argument("histories", problem))
+        }
+        (Training::Histories(_), true) => {
+            let problem = format!("are needed: those that {} was trained on", path.display());
+            Err(Error::argument("histories", problem))
+        }
+        (Training::Histories(record), false) => {
+            let mixture = Mixture::read(histories)?;
+            if histories_digest(&mixture.training) != record.dataset {
+                let order = if histories.len() == 1 { "" } else { ", or on these files in another order" };
+                let problem = format!("{} was trained on other histories{order}", path.display());
+                return Err(Error::file(&histories[0], problem));
+            }
+            Ok(mixture.files.into_iter().map(|file| file.card.generation).collect())
+        }
+    }
 }
 
 /// Relative quantization error of one tensor.

@@ -134,13 +134,15 @@ impl Mlp {
     }
 
     /// Adds the gradient of every parameter to `gradient`, after [`Mlp::forward`] of the same
-    /// input, from what was written into [`Workspace::output_gradient`].
+    /// input, from what was written into [`Workspace::output_gradient`]. The gradient of the input,
+    /// `[rows, inputs]` of a multiple of 4 inputs, takes the place of `input_gradient`'s content.
     pub fn backward(
         &self,
         parameters: &[f32],
         input: &[f32],
         workspace: &mut Workspace,
         gradient: &mut [f32],
+        mut input_gradient: Option<&mut [f32]>,
     ) {
         let Workspace { rows, activations, gradients, packed, .. } = workspace;
         let rows = *rows;
@@ -160,7 +162,13 @@ impl Mlp {
             let (left, right) =
                 (Left::transposed(input, layer.rows), Right::rows(output_gradient, layer.stride));
             product(&mut gradient[layer.weights.clone()], layer.stride, left, right, size, true);
-            let Some(input_gradient) = before.last_mut() else { continue };
+            let input_gradient = match before.last_mut() {
+                Some(hidden) => &mut hidden[..],
+                None => match input_gradient.take() {
+                    Some(input_gradient) => input_gradient,
+                    None => continue,
+                },
+            };
             let packed = &mut packed[..layer.stride * layer.rows.next_multiple_of(PANEL)];
             pack_transposed(&parameters[layer.weights.clone()], layer.stride, packed);
             let size = Size { rows, columns: layer.rows, inner: layer.stride };
@@ -222,7 +230,7 @@ mod tests {
             workspace.output_gradient(row).copy_from_slice(factors);
         }
         let mut gradient = vec![0.0; network.parameter_count()];
-        network.backward(parameters, input, &mut workspace, &mut gradient);
+        network.backward(parameters, input, &mut workspace, &mut gradient, None);
         (outputs, gradient)
     }
 

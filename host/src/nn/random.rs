@@ -12,6 +12,12 @@ pub enum Purpose {
     Masks = 3,
     /// Validation batches.
     Validation = 4,
+    /// Trials of RL2.
+    Trials = 5,
+    /// Trials that RL2 is evaluated on.
+    Evaluation = 6,
+    /// The order in which RL2 goes through its trials.
+    Order = 7,
 }
 
 /// Number of the random stream of `purpose` and `index` (an update, a tensor), for

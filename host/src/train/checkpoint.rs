@@ -7,7 +7,7 @@
 
 use super::TrainConfig;
 use crate::files::{hexadecimal, read_bytes, write_bytes};
-use crate::model::{Dimensions, Parameters};
+use crate::model::{Dimensions, Parameters, TensorLayout};
 use crate::nn::transformer::optimizer;
 use crate::nn::AdamW;
 use crate::{Error, Result};
@@ -48,13 +48,13 @@ struct Envelope {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
+#[serde(deny_unknown_fields, bound(deserialize = "R: DeserializeOwned"))]
+struct Content<R> {
     format: u32,
     #[serde(deserialize_with = "of_any_version")]
     dimensions: Dimensions,
     interface: Interface,
-    training: TrainingRecord,
+    training: R,
 }
 
 /// The fields of a model that exists. From before there were tables for the final observation, they
@@ -85,63 +85,72 @@ const FIRST_MOMENT: &str = "first_moment.";
 const SECOND_MOMENT: &str = "second_moment.";
 const SLOW: &str = "slow.";
 
-/// Writes a model, whole or not at all.
-pub fn save_parameters(path: &Path, parameters: &Parameters, training: &TrainingRecord) -> Result<()> {
-    save(path, parameters, training, &[(PARAMETER, &parameters.values)])
+/// Writes a model, whole or not at all, with the record of how it was trained.
+pub fn save_parameters(path: &Path, parameters: &Parameters, training: &impl Serialize) -> Result<()> {
+    save(path, parameters, training, &parameters.layout(), &[(PARAMETER, &parameters.values)])
 }
 
-/// Reads a model.
+/// Reads a model and the record of how it was trained.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, or holds a value that is
-/// not finite.
-pub fn load_parameters(path: &Path) -> Result<(Parameters, TrainingRecord)> {
-    let (parameters, training, _) = load(path, |_| vec![PARAMETER])?;
+/// [`Error::Io`]; [`Error::File`] for a file that is damaged, not a model, holds a value that is
+/// not finite, or was trained in another way.
+pub fn load_parameters<R: DeserializeOwned>(path: &Path) -> Result<(Parameters, R)> {
+    let (mut parameters, training, groups) = load(path, Parameters::layout, |_| vec![PARAMETER])?;
+    parameters.values = groups.into_iter().next().unwrap_or_default();
     Ok((parameters, training))
 }
 
 impl Checkpoint {
     /// Writes the checkpoint, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut groups: Vec<(&str, &[f32])> = vec![
-            (PARAMETER, &self.parameters.values),
-            (FIRST_MOMENT, &self.optimizer.first),
-            (SECOND_MOMENT, &self.optimizer.second),
-        ];
-        groups.extend(self.slow.as_ref().map(|slow| (SLOW, slow.as_slice())));
-        save(path, &self.parameters, &self.training, &groups)
+        let values = &self.parameters.values;
+        let slow = self.slow.as_ref().map(|slow| (SLOW, slow.as_slice()));
+        let groups = state(values, &self.optimizer).into_iter().chain(slow).collect::<Vec<_>>();
+        save(path, &self.parameters, &self.training, &self.parameters.layout(), &groups)
     }
 
     /// Reads a checkpoint. Errors as [`load_parameters`].
     pub fn load(path: &Path) -> Result<Self> {
-        let (parameters, training, groups) = load(path, |training| {
-            let slow = training.config.objective.inner().action_values().map(|_| SLOW);
-            [PARAMETER, FIRST_MOMENT, SECOND_MOMENT].into_iter().chain(slow).collect()
-        })?;
-        let mut groups = groups.into_iter().skip(1);
-        let (first, second) = (groups.next().unwrap_or_default(), groups.next().unwrap_or_default());
+        let (mut parameters, training, groups) =
+            load(path, Parameters::layout, |training: &TrainingRecord| {
+                let slow = training.config.objective.inner().action_values().map(|_| SLOW);
+                STATE.into_iter().chain(slow).collect()
+            })?;
+        let mut groups = groups.into_iter();
+        let mut next = || groups.next().unwrap_or_default();
+        parameters.values = next();
         let mut optimizer = optimizer(&parameters.dimensions, &parameters.interface);
-        optimizer.first = first;
-        optimizer.second = second;
+        (optimizer.first, optimizer.second) = (next(), next());
         Ok(Self { parameters, optimizer, slow: groups.next(), training })
     }
 }
 
-fn save(
+/// The groups of tensors of whatever is trained with AdamW.
+pub(crate) const STATE: [&str; 3] = [PARAMETER, FIRST_MOMENT, SECOND_MOMENT];
+
+/// The values of [`STATE`].
+pub(crate) fn state<'a>(values: &'a [f32], optimizer: &'a AdamW) -> [(&'static str, &'a [f32]); 3] {
+    [(PARAMETER, values), (FIRST_MOMENT, &optimizer.first), (SECOND_MOMENT, &optimizer.second)]
+}
+
+/// Writes the tensors of `layout`, once for each of the groups: its prefix and its values.
+pub(crate) fn save(
     path: &Path,
     parameters: &Parameters,
-    training: &TrainingRecord,
+    training: &impl Serialize,
+    layout: &[TensorLayout],
     groups: &[(&str, &[f32])],
 ) -> Result<()> {
     let content = Content {
         format: FORMAT,
         dimensions: parameters.dimensions,
         interface: parameters.interface.clone(),
-        training: training.clone(),
+        training,
     };
     let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
     for (prefix, values) in groups {
-        for tensor in parameters.layout() {
+        for tensor in layout {
             let bytes = values[tensor.range()].iter().flat_map(|value| value.to_le_bytes()).collect();
             tensors.push((format!("{prefix}{}", tensor.name), tensor.shape, bytes));
         }
@@ -164,12 +173,13 @@ fn save(
     write_bytes(path, &file)
 }
 
-/// Reads the groups of tensors with the prefixes that a run of such a record has; the first group are
-/// the parameters.
-fn load(
+/// Reads the groups of tensors with the prefixes that a run of such a record has, each of them of the
+/// `layout` that goes with the model's dimensions. The parameters that are returned have no values.
+pub(crate) fn load<R: DeserializeOwned>(
     path: &Path,
-    prefixes: impl FnOnce(&TrainingRecord) -> Vec<&'static str>,
-) -> Result<(Parameters, TrainingRecord, Vec<Vec<f32>>)> {
+    layout: impl FnOnce(&Parameters) -> Vec<TensorLayout>,
+    prefixes: impl FnOnce(&R) -> Vec<&'static str>,
+) -> Result<(Parameters, R, Vec<Vec<f32>>)> {
     let bytes = read_bytes(path, MAX_CHECKPOINT_BYTES)?;
     let damaged = |what: &dyn std::fmt::Display| {
         Error::file(
@@ -192,7 +202,7 @@ fn load(
     if hexadecimal(digest.finalize()) != envelope.sha256 {
         return Err(damaged(&"its SHA-256 does not match"));
     }
-    let Content { format, dimensions, interface, training } =
+    let Content { format, dimensions, interface, training }: Content<R> =
         parse(&envelope.content).map_err(|e| damaged(&e))?;
     if format != FORMAT {
         return Err(Error::file(path, format!("has format {format}; this program reads format {FORMAT}")));
@@ -201,8 +211,8 @@ fn load(
     if !interface.is_valid() {
         return Err(damaged(&"its interface is not valid"));
     }
-    let mut parameters = Parameters { dimensions, interface, values: Vec::new() };
-    let layout = parameters.layout();
+    let parameters = Parameters { dimensions, interface, values: Vec::new() };
+    let layout = layout(&parameters);
     let prefixes = prefixes(&training);
     let tensors = layout.len() * prefixes.len();
     if file.len() != tensors {
@@ -223,7 +233,6 @@ fn load(
             return Err(damaged(&format!("a value of {prefix}* is not finite")));
         }
     }
-    parameters.values.clone_from(&groups[0]);
     Ok((parameters, training, groups))
 }
 
@@ -256,7 +265,7 @@ mod tests {
         let text = serde_json::to_string(&content).unwrap();
         let old = text.replace(",\"final_observation\":false", "");
         assert_eq!(text.len() - old.len(), 2 * 26);
-        let read: Content = serde_json::from_str(&old).unwrap();
+        let read: Content<TrainingRecord> = serde_json::from_str(&old).unwrap();
         assert_eq!((read.dimensions, read.training), (content.dimensions, content.training));
     }
 }

@@ -1,6 +1,6 @@
 //! What was observed at the end of an episode, from the histories to the agent.
 
-use super::{load_parameters, read_config, train, Sequences, TrainConfig};
+use super::{load_parameters, read_config, train, Sequences, TrainConfig, TrainingRecord};
 use crate::export::{encode, quantize};
 use crate::history::{Histories, History, Steps};
 use crate::model::{Dimensions, FloatAgent, NO_ROW};
@@ -104,7 +104,7 @@ fn a_run_has_tables_for_final_observations_where_they_are_known_and_wanted() {
         config.dimensions.final_observation = wanted;
         let run = folder.path().join(name);
         let outcome = train(&histories, None, &config, &run, false, &NoProgress).unwrap();
-        let (loaded, record) = load_parameters(&outcome.model).unwrap();
+        let (loaded, record) = load_parameters::<TrainingRecord>(&outcome.model).unwrap();
         let written = read_config(&run.join("config.toml")).unwrap();
         for dimensions in [loaded.dimensions, record.config.dimensions, written.dimensions] {
             assert_eq!(dimensions.final_observation, name == "both", "{name}");

@@ -3,6 +3,7 @@
 use crate::files::{read_bytes, write_bytes};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,11 @@ pub struct MetricsLine {
     pub validation_loss: Option<f32>,
 }
 
+impl MetricsLine {
+    /// The field that says how far the run was.
+    pub(super) const COUNTER: &str = "update";
+}
+
 /// The open file.
 pub struct Metrics {
     path: PathBuf,
@@ -36,11 +42,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the file for a run that has done `update` updates: later lines, and a line that a kill
-    /// cut short, are removed.
-    pub fn open(path: &Path, update: u64) -> Result<Self> {
-        let kept = if update > 0 && path.exists() {
-            keep(&read_bytes(path, MAX_METRICS_BYTES)?, update)
+    /// Opens the file for a run that has come to `done` of what the field `counter` of its lines
+    /// counts: later lines, and a line that a kill cut short, are removed.
+    pub fn open(path: &Path, counter: &str, done: u64) -> Result<Self> {
+        let kept = if done > 0 && path.exists() {
+            keep(&read_bytes(path, MAX_METRICS_BYTES)?, counter, done)
         } else {
             Vec::new()
         };
@@ -50,19 +56,20 @@ impl Metrics {
     }
 
     /// Appends a line.
-    pub fn write(&mut self, line: &MetricsLine) -> Result<()> {
+    pub fn write(&mut self, line: &impl Serialize) -> Result<()> {
         let mut text = serde_json::to_string(line).map_err(|e| Error::file(&self.path, e))?;
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(|e| Error::io(&self.path, e))
     }
 }
 
-/// The whole lines up to `update`.
-fn keep(bytes: &[u8], update: u64) -> Vec<u8> {
+/// The whole lines that have come to `done` at most.
+fn keep(bytes: &[u8], counter: &str, done: u64) -> Vec<u8> {
     let mut kept = Vec::new();
     for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-        match serde_json::from_slice::<MetricsLine>(line) {
-            Ok(parsed) if parsed.update <= update => kept.extend_from_slice(line),
+        let parsed: Option<Value> = serde_json::from_slice(line).ok();
+        match parsed.and_then(|line| line[counter].as_u64()) {
+            Some(reached) if reached <= done => kept.extend_from_slice(line),
             _ => break,
         }
     }
@@ -85,12 +92,12 @@ mod tests {
             tokens_per_second: 10.0,
             validation_loss: None,
         };
-        let mut metrics = Metrics::open(&path, 0).unwrap();
+        let mut metrics = Metrics::open(&path, "update", 0).unwrap();
         for update in [10, 20, 30] {
             metrics.write(&line(update)).unwrap();
         }
         metrics.file.write_all(b"{\"update\": 40, \"lo").unwrap();
-        let mut metrics = Metrics::open(&path, 20).unwrap();
+        let mut metrics = Metrics::open(&path, "update", 20).unwrap();
         metrics.write(&line(25)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let updates: Vec<u64> =

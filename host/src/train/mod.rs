@@ -17,7 +17,7 @@ pub mod metrics;
 mod network;
 pub mod objective;
 mod run;
-mod run_files;
+pub(crate) mod run_files;
 #[cfg(test)]
 mod tests;
 

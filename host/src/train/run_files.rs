@@ -2,11 +2,13 @@
 //! can be gone on with.
 
 use super::checkpoint::{Checkpoint, TrainingRecord};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, MetricsLine};
 use super::TrainConfig;
 use crate::error::in_plain_words;
 use crate::files::{read_text, write_bytes, FolderLock};
+use crate::parameters::fields;
 use crate::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,11 @@ struct ConfigFile {
     train: TrainConfig,
 }
 
+/// What made a run.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What made a run, where the build was given it.
+pub(crate) const GIT_REVISION: Option<&str> = option_env!("ALGODISTILL_GIT_REVISION");
+
 /// Reads a TOML file with a `[train]` table, such as the `config.toml` of a run.
 ///
 /// # Errors
@@ -39,7 +46,43 @@ pub fn read_config(path: &Path) -> Result<TrainConfig> {
 }
 
 fn read(path: &Path) -> Result<ConfigFile> {
-    toml::from_str(&read_text(path)?).map_err(|error| Error::file(path, in_plain_words(error)))
+    read_file(path, TABLE)
+}
+
+/// The table of a configuration of `train`.
+const TABLE: &str = "train";
+
+/// The tables of configurations, and the commands whose they are.
+const COMMANDS: [(&str, &str); 2] = [(TABLE, "train"), ("rl2", "train-rl2")];
+
+/// Reads a configuration file that has the table `own`.
+pub(crate) fn read_file<T: DeserializeOwned>(path: &Path, own: &str) -> Result<T> {
+    let text = read_text(path)?;
+    toml::from_str(&text).map_err(|error| match of_another_command(&text, own) {
+        Some(command) => Error::file(path, format!("is a configuration of `{command}`; run that")),
+        None => Error::file(path, in_plain_words(error)),
+    })
+}
+
+/// Refuses a folder that holds a run of another command, where that has the table `own`.
+pub(crate) fn refuse_another_command(run_dir: &Path, own: &str) -> Result<()> {
+    let path = run_dir.join("config.toml");
+    if !path.exists() {
+        return Ok(());
+    }
+    match of_another_command(&read_text(&path)?, own) {
+        None => Ok(()),
+        Some(command) => {
+            let problem = format!("{} holds a run of `{command}`; choose another folder", run_dir.display());
+            Err(Error::argument("run_dir", problem))
+        }
+    }
+}
+
+/// The other command, where a configuration has the table of another than `own`.
+fn of_another_command(text: &str, own: &str) -> Option<&'static str> {
+    let file: toml::Table = toml::from_str(text).ok()?;
+    COMMANDS.into_iter().find(|(table, _)| *table != own && file.contains_key(*table)).map(|(_, name)| name)
 }
 
 /// What a run writes as it goes.
@@ -58,15 +101,11 @@ impl Files {
         resume: bool,
     ) -> Result<(Checkpoint, Self)> {
         let lock = FolderLock::take(run_dir)?;
+        refuse_another_command(run_dir, TABLE)?;
         let dataset = new.training.dataset.clone();
         let checkpoint = run_dir.join("checkpoint.safetensors");
-        let state = match checkpoint.try_exists().map_err(|e| Error::io(&checkpoint, e))? {
-            true if resume => continued(&checkpoint, config, &dataset)?,
-            true => {
-                let problem =
-                    format!("{} holds a run already; resume it, or choose another folder", run_dir.display());
-                return Err(Error::argument("run_dir", problem));
-            }
+        let state = match there_is(&checkpoint, run_dir, resume)? {
+            true => continued(&checkpoint, config, &dataset)?,
             false => {
                 if resume {
                     begun(&run_dir.join("config.toml"), config, &dataset)?;
@@ -75,9 +114,21 @@ impl Files {
             }
         };
         write_config(&run_dir.join("config.toml"), config, dataset)?;
-        let metrics = Metrics::open(&run_dir.join("metrics.jsonl"), state.training.update)?;
+        let metrics =
+            Metrics::open(&run_dir.join("metrics.jsonl"), MetricsLine::COUNTER, state.training.update)?;
         Ok((state, Self { metrics, checkpoint, _lock: lock }))
     }
+}
+
+/// Whether there is a checkpoint, which must be one to resume.
+pub(crate) fn there_is(checkpoint: &Path, run_dir: &Path, resume: bool) -> Result<bool> {
+    let there_is = checkpoint.try_exists().map_err(|e| Error::io(checkpoint, e))?;
+    if there_is && !resume {
+        let problem =
+            format!("{} holds a run already; resume it, or choose another folder", run_dir.display());
+        return Err(Error::argument("run_dir", problem));
+    }
+    Ok(there_is)
 }
 
 /// Reads the checkpoint and refuses one of another run, by the name of what differs.
@@ -104,21 +155,27 @@ fn refuse_other(path: &Path, then: (&TrainConfig, &str), now: (&TrainConfig, &st
         return Err(Error::file(path, problem));
     }
     // What does not change the result may change between the parts of a run.
-    let comparable = |config: &TrainConfig| {
-        let free = TrainConfig { threads: None, checkpoint_every: 0, ..config.clone() };
-        serde_json::to_value(free).map_err(|e| Error::file(path, e))
-    };
-    let (then, now) = (comparable(then.0)?, comparable(now.0)?);
-    if let (Some(then), Some(now)) = (then.as_object(), now.as_object()) {
-        for (field, value) in then {
-            if now.get(field) != Some(value) {
-                let now = now.get(field).unwrap_or(&serde_json::Value::Null);
-                let problem = format!(
-                    "is {now}, but {} was made with {value}; resume with the same configuration, or choose another folder",
-                    path.display()
-                );
-                return Err(Error::argument(format!("train.{field}"), problem));
-            }
+    let free = |config: &TrainConfig| TrainConfig { threads: None, checkpoint_every: 0, ..config.clone() };
+    refuse_changed(path, TABLE, &free(then.0), &free(now.0))
+}
+
+/// Refuses a configuration that is not the one that the file `path` was written with, by the name of
+/// the first field of the table that differs.
+pub(crate) fn refuse_changed(
+    path: &Path,
+    table: &str,
+    then: &impl Serialize,
+    now: &impl Serialize,
+) -> Result<()> {
+    let (then, now) = (fields(then), fields(now));
+    for (field, value) in &then {
+        if now.get(field) != Some(value) {
+            let now = now.get(field).unwrap_or(&serde_json::Value::Null);
+            let problem = format!(
+                "is {now}, but {} was made with {value}; resume with the same configuration, or choose another folder",
+                path.display()
+            );
+            return Err(Error::argument(format!("{table}.{field}"), problem));
         }
     }
     Ok(())
@@ -126,8 +183,8 @@ fn refuse_other(path: &Path, then: (&TrainConfig, &str), now: (&TrainConfig, &st
 
 fn write_config(path: &Path, config: &TrainConfig, dataset: String) -> Result<()> {
     let file = ConfigFile {
-        version: Some(env!("CARGO_PKG_VERSION").into()),
-        git_revision: option_env!("ALGODISTILL_GIT_REVISION").map(Into::into),
+        version: Some(VERSION.into()),
+        git_revision: GIT_REVISION.map(Into::into),
         dataset: Some(dataset),
         train: config.clone(),
     };

@@ -585,7 +585,7 @@ fn a_resumed_run_of_values_has_the_same_slow_copy_and_a_model_of_logits() {
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     let outcome = train(&histories, Some(&histories), &config, &whole, false, &NoProgress).unwrap();
     assert!(outcome.validation_loss.is_some());
-    assert_eq!(load_parameters(&outcome.model).unwrap().0, outcome.parameters);
+    assert_eq!(load_parameters::<TrainingRecord>(&outcome.model).unwrap().0, outcome.parameters);
     let alone = crate::ranks::Ranks::alone();
     let mut stopped = run::Run::open(&alone, &histories, Some(&histories), &config, &parts, false).unwrap();
     for _ in 0..6 {

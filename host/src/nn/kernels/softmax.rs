@@ -56,6 +56,32 @@ pub fn backward(probabilities: &mut [f32], gradient: &[f32], shared: &PerQuery, 
     }
 }
 
+/// Scores of one query, a whole number of vectors of 16, become its probabilities:
+/// `softmax(factor * scores)`. A score of minus infinity has none.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+pub fn row(scores: &mut [f32], factor: f32) {
+    let factor = factor * std::f32::consts::LOG2_E;
+    let vectors = scores.as_chunks_mut::<16>().0;
+    let mut maxima = [f32::NEG_INFINITY; 16];
+    for vector in vectors.iter() {
+        for (maximum, &score) in maxima.iter_mut().zip(vector) {
+            *maximum = if score > *maximum { score } else { *maximum };
+        }
+    }
+    let maximum = factor * maxima.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    let mut sums = [0.0; 16];
+    for vector in vectors.iter_mut() {
+        for (sum, score) in sums.iter_mut().zip(vector) {
+            *score = power_of_two(*score * factor - maximum);
+            *sum += *score;
+        }
+    }
+    let reciprocal = 1.0 / sums.iter().sum::<f32>();
+    for vector in vectors {
+        vector.iter_mut().for_each(|score| *score *= reciprocal);
+    }
+}
+
 /// Multiplies each weight with its mask: query `lane` is the mask's row `keys[lane]`, row `index`
 /// is its column `first_key + index`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]

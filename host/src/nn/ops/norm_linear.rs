@@ -2,7 +2,7 @@
 //! and of the logits.
 
 use super::{blocks, rows, ROWS};
-use crate::nn::kernels::elementwise::{rms_norm, rms_norm_backward};
+use crate::nn::kernels::elementwise::{add, rms_norm, rms_norm_backward};
 use crate::nn::kernels::product::PANEL;
 use crate::nn::kernels::{zeros, Buffer};
 use crate::nn::matrix::Matrix;
@@ -55,13 +55,15 @@ impl NormLinear<'_> {
         }
     }
 
-    /// Adds to the gradients of the input, the gain and the matrix. `scratch` holds a block,
-    /// `[ROWS, inputs]`.
+    /// Adds to the gradients of the input, the gain and the matrix. `normed_gradient`, `[tokens,
+    /// inputs]`, is what came to the normed rows from elsewhere than the matrix; `scratch` holds a
+    /// block, `[ROWS, inputs]`.
     pub fn backward(
         &self,
         input: &[f32],
         normed: &Normed,
         output_gradient: &[f32],
+        normed_gradient: Option<&[f32]>,
         gradients: Gradients,
         scratch: &mut [f32],
     ) {
@@ -71,6 +73,9 @@ impl NormLinear<'_> {
             let place = rows(&block, width);
             let gradient = &mut scratch[..place.len()];
             self.matrix.backward(&output_gradient[rows(&block, stride)], block.len(), gradient);
+            if let Some(elsewhere) = normed_gradient {
+                add(gradient, &elsewhere[place.clone()]);
+            }
             let reciprocals = &normed.reciprocals[block];
             let (input, input_gradient) = (&input[place.clone()], &mut gradients.input[place]);
             rms_norm_backward(gradient, input, self.gain, reciprocals, input_gradient, gradients.gain);
@@ -107,7 +112,8 @@ pub fn on_tape<T: Tape<f32, Cpu>>(
             let [input_gradient, gain_gradient, matrix_gradient] = &mut gradients;
             let added = Gradients { input: input_gradient, gain: gain_gradient, matrix: matrix_gradient };
             let mut scratch = vec![0.0; ROWS * width];
-            NormLinear { gain, matrix: &matrix }.backward(input, &normed, &gradient, added, &mut scratch);
+            let linear = NormLinear { gain, matrix: &matrix };
+            linear.backward(input, &normed, &gradient, None, added, &mut scratch);
             gradients
         },
     )

@@ -5,6 +5,7 @@
 //! stay in its cache. Gradients are added up along a binary tree over the sequences of the batch
 //! ([`crate::nn::parts`]): the result depends on neither the number of threads nor their timing.
 
+use super::loss::{Loss, Passed, Targets};
 use super::network::{self, Sequence};
 use super::plan::{Plan, Weights, Workspace};
 use super::{Batch, LossOptions};
@@ -12,7 +13,7 @@ use crate::model::{Dimensions, Parameters, Tokens};
 use crate::nn::kernels::elementwise::{add, scale};
 use crate::nn::kernels::{zeros, Buffer};
 use crate::nn::parts::halves;
-use crate::nn::tape;
+use crate::nn::{tape, Masks};
 use algodistill_core::Interface;
 use dfdx::prelude::{Cpu, Tape};
 use rayon::prelude::*;
@@ -35,16 +36,18 @@ pub struct Engine {
 }
 
 /// What the sequences of a batch have in common.
-#[derive(Clone, Copy)]
-struct Sweep<'a> {
+struct Sweep<'a, L> {
     batch: &'a Batch,
-    options: &'a LossOptions,
+    loss: &'a L,
+    masks: Option<&'a Masks>,
+    /// The loss's own parameters.
+    own: &'a [f32],
     differentiates: bool,
 }
 
 /// The sums over the sequences of a node of the tree.
-struct Sums {
-    loss: f64,
+struct Sums<S> {
+    loss: S,
     gradient: Option<Buffer>,
 }
 
@@ -85,7 +88,8 @@ impl Engine {
 
     /// Sum of the loss over all tokens of the batch that have a target.
     pub fn sum(&mut self, parameters: &[f32], batch: &Batch, options: &LossOptions) -> f64 {
-        self.sweep(parameters, Sweep { batch, options, differentiates: false }).loss
+        let loss = Targets { batch, options, actions: self.plan.actions };
+        self.sweep(parameters, batch, &loss, options.masks.as_ref(), false).loss
     }
 
     /// [`Engine::sum`], and its gradient in place of the content of `gradient`.
@@ -96,7 +100,21 @@ impl Engine {
         options: &LossOptions,
         gradient: &mut [f32],
     ) -> f64 {
-        let sums = self.sweep(parameters, Sweep { batch, options, differentiates: true });
+        let loss = Targets { batch, options, actions: self.plan.actions };
+        self.sums_and_gradient(parameters, batch, &loss, options.masks.as_ref(), gradient)
+    }
+
+    /// The sums of any loss over the sequences of the batch, and the gradient in place of the
+    /// content of `gradient`. The loss's own parameters lie behind those of the model in both.
+    pub fn sums_and_gradient<L: Loss>(
+        &mut self,
+        parameters: &[f32],
+        batch: &Batch,
+        loss: &L,
+        masks: Option<&Masks>,
+        gradient: &mut [f32],
+    ) -> L::Sums {
+        let sums = self.sweep(parameters, batch, loss, masks, true);
         match sums.gradient {
             Some(sum) => {
                 gradient.copy_from_slice(&sum);
@@ -105,6 +123,11 @@ impl Engine {
             None => gradient.fill(0.0),
         }
         sums.loss
+    }
+
+    /// Runs `body` on the engine's threads.
+    pub fn install<R: Send>(&self, body: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(body)
     }
 
     /// Logits of all tokens of the batch, `[tokens, actions]`, without masks.
@@ -121,13 +144,23 @@ impl Engine {
         sequences.concat()
     }
 
-    fn sweep(&mut self, parameters: &[f32], sweep: Sweep) -> Sums {
-        self.weights.set(&self.plan, parameters);
-        self.pool.install(|| self.node(sweep, 0..sweep.batch.sequences.len()))
+    fn sweep<L: Loss>(
+        &mut self,
+        parameters: &[f32],
+        batch: &Batch,
+        loss: &L,
+        masks: Option<&Masks>,
+        differentiates: bool,
+    ) -> Sums<L::Sums> {
+        let (values, own) = parameters.split_at(self.plan.parameters);
+        debug_assert_eq!(own.len(), loss.own_parameters());
+        self.weights.set(&self.plan, values);
+        let sweep = Sweep { batch, loss, masks, own, differentiates };
+        self.pool.install(|| self.node(&sweep, 0..batch.sequences.len()))
     }
 
     /// The sums of a node of the tree: those of its children, which any two threads may compute.
-    fn node(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+    fn node<L: Loss>(&self, sweep: &Sweep<L>, sequences: Range<usize>) -> Sums<L::Sums> {
         if sequences.len() <= LEAF {
             return self.leaf(sweep, sequences);
         }
@@ -141,38 +174,45 @@ impl Engine {
         sums
     }
 
-    fn leaf(&self, sweep: Sweep, sequences: Range<usize>) -> Sums {
+    fn leaf<L: Loss>(&self, sweep: &Sweep<L>, sequences: Range<usize>) -> Sums<L::Sums> {
         let (plan, weights) = (&self.plan, &self.weights);
         let mut workspace = lock(&self.workspaces[rayon::current_thread_index().unwrap_or(0)]);
-        let mut gradient = sweep.differentiates.then(|| {
-            let spare = lock(&self.spare).pop();
-            spare.map_or_else(
-                || zeros(plan.parameters),
-                |mut gradient| {
-                    gradient.fill(0.0);
-                    gradient
-                },
-            )
-        });
-        let mut loss = 0.0;
+        let mut gradient = sweep.differentiates.then(|| self.cleared(plan.parameters + sweep.own.len()));
+        let mut sums = L::Sums::default();
         for number in sequences {
-            let place = sweep.batch.sequences[number].clone();
-            let masks =
-                sweep.options.masks.as_ref().map(|masks| masks.sequence(sweep.batch.first_sequence + number));
-            let rows = &sweep.batch.rows[place.start * plan.tables..place.end * plan.tables];
+            let tokens = sweep.batch.sequences[number].clone();
+            let masks = sweep.masks.map(|masks| masks.sequence(sweep.batch.first_sequence + number));
+            let rows = &sweep.batch.rows[tokens.start * plan.tables..tokens.end * plan.tables];
             let sequence = Sequence { rows, masks: masks.as_ref() };
             network::forward(plan, weights, sequence, &mut workspace);
-            let targets = &sweep.batch.targets[place.clone()];
-            let returns = match sweep.options.action_values {
-                None => &[],
-                Some(_) => &sweep.batch.returns[place],
-            };
-            loss += network::loss(plan, targets, returns, sweep.options, &mut workspace);
+            let wide = tokens.len() * plan.dimensions.d_model;
+            let w = &mut *workspace;
+            sums += sweep.loss.of_sequence(Passed {
+                hidden: &w.normed.values[..wide],
+                hidden_gradient: &mut w.hidden_gradient[..wide],
+                logits: &mut w.logits[..tokens.len() * plan.actions_padded],
+                stride: plan.actions_padded,
+                own: sweep.own,
+                own_gradient: gradient.as_mut().map(|gradient| &mut gradient[plan.parameters..]),
+                tokens,
+            });
             if let Some(gradient) = &mut gradient {
-                network::backward(plan, weights, sequence, &mut workspace, gradient);
+                let gradient = &mut gradient[..plan.parameters];
+                network::backward(plan, weights, sequence, L::READS_HIDDEN, w, gradient);
             }
         }
-        Sums { loss, gradient }
+        Sums { loss: sums, gradient }
+    }
+
+    /// A buffer of zeros for a gradient, one that was used before if there is one.
+    fn cleared(&self, len: usize) -> Buffer {
+        match lock(&self.spare).pop() {
+            Some(mut gradient) if gradient.len() == len => {
+                gradient.fill(0.0);
+                gradient
+            }
+            _ => zeros(len),
+        }
     }
 
     /// The mean loss, `[1, 1]`, as one operation on dfdx's tape, of all parameters, `[1, n]`.

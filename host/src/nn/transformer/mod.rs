@@ -2,19 +2,25 @@
 //!
 //! - [`engine`]: the fused engine, which trains on a CPU; `network`: the operations in the order of
 //!   the model, on the workspace of a worker (`plan`)
+//! - `loss`: what is wanted of it, sequence by sequence
+//! - [`contexts`]: many contexts that take their steps together, to act and not to learn
 //! - [`composed`]: the same network of dfdx's own operations, for a GPU and for tests
 
 mod batch;
 pub mod composed;
+pub mod contexts;
 pub mod engine;
 mod initial;
+mod loss;
 mod network;
 mod plan;
 
 pub use batch::{ActionValueOptions, Batch, LossOptions, Outcome, NO_ROW, NO_TARGET};
 pub use composed::Composed;
+pub use contexts::{Contexts, Packed};
 pub use engine::{forward_logits, Engine};
 pub use initial::initial_parameters;
+pub use loss::{Loss, Passed};
 
 use super::AdamW;
 use crate::model::{layout, Dimensions};

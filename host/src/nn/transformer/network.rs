@@ -1,12 +1,9 @@
 //! The whole network over one sequence, forward and backward (see [`crate::model`] for the
 //! equations): the operations one after the other, on a workspace that is allocated once.
 
-use super::plan::{LayerPlaces, LayerWeights, Plan, Weights, Workspace};
-use super::LossOptions;
+use super::plan::{LayerActivations, LayerPlaces, LayerWeights, Plan, Weights, Workspace};
 use crate::nn::masks::{SequenceMasks, Site};
-use crate::nn::ops::action_values::ActionValues;
-use crate::nn::ops::attention::Attention;
-use crate::nn::ops::cross_entropy::CrossEntropy;
+use crate::nn::ops::attention::{self, Attention};
 use crate::nn::ops::embedding::Embedding;
 use crate::nn::ops::feed_forward::{self, FeedForward};
 use crate::nn::ops::norm_linear::{self, NormLinear};
@@ -22,9 +19,9 @@ pub struct Sequence<'a> {
 }
 
 /// The operations of one layer.
-struct Layer<'a> {
+pub struct Layer<'a> {
     query_key_value: NormLinear<'a>,
-    attention: Attention<'a>,
+    pub attention: Attention<'a>,
     output: Projection<'a>,
     feed_forward: FeedForward<'a>,
 }
@@ -66,6 +63,21 @@ fn head<'a>(plan: &Plan, weights: &'a Weights) -> NormLinear<'a> {
 /// Fills the workspace's activations and leaves the logits in `workspace.logits`, `[tokens,
 /// actions_padded]`.
 pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &mut Workspace) {
+    let tokens = sequence.rows.len() / plan.tables;
+    pass(plan, weights, sequence, workspace, |layer, a, buffers| {
+        layer.attention.forward(&a.query_key_value, tokens, &mut a.attended, &mut a.log_sums, buffers);
+    });
+}
+
+/// [`forward`] with another attention: `attend` fills [`LayerActivations::attended`] from the queries,
+/// keys and values.
+pub fn pass(
+    plan: &Plan,
+    weights: &Weights,
+    sequence: Sequence,
+    workspace: &mut Workspace,
+    mut attend: impl FnMut(&Layer, &mut LayerActivations, &mut attention::Buffers),
+) {
     let d = plan.dimensions.d_model;
     let tokens = sequence.rows.len() / plan.tables;
     workspace.reserve(plan, tokens);
@@ -77,8 +89,7 @@ pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &m
         let layer = Layer::new(plan, weights, index, sequence.masks);
         let [input, middle, result] = &mut w.streams[2 * index..2 * index + 3] else { unreachable!() };
         layer.query_key_value.forward(&input[..wide], &mut a.normed, &mut a.query_key_value);
-        let (attended, log_sums) = (&mut a.attended, &mut a.log_sums);
-        layer.attention.forward(&a.query_key_value, tokens, attended, log_sums, &mut w.attention);
+        attend(&layer, a, &mut w.attention);
         layer.output.forward(&input[..wide], &a.attended, middle);
         layer.feed_forward.forward(&middle[..wide], &mut a.feed_forward, result);
     }
@@ -86,30 +97,13 @@ pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &m
     head(plan, weights).forward(last, &mut w.normed, &mut w.logits);
 }
 
-/// Sum of the loss over a sequence after [`forward`]; the logits become its gradient. `returns` are
-/// looked at where the logits are values of actions.
-pub fn loss(
-    plan: &Plan,
-    targets: &[u16],
-    returns: &[f32],
-    options: &LossOptions,
-    workspace: &mut Workspace,
-) -> f64 {
-    let (actions, smoothing) = (plan.actions, options.label_smoothing);
-    let (logits, stride) = (&mut workspace.logits, plan.actions_padded);
-    match options.action_values {
-        None => CrossEntropy { targets, actions, smoothing }.forward_and_backward(logits, stride),
-        Some(options) => ActionValues { targets, returns, actions, smoothing, options }
-            .forward_and_backward(logits, stride),
-    }
-}
-
-/// Adds the gradient of every parameter to `gradient`, from the logits' gradient that [`loss`]
-/// left.
+/// Adds the gradient of every parameter to `gradient`, from the gradients that a
+/// [`Loss`](super::Loss) left in place of the logits and, where it `reads_hidden` rows, for them.
 pub fn backward(
     plan: &Plan,
     weights: &Weights,
     sequence: Sequence,
+    reads_hidden: bool,
     workspace: &mut Workspace,
     gradient: &mut [f32],
 ) {
@@ -122,7 +116,8 @@ pub fn backward(
     let [gain, matrix] = parts(gradient, [&plan.final_norm, &plan.head_matrix.range()]);
     let last = &w.streams[2 * plan.dimensions.layers][..wide];
     let gradients = norm_linear::Gradients { input: stream_gradient, gain, matrix };
-    head(plan, weights).backward(last, &w.normed, &w.logits, gradients, &mut w.block);
+    let hidden = reads_hidden.then_some(&w.hidden_gradient[..wide]);
+    head(plan, weights).backward(last, &w.normed, &w.logits, hidden, gradients, &mut w.block);
 
     for (index, places) in plan.layers.iter().enumerate().rev() {
         let layer = Layer::new(plan, weights, index, sequence.masks);
@@ -149,7 +144,7 @@ pub fn backward(
         let [gain, matrix] = parts(gradient, [&places.attention_norm, &places.query_key_value.range()]);
         let input = &w.streams[2 * index][..wide];
         let gradients = norm_linear::Gradients { input: stream_gradient, gain, matrix };
-        layer.query_key_value.backward(input, &a.normed, &w.wide, gradients, &mut w.block);
+        layer.query_key_value.backward(input, &a.normed, &w.wide, None, gradients, &mut w.block);
     }
     let [tables] = parts(gradient, [&plan.embeddings]);
     embedding(plan, sequence).backward(stream_gradient, tables);

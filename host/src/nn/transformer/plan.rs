@@ -124,6 +124,8 @@ pub struct Workspace {
     pub normed: Normed,
     /// `[tokens, actions_padded]`: logits, then their gradient.
     pub logits: Buffer,
+    /// `[tokens, d_model]`: what a loss that reads the normed rows wants of them.
+    pub hidden_gradient: Buffer,
     /// Gradient of the residual stream.
     pub stream_gradient: Buffer,
     /// `[tokens, d_model]`
@@ -167,6 +169,7 @@ impl Workspace {
             streams: (0..2 * layers + 1).map(|_| rows(d_model)).collect(),
             normed: Normed::new(tokens, d_model),
             logits: rows(plan.actions_padded),
+            hidden_gradient: rows(d_model),
             stream_gradient: rows(d_model),
             attended_gradient: rows(d_model),
             narrow: rows(d_model),

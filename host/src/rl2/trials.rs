@@ -1,0 +1,209 @@
+//! Trials: episodes of one hidden task each, many at a time.
+
+use super::ppo::{log_softmax, ValueHead};
+use crate::environment::{AnyTask, EnvironmentConfig};
+use crate::model::{table_count, Dimensions, Previous, Tokens};
+use crate::nn::random::{stream, Purpose};
+use crate::nn::transformer::{Contexts, Packed};
+use crate::Result;
+use algodistill_core::{Environment, Interface, PortableRng};
+use rayon::prelude::*;
+
+/// Trials that take their steps together on one thread. What a trial does is independent of the
+/// others, so this changes the speed only.
+const GROUP: usize = 16;
+
+/// Bits of a trial's number in that of its random streams, and of who draws from them.
+const TRIAL_BITS: u32 = 17;
+const ROLE_BITS: u32 = 1;
+
+/// What happened in one trial.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trial {
+    /// Rows of the embedding tables, `[steps, tables]`.
+    pub rows: Vec<u32>,
+    /// The actions, `[steps]`.
+    pub actions: Vec<u16>,
+    /// Logarithm of the probability of each.
+    pub log_probabilities: Vec<f32>,
+    /// What was expected from each step on, by the value head.
+    pub values: Vec<f32>,
+    /// The rewards.
+    pub rewards: Vec<f32>,
+    /// Return of each episode.
+    pub returns: Vec<f32>,
+}
+
+/// The policy that acts.
+pub struct Actor<'a> {
+    /// The network.
+    pub model: &'a Packed,
+    /// Its value head.
+    pub value_head: &'a ValueHead,
+    /// The parameters of that.
+    pub value_parameters: &'a [f32],
+}
+
+/// Where trials take place.
+pub struct Trials<'a> {
+    /// The environment.
+    pub environment: &'a EnvironmentConfig,
+    /// What is seen and done there.
+    pub interface: &'a Interface,
+    /// Sizes of the model.
+    pub dimensions: &'a Dimensions,
+    /// Episodes of a trial.
+    pub episodes: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Trials<'_> {
+    /// `count` trials of `tasks`: of each, as nearly as can be, equally many. A function of seed,
+    /// purpose and `round` (the iteration), on the threads of the current pool.
+    ///
+    /// # Errors
+    /// Those of making a task.
+    pub fn run(
+        &self,
+        actor: &Actor,
+        tasks: &[u32],
+        count: usize,
+        purpose: Purpose,
+        round: u64,
+    ) -> Result<Vec<Trial>> {
+        let rng = |trial: usize, role: u64| {
+            let number = round << (TRIAL_BITS + ROLE_BITS) | (trial as u64) << ROLE_BITS | role;
+            PortableRng::new(self.seed, stream(purpose, number))
+        };
+        let numbers: Vec<usize> = (0..count).collect();
+        let group = |numbers: &[usize]| {
+            let begin = |&number: &usize| {
+                let mut own = rng(number, 0);
+                // Each trial has a part of the tasks to draw from.
+                let place = (number as u64) << 32 | u64::from(own.next_u32());
+                let place = u128::from(place) * tasks.len() as u128 / ((count as u128) << 32);
+                Running::new(self, tasks[place as usize], own, rng(number, 1))
+            };
+            let running = numbers.iter().map(begin).collect::<Result<_>>()?;
+            Ok(self.together(actor, running))
+        };
+        let groups: Result<Vec<Vec<Trial>>> = numbers.par_chunks(GROUP).map(group).collect();
+        Ok(groups?.into_iter().flatten().collect())
+    }
+
+    /// Runs trials to their ends, step by step.
+    fn together(&self, actor: &Actor, mut running: Vec<Running>) -> Vec<Trial> {
+        let tables = table_count(self.dimensions, self.interface);
+        let mut contexts = Contexts::new(actor.model, running.len());
+        let mut rows = Vec::with_capacity(running.len() * tables);
+        while running.iter().any(|one| !one.is_over(self.episodes)) {
+            rows.clear();
+            for one in &mut running {
+                // Those that are over wait for the others.
+                if !one.is_over(self.episodes) {
+                    one.see(self.interface);
+                }
+                let all = one.tokens.rows();
+                rows.extend_from_slice(&all[all.len() - tables..]);
+            }
+            contexts.step(&rows);
+            let values = actor.value_head.values(actor.value_parameters, contexts.hidden());
+            for (number, one) in running.iter_mut().enumerate() {
+                if !one.is_over(self.episodes) {
+                    one.trial.values.push(values[number]);
+                    one.act(contexts.logits(number));
+                }
+            }
+        }
+        running.into_iter().map(Running::finish).collect()
+    }
+}
+
+/// A trial at work.
+struct Running {
+    task: Box<dyn AnyTask>,
+    luck: PortableRng,
+    policy: PortableRng,
+    observation: Vec<i32>,
+    /// What the last step was, but for its action.
+    reward: f32,
+    ended: bool,
+    /// Of the episode that is not over.
+    sum: f32,
+    final_observation: Vec<i32>,
+    tokens: Tokens,
+    trial: Trial,
+}
+
+impl Running {
+    fn new(trials: &Trials, task: u32, mut luck: PortableRng, policy: PortableRng) -> Result<Self> {
+        let mut task = trials.environment.task(task)?;
+        let mut observation = vec![0; trials.interface.observation_len()];
+        task.reset(&mut luck);
+        task.observe(&mut observation);
+        Ok(Self {
+            task,
+            luck,
+            policy,
+            final_observation: observation.clone(),
+            observation,
+            reward: 0.0,
+            ended: false,
+            sum: 0.0,
+            tokens: Tokens::new(trials.dimensions, trials.interface),
+            trial: Trial::default(),
+        })
+    }
+
+    fn is_over(&self, episodes: u32) -> bool {
+        self.trial.returns.len() >= episodes as usize
+    }
+
+    /// Adds the next token.
+    fn see(&mut self, interface: &Interface) {
+        let previous = self.trial.actions.last().map(|&action| Previous {
+            action,
+            reward: self.reward,
+            ended: self.ended.then_some(&self.final_observation[..]),
+        });
+        self.tokens.push(interface, &self.observation, previous);
+    }
+
+    /// Draws an action and takes it.
+    fn act(&mut self, logits: &[f32]) {
+        let mut logs = logits.to_vec();
+        log_softmax(&mut logs);
+        let action = draw(&logs, &mut self.policy);
+        let transition = self.task.step(action, &mut self.luck);
+        self.task.observe(&mut self.observation);
+        self.trial.actions.push(action as u16);
+        self.trial.log_probabilities.push(logs[action]);
+        self.trial.rewards.push(transition.reward);
+        self.sum += transition.reward;
+        (self.reward, self.ended) = (transition.reward, transition.done);
+        if transition.done {
+            self.final_observation.clone_from(&self.observation);
+            self.trial.returns.push(std::mem::take(&mut self.sum));
+            self.task.reset(&mut self.luck);
+            self.task.observe(&mut self.observation);
+        }
+    }
+
+    fn finish(self) -> Trial {
+        Trial { rows: self.tokens.into_rows(), ..self.trial }
+    }
+}
+
+/// An action by the logarithms of its probabilities.
+fn draw(logs: &[f32], rng: &mut PortableRng) -> usize {
+    let mut left = rng.uniform() * logs.iter().map(|log| log.exp()).sum::<f32>();
+    for (action, log) in logs.iter().enumerate() {
+        if left < log.exp() {
+            return action;
+        }
+        left -= log.exp();
+    }
+    // Rounding: the last one that can be.
+    logs.len() - 1
+}
