@@ -249,8 +249,10 @@ impl Run<'_> {
         let mut snapshots = BTreeMap::new();
         for update in config.snapshots() {
             let (parameters, training) = load_parameters(&snapshot_path(&model, update))?;
-            let (weights, card) =
-                (weights(format!("{name}-after-{update}")), TrainingCard { training: Training::Histories(training), ..card.clone() });
+            let (weights, card) = (
+                weights(format!("{name}-after-{update}")),
+                TrainingCard { training: Training::Histories(training), ..card.clone() },
+            );
             Trained { weights: weights.clone(), snapshots: BTreeMap::new(), parameters, card }.export()?;
             snapshots.insert(update, weights);
         }
