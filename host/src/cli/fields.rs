@@ -160,7 +160,7 @@ const RL2: [Field; 25] = [
     field(
         "novelty",
         Takes::Number,
-        "What an observation is worth that the trial has not had before, beside the reward",
+        "What a new observation is worth where the trial does not know yet what pays next",
     ),
     field("value_weight", Takes::Number, "Weight of the error of the values"),
     field("learning_rate", Takes::Number, "Highest learning rate"),

@@ -53,9 +53,10 @@ pub struct Rl2Config {
     pub entropy: f32,
     /// The same in the last iteration; the way there is linear.
     pub final_entropy: f32,
-    /// What an observation is worth, beside the reward, that the trial has not had before, or not
-    /// since the episode paid (a bonus for exploration by counts, Strehl and Littman 2008). The agent
-    /// learns from it, but does not see it; returns are without it.
+    /// What an observation is worth, beside the reward, that the trial has not had before after as many
+    /// payments of the episode: a bonus for exploration by counts (Strehl and Littman 2008). An
+    /// episode that has paid less often than one before earns none: the trial knows what pays next.
+    /// The agent learns from the bonus, but does not see it; returns are without it.
     pub novelty: f32,
     /// Weight of the error of the values. The value head learns at the same speed whatever this is
     /// (AdamW): it says how much the values shape the network below.

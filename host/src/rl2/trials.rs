@@ -135,9 +135,12 @@ struct Running {
     /// Of the episode that is not over.
     sum: f32,
     final_observation: Vec<i32>,
+    /// How often the episode has paid, and how often the best one has.
+    payments: u32,
+    most_payments: u32,
     novelty: f32,
-    /// What has been observed, before and after the episode had paid.
-    observed: HashSet<(Vec<i32>, bool)>,
+    /// What has been observed after how many payments of the episode.
+    observed: HashSet<(Vec<i32>, u32)>,
     tokens: Tokens,
     trial: Trial,
 }
@@ -157,6 +160,8 @@ impl Running {
             reward: 0.0,
             ended: false,
             sum: 0.0,
+            payments: 0,
+            most_payments: 0,
             novelty: trials.novelty,
             observed: HashSet::new(),
             tokens: Tokens::new(trials.dimensions, trials.interface),
@@ -188,21 +193,26 @@ impl Running {
         self.trial.actions.push(action as u16);
         self.trial.log_probabilities.push(logs[action]);
         self.sum += transition.reward;
+        self.payments += u32::from(transition.reward > 0.0);
+        self.most_payments = self.most_payments.max(self.payments);
         let bonus = self.bonus();
         self.trial.rewards.push(transition.reward + bonus);
         (self.reward, self.ended) = (transition.reward, transition.done);
         if transition.done {
             self.final_observation.clone_from(&self.observation);
             self.trial.returns.push(std::mem::take(&mut self.sum));
+            self.payments = 0;
             self.task.reset(&mut self.luck);
             self.task.observe(&mut self.observation);
         }
     }
 
-    /// What the observation after a step is worth as a new one. Which cells never pay is learned from
-    /// the training tasks, and wrong for the others: this pays for going there all the same.
+    /// What the observation after a step is worth as a new one: nothing where the trial knows already
+    /// how to be paid next. Which cells never pay is learned from the training tasks, and wrong for the
+    /// others: this pays for going there all the same.
     fn bonus(&mut self) -> f32 {
-        let new = self.novelty > 0.0 && self.observed.insert((self.observation.clone(), self.sum != 0.0));
+        let searches = self.novelty > 0.0 && self.payments >= self.most_payments;
+        let new = searches && self.observed.insert((self.observation.clone(), self.payments));
         if new {
             self.novelty
         } else {
