@@ -142,7 +142,7 @@ const TRAINING: [Field; 35] = [
 ];
 
 /// The fields of [`Rl2Config`] beside those of [`DIMENSIONS`], but for the environment and `threads`.
-const RL2: [Field; 24] = [
+const RL2: [Field; 25] = [
     field("tasks", Takes::Count, "Training tasks [default: all that are not held out; 20000 of a bandit]"),
     field("held_out", Takes::Count, "Tasks held out from training [default: 16; 500 of a bandit]"),
     field("split_seed", Takes::Count, "Seed of the split into training and held-out tasks"),
@@ -157,6 +157,11 @@ const RL2: [Field; 24] = [
     field("target_kl", Takes::Number, "Divergence of the policy that ends an iteration early, 0 for never"),
     field("entropy", Takes::Number, "Weight of the policy's entropy in the first iteration"),
     field("final_entropy", Takes::Number, "Weight of the policy's entropy in the last iteration"),
+    field(
+        "novelty",
+        Takes::Number,
+        "What an observation is worth that the trial has not had before, beside the reward",
+    ),
     field("value_weight", Takes::Number, "Weight of the error of the values"),
     field("learning_rate", Takes::Number, "Highest learning rate"),
     field("warm_up", Takes::Count, "Iterations of linear warm-up"),

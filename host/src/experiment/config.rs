@@ -583,7 +583,17 @@ impl Experiment {
         toml::to_string(&self.resolved()?).map_err(|error| Error::file(path, error))
     }
 
-    /// Whether `folder` holds a run of this experiment.
+    /// Whether both, with everything filled in, make the same histories and models.
+    pub(super) fn makes_the_same(&self, other: &Self) -> bool {
+        let made = |one: &Self| {
+            let mut models = one.models.clone();
+            models.iter_mut().for_each(|model| (model.label, model.line, model.x) = (None, None, None));
+            (one.name.clone(), one.scale, one.histories.clone(), models)
+        };
+        made(self) == made(other)
+    }
+
+    /// Whether `folder` holds a run of this experiment, word for word.
     pub(super) fn owns(&self, folder: &Path) -> Result<bool> {
         let path = folder.join("experiment.toml");
         Ok(path.exists() && read_text(&path)? == self.to_toml(&path)?)

@@ -150,6 +150,12 @@ impl Run<'_> {
         if self.experiment.owns(self.folder)? {
             return Ok(());
         }
+        // Evaluations, claims and words may change: they are made anew, of the same models.
+        let then: Option<Experiment> = toml::from_str(&read_text(&path)?).ok();
+        let now = self.experiment.resolved()?;
+        if then.is_some_and(|then| then.makes_the_same(&now)) {
+            return write_bytes(&path, text.as_bytes());
+        }
         // What was asked for is wrong, not the file.
         Err(Error::argument(
             path.display().to_string(),
@@ -390,6 +396,12 @@ mod tests {
         other.models[0].set("updates", 5);
         let error = run(&other, folder.path(), &NoProgress).expect_err("refused").to_string();
         assert!(error.contains("experiment.toml") && error.contains("another"), "{error}");
+        // Another look at the same models is not.
+        let mut looked_at_again = toy();
+        looked_at_again.claims.clear();
+        looked_at_again.evaluations[0].config.runs = Some(2);
+        looked_at_again.models[0].label = Some("mine".into());
+        assert!(run(&looked_at_again, folder.path(), &NoProgress).expect("the same models").made_before);
         // What was written down is an experiment as well, and the same.
         let written = Experiment::read(&folder.path().join("experiment.toml")).expect("an experiment");
         assert!(run(&written, folder.path(), &NoProgress).expect("the same").made_before);

@@ -53,6 +53,10 @@ pub struct Rl2Config {
     pub entropy: f32,
     /// The same in the last iteration; the way there is linear.
     pub final_entropy: f32,
+    /// What an observation is worth, beside the reward, that the trial has not had before, or not
+    /// since the episode paid (a bonus for exploration by counts, Strehl and Littman 2008). The agent
+    /// learns from it, but does not see it; returns are without it.
+    pub novelty: f32,
     /// Weight of the error of the values. The value head learns at the same speed whatever this is
     /// (AdamW): it says how much the values shape the network below.
     pub value_weight: f32,
@@ -103,6 +107,7 @@ impl Default for Rl2Config {
             target_kl: 0.03,
             entropy: 0.02,
             final_entropy: 0.005,
+            novelty: 0.0,
             value_weight: 0.5,
             learning_rate: 1e-3,
             warm_up: 5,
@@ -270,6 +275,7 @@ impl Rl2Config {
             ("target_kl", self.target_kl),
             ("entropy", self.entropy),
             ("final_entropy", self.final_entropy),
+            ("novelty", self.novelty),
             ("value_weight", self.value_weight),
             ("weight_decay", self.weight_decay),
             ("clip", self.clip),

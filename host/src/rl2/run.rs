@@ -297,6 +297,7 @@ impl Run {
             interface: &self.interface,
             dimensions: &self.dimensions,
             episodes: self.config.resolved_episodes()?,
+            novelty: self.config.novelty,
             seed: self.config.seed,
         };
         let count = match purpose {

@@ -8,6 +8,7 @@ use crate::nn::transformer::{Contexts, Packed};
 use crate::Result;
 use algodistill_core::{Environment, Interface, PortableRng};
 use rayon::prelude::*;
+use std::collections::HashSet;
 
 /// Trials that take their steps together on one thread. What a trial does is independent of the
 /// others, so this changes the speed only.
@@ -28,7 +29,7 @@ pub struct Trial {
     pub log_probabilities: Vec<f32>,
     /// What was expected from each step on, by the value head.
     pub values: Vec<f32>,
-    /// The rewards.
+    /// What is learned from: the rewards, and [`Trials::novelty`] where something new was seen.
     pub rewards: Vec<f32>,
     /// Return of each episode.
     pub returns: Vec<f32>,
@@ -54,6 +55,8 @@ pub struct Trials<'a> {
     pub dimensions: &'a Dimensions,
     /// Episodes of a trial.
     pub episodes: u32,
+    /// What an observation is worth that the trial has not had before.
+    pub novelty: f32,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -132,6 +135,9 @@ struct Running {
     /// Of the episode that is not over.
     sum: f32,
     final_observation: Vec<i32>,
+    novelty: f32,
+    /// What has been observed, before and after the episode had paid.
+    observed: HashSet<(Vec<i32>, bool)>,
     tokens: Tokens,
     trial: Trial,
 }
@@ -151,6 +157,8 @@ impl Running {
             reward: 0.0,
             ended: false,
             sum: 0.0,
+            novelty: trials.novelty,
+            observed: HashSet::new(),
             tokens: Tokens::new(trials.dimensions, trials.interface),
             trial: Trial::default(),
         })
@@ -179,14 +187,26 @@ impl Running {
         self.task.observe(&mut self.observation);
         self.trial.actions.push(action as u16);
         self.trial.log_probabilities.push(logs[action]);
-        self.trial.rewards.push(transition.reward);
         self.sum += transition.reward;
+        let bonus = self.bonus();
+        self.trial.rewards.push(transition.reward + bonus);
         (self.reward, self.ended) = (transition.reward, transition.done);
         if transition.done {
             self.final_observation.clone_from(&self.observation);
             self.trial.returns.push(std::mem::take(&mut self.sum));
             self.task.reset(&mut self.luck);
             self.task.observe(&mut self.observation);
+        }
+    }
+
+    /// What the observation after a step is worth as a new one. Which cells never pay is learned from
+    /// the training tasks, and wrong for the others: this pays for going there all the same.
+    fn bonus(&mut self) -> f32 {
+        let new = self.novelty > 0.0 && self.observed.insert((self.observation.clone(), self.sum != 0.0));
+        if new {
+            self.novelty
+        } else {
+            0.0
         }
     }
 
