@@ -20,7 +20,8 @@ pub struct Args {
 /// Departures from an experiment: for a quick look, not for results.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
-    /// Parameter updates of the training.
+    /// Parameter updates of the training; of RL2, as many iterations as have no more of them, one at
+    /// least.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     updates: Option<u64>,
     /// Histories of each training task.
@@ -44,11 +45,9 @@ impl Overrides {
             if let Some(seed) = self.seed {
                 model.set("seed", seed);
             }
-            if let Some(updates) = self.updates {
-                let warm_up = model.resolve(0)?.warm_up;
-                model.set("updates", updates);
-                model.set("warm_up", warm_up.min(updates / 4));
-            }
+        }
+        if let Some(updates) = self.updates {
+            experiment = experiment.with_updates(updates)?;
         }
         for histories in &mut experiment.histories {
             histories.histories_per_task = self.histories.or(histories.histories_per_task);

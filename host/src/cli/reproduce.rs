@@ -134,9 +134,13 @@ fn list(args: &Args) -> Result<Report> {
 
 /// What takes the time.
 fn work(estimate: &Estimate) -> String {
-    let Estimate { trainings, training_tokens, source_steps, evaluation_steps, .. } = estimate;
+    let Estimate { trainings, training_tokens, source_steps, rl2_steps, evaluation_steps, .. } = estimate;
+    let of_rl2 = match rl2_steps {
+        0 => String::new(),
+        steps => format!(", of RL2 {}", in_millions(*steps)),
+    };
     format!(
-        "trainings {trainings}, tokens {}, steps of sources {}, of models {}",
+        "trainings {trainings}, tokens {}, steps of sources {}{of_rl2}, of models {}",
         in_millions(*training_tokens),
         in_millions(*source_steps),
         in_millions(*evaluation_steps)
@@ -148,9 +152,10 @@ fn in_millions(number: u64) -> String {
 }
 
 fn in_numbers(estimate: &Estimate) -> Value {
-    let Estimate { trainings, training_tokens, source_steps, evaluation_steps, seconds } = estimate;
+    let Estimate { trainings, training_tokens, source_steps, rl2_steps, evaluation_steps, seconds } =
+        estimate;
     json!({
         "trainings": trainings, "training_tokens": training_tokens, "source_steps": source_steps,
-        "evaluation_steps": evaluation_steps, "seconds": seconds.round(),
+        "rl2_steps": rl2_steps, "evaluation_steps": evaluation_steps, "seconds": seconds.round(),
     })
 }

@@ -57,6 +57,7 @@ experiments! {
     "token-masking",
     "prompts",
     "single-stream",
+    "rl2-dark-room",
 }
 
 /// Most models of one name.
@@ -176,7 +177,7 @@ impl HistoriesConfig {
 }
 
 /// A model under a name: on which histories, with which objective, and what differs from the usual
-/// training.
+/// training; or trained by RL2 in the environment of the first histories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
@@ -187,17 +188,27 @@ pub struct ModelConfig {
     /// context`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Names of the histories that it is trained on, all together.
+    /// Names of the histories that it is trained on, all together; none of a model of RL2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub histories: Vec<String>,
-    /// Name of the training objective.
-    #[serde(default = "usual_objective")]
-    pub objective: String,
+    /// Name of the training objective; absent: algorithm distillation. RL2 has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
     /// Models to train; number `i` trains with seed `train.seed + i`.
     #[serde(default = "one")]
     pub seeds: u32,
     /// Fields of the training configuration that differ from the defaults.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub train: Parameters,
+    /// In place of histories, objective and `train`: trained by RL2, with these fields of
+    /// [`crate::rl2::Rl2Config`] that differ from the defaults. Environment, tasks and split are
+    /// those of the first histories of the experiment. Number `i` trains with seed `rl2.seed + i`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rl2: Option<Parameters>,
+    /// In what the environment that RL2 is trained in differs from that of the histories; their
+    /// tasks are the same.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// A field of the training configuration and a list of numbers: in place of this model, one for
     /// each number, called NAME-NUMBER. A model of histories that vary is one for each of these.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
@@ -210,23 +221,21 @@ pub struct ModelConfig {
     pub line: Option<String>,
 }
 
-fn usual_objective() -> String {
-    ObjectiveConfig::default().inner().name().into()
-}
-
 fn one() -> u32 {
     1
 }
 
 impl ModelConfig {
-    /// The training of model number `seed`, with everything that is absent filled in, and
-    /// validated.
+    /// The training of model number `seed` on its histories, with everything that is absent filled
+    /// in, and validated.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the field as `train.field`.
     pub fn resolve(&self, seed: u32) -> Result<TrainConfig> {
-        let mut config =
-            TrainConfig { objective: ObjectiveConfig::named(&self.objective)?, ..TrainConfig::default() };
+        let mut config = TrainConfig::default();
+        if let Some(objective) = &self.objective {
+            config.objective = ObjectiveConfig::named(objective)?;
+        }
         for (field, value) in &self.train.0 {
             config.set(field, value.clone())?;
         }
@@ -235,9 +244,9 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// Puts `value` in place of a field of the training configuration.
+    /// Puts `value` in place of a field of the training configuration, or of that of RL2.
     pub fn set(&mut self, field: &str, value: impl Into<Value>) {
-        self.train.0.insert(field.into(), value.into());
+        self.rl2.as_mut().unwrap_or(&mut self.train).0.insert(field.into(), value.into());
     }
 }
 
@@ -401,8 +410,9 @@ impl Experiment {
         }
         for model in &self.models {
             let refuse = |error| within("model", &model.name, error);
-            if !(1..=MAX_SEEDS).contains(&model.seeds) || model.histories.is_empty() {
-                let problem = format!("needs 1 to {MAX_SEEDS} seeds, and histories");
+            let from_nothing = model.histories.is_empty() && model.rl2.is_none();
+            if !(1..=MAX_SEEDS).contains(&model.seeds) || from_nothing {
+                let problem = format!("needs 1 to {MAX_SEEDS} seeds, and histories or rl2");
                 return Err(refuse(Error::argument("models", problem)));
             }
             if let Some(unknown) = model.histories.iter().find(|name| !names.contains(&name.as_str())) {
@@ -410,6 +420,7 @@ impl Experiment {
                 return Err(refuse(Error::argument("histories", problem)));
             }
             model.resolve(model.seeds - 1).map_err(refuse)?;
+            self.check_rl2(model).map_err(refuse)?;
         }
         let mut stems = Vec::new();
         for evaluation in &self.evaluations {
@@ -454,9 +465,19 @@ impl Experiment {
 
     /// Where model number `place` is trained first.
     fn trained_in(&self, place: usize) -> Result<Option<EnvironmentConfig>> {
-        let first = self.models[place].histories.first();
-        let trained = self.histories.iter().find(|one| Some(&one.name) == first);
+        if let Some(rl2) = self.rl2_of(&self.models[place], 0)? {
+            return Ok(Some(rl2.environment));
+        }
+        let trained = self.first_histories(&self.models[place]);
         trained.map(|one| Ok(one.resolve()?.environment)).transpose()
+    }
+
+    /// The histories whose tasks `model` is trained on first.
+    fn first_histories(&self, model: &ModelConfig) -> Option<&HistoriesConfig> {
+        match model.histories.first() {
+            None => self.histories.first(),
+            first => self.histories.iter().find(|one| Some(&one.name) == first),
+        }
     }
 
     /// Where `evaluation` is run.
@@ -487,6 +508,9 @@ impl Experiment {
                 FigureKind::Sweep if evaluation.log_x && model.x <= Some(0.0) => {
                     "has an x that is not above 0, on a logarithmic axis"
                 }
+                FigureKind::Training if model.rl2.is_some() => {
+                    "is trained by RL2, which keeps none along the way"
+                }
                 FigureKind::Training if model.resolve(0)?.snapshots().next().is_none() => {
                     "keeps no model along the way: train.snapshot_every is 0, or not below train.updates"
                 }
@@ -505,10 +529,7 @@ impl Experiment {
         environment: &EnvironmentConfig,
     ) -> Result<()> {
         let (Some(wanted), Some(first)) = (evaluation.config.tasks, entrants.first()) else { return Ok(()) };
-        let from = &self.models[*first].histories;
-        let Some(histories) = self.histories.iter().find(|one| from.first() == Some(&one.name)) else {
-            return Ok(());
-        };
+        let Some(histories) = self.first_histories(&self.models[*first]) else { return Ok(()) };
         let generation = histories.resolve()?;
         // Where tasks have no end, there are always more.
         if generation.environment != *environment || environment.task_count().is_none() {
@@ -552,9 +573,7 @@ impl Experiment {
             return Ok(environment.clone());
         }
         let model = self.entrants(evaluation).first().map(|place| &self.models[*place]);
-        let of_model = model.and_then(|model| model.histories.first());
-        let histories = of_model.or(self.histories.first().map(|one| &one.name));
-        let config = self.histories.iter().find(|one| Some(&one.name) == histories);
+        let config = model.map_or_else(|| self.histories.first(), |model| self.first_histories(model));
         let name = |config: &HistoriesConfig| Ok(config.resolve()?.environment.preset_name().into());
         config.map_or_else(|| Ok(String::new()), name)
     }
@@ -610,8 +629,14 @@ impl Experiment {
             };
         }
         for model in &mut all.models {
-            let mut train = fields(&model.resolve(0)?);
+            if let Some(config) = self.rl2_of(model, 0)? {
+                *model = Self::rl2_resolved(model, &config)?;
+                continue;
+            }
+            let config = model.resolve(0)?;
+            let mut train = fields(&config);
             train.remove("objective");
+            model.objective = Some(config.objective.inner().name().into());
             model.train = parameters(train);
         }
         Ok(all)
@@ -629,7 +654,7 @@ pub(super) fn within(what: &str, name: &str, error: Error) -> Error {
 }
 
 /// Parameters of these fields; TOML has no word for one that is absent.
-fn parameters(mut fields: Map<String, Value>) -> Parameters {
+pub(super) fn parameters(mut fields: Map<String, Value>) -> Parameters {
     fields.retain(|name, value| name != "name" && !value.is_null());
     Parameters(fields)
 }
@@ -654,6 +679,9 @@ mod tests {
             assert_eq!(read.resolved().expect("resolved"), resolved, "nothing more to fill in");
             for (one, other) in experiment.models.iter().zip(&resolved.models) {
                 assert_eq!(one.resolve(1).expect("valid"), other.resolve(1).expect("valid"));
+                let rl2 = |of: &Experiment, model| of.rl2_of(model, 1).expect("valid");
+                let same = rl2(&experiment, one).map(|config| config.resolved().expect("valid"));
+                assert_eq!(same, rl2(&resolved, other));
             }
             for (one, other) in experiment.histories.iter().zip(&resolved.histories) {
                 assert_eq!(one.resolve().expect("valid"), other.resolve().expect("valid"));

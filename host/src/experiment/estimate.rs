@@ -2,8 +2,9 @@
 //!
 //! The rates are those of a machine with 2 cores at 2.x GHz with AVX-512; elsewhere the ratios hold.
 
-use super::config::{Experiment, FigureKind};
-use crate::train::TrainConfig;
+use super::config::{Experiment, FigureKind, ModelConfig};
+use crate::model::Dimensions;
+use crate::rl2::Rl2Config;
 use crate::Result;
 use std::iter::Sum;
 use std::ops::Add;
@@ -13,6 +14,9 @@ use std::ops::Add;
 const TRAINING_RATE: f64 = 100e9;
 /// Seconds of two cores that a token takes whatever the size of the model.
 const TOKEN_SECONDS: f64 = 1e-6;
+/// Multiply-adds a second of the float agents that play the trials of RL2, on two cores: with the
+/// updates, 30,000 steps a second of the usual model and a window of 200.
+const TRIAL_RATE: f64 = 7e9;
 /// Multiply-adds a second of the int8 agent on two cores.
 const EVALUATION_RATE: f64 = 10e9;
 /// Seconds of two cores that a step of an evaluation takes beside the model.
@@ -32,6 +36,8 @@ pub struct Estimate {
     pub training_tokens: u64,
     /// Steps of the sources, kept or not.
     pub source_steps: u64,
+    /// Steps of the trials of RL2, its evaluations on the way among them.
+    pub rl2_steps: u64,
     /// Steps of all models in evaluations.
     pub evaluation_steps: u64,
     /// About how long all of it takes on 2 cores.
@@ -46,6 +52,7 @@ impl Add for Estimate {
             trainings: self.trainings + other.trainings,
             training_tokens: self.training_tokens + other.training_tokens,
             source_steps: self.source_steps + other.source_steps,
+            rl2_steps: self.rl2_steps + other.rl2_steps,
             evaluation_steps: self.evaluation_steps + other.evaluation_steps,
             seconds: self.seconds + other.seconds,
         }
@@ -84,14 +91,20 @@ impl Experiment {
             Ok(Estimate { source_steps, seconds, ..Estimate::default() })
         });
         let models = self.models.iter().map(|model| {
-            let config = model.resolve(0)?;
-            let tokens = config.updates * (config.batch * config.resolved_sequence_length()) as u64;
-            let seconds = tokens as f64 * (3.0 * multiply_adds(&config) / TRAINING_RATE + TOKEN_SECONDS);
             let seeds = u64::from(model.seeds);
+            let (rl2_steps, tokens, playing) = match self.rl2_of(model, 0)? {
+                Some(rl2) => of_rl2(&rl2)?,
+                None => {
+                    let config = model.resolve(0)?;
+                    (0, config.updates * (config.batch * config.resolved_sequence_length()) as u64, 0.0)
+                }
+            };
+            let learning = tokens as f64 * (3.0 * self.multiply_adds(model)? / TRAINING_RATE + TOKEN_SECONDS);
             Ok(Estimate {
                 trainings: seeds,
                 training_tokens: seeds * tokens,
-                seconds: seeds as f64 * seconds,
+                rl2_steps: seeds * rl2_steps,
+                seconds: seeds as f64 * (playing + learning),
                 ..Estimate::default()
             })
         });
@@ -111,7 +124,7 @@ impl Experiment {
             for planned in self.contestants(evaluation)? {
                 let model = &self.models[planned.place];
                 let steps = u64::from(contexts) * of_context * u64::from(model.seeds);
-                let seconds = multiply_adds(&model.resolve(0)?) / EVALUATION_RATE + STEP_SECONDS;
+                let seconds = self.multiply_adds(model)? / EVALUATION_RATE + STEP_SECONDS;
                 all.evaluation_steps += steps;
                 all.seconds += steps as f64 * seconds;
             }
@@ -119,13 +132,36 @@ impl Experiment {
         });
         histories.chain(models).chain(evaluations).sum()
     }
+
+    /// Multiply-adds of a token's way forward in `model`.
+    fn multiply_adds(&self, model: &ModelConfig) -> Result<f64> {
+        if let Some(rl2) = self.rl2_of(model, 0)? {
+            return Ok(multiply_adds(&rl2.dimensions()?, rl2.trial_steps()? as usize));
+        }
+        let config = model.resolve(0)?;
+        Ok(multiply_adds(&config.dimensions, config.resolved_sequence_length()))
+    }
+}
+
+/// Steps of the trials of a run of RL2, tokens that it learns from, and seconds of the trials.
+fn of_rl2(config: &Rl2Config) -> Result<(u64, u64, f64)> {
+    let of_trial = config.trial_steps()?;
+    let learned_from = config.iterations * config.trials as u64 * of_trial;
+    let evaluations = match config.evaluate_every {
+        0 => 0,
+        // On training tasks and on held-out ones, and at the end.
+        every => config.iterations.div_ceil(every) * 2 * config.evaluation_trials as u64 * of_trial,
+    };
+    let steps = learned_from + evaluations;
+    let forward = multiply_adds(&config.dimensions()?, of_trial as usize);
+    let seconds = steps as f64 * (forward / TRIAL_RATE + STEP_SECONDS);
+    Ok((steps, learned_from * u64::from(config.epochs), seconds))
 }
 
 /// Multiply-adds of a token's way forward: the matrices, and attention over half a window or more.
-fn multiply_adds(config: &TrainConfig) -> f64 {
-    let sizes = config.dimensions;
+fn multiply_adds(sizes: &Dimensions, sequence: usize) -> f64 {
     let matrices = 4 * sizes.d_model * sizes.d_model + 2 * sizes.d_model * sizes.d_ff;
-    let attention = 2 * sizes.d_model * sizes.window.min(config.resolved_sequence_length());
+    let attention = 2 * sizes.d_model * sizes.window.min(sequence);
     (sizes.layers * (matrices + attention)) as f64
 }
 

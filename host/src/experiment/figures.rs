@@ -1,5 +1,5 @@
 //! Which lines an evaluation has, and how they make its figure. Whatever made a model (distillation
-//! here), it is a contestant by its weights file.
+//! or RL2), it is a contestant by its weights file.
 
 use super::config::{EvaluationConfig, Experiment, FigureKind};
 use crate::evaluate::report::{Figure, Kind, Series, Sweep, SweepLine};

@@ -7,7 +7,7 @@
 //! seed-0/                 a training run of the first model: config.toml, metrics.jsonl,
 //!                         checkpoint, model.safetensors
 //! seed-0.adw              its int8 model
-//! expert-seed-0/, .adw    those of another model, called expert
+//! expert-seed-0/, .adw    those of another model, called expert; of a model of RL2, a run of train-rl2
 //! stages.json             how long each stage took
 //! dark-room.json          the report of an evaluation, by its name (and .csv, .svg)
 //! results.json            all of it in short: which reports, which claims hold
@@ -23,6 +23,7 @@ mod estimate;
 mod figures;
 mod page;
 mod results;
+mod rl2;
 mod scale;
 mod vary;
 
@@ -80,7 +81,7 @@ pub struct Stages {
 pub struct TrainingTime {
     /// Wall-clock seconds, over all processes that worked on it and wrote so down.
     pub seconds: f64,
-    /// Tokens per second of the process that finished it.
+    /// Tokens per second of the process that finished it; of RL2, environment steps, a token each.
     pub tokens_per_second: f64,
 }
 
@@ -215,16 +216,25 @@ impl Run<'_> {
     /// Trains and exports the models of number `place`, one per seed.
     fn train_line(&self, place: usize, stages: &mut Stages) -> Result<Vec<Trained>> {
         let model = &self.experiment.models[place];
+        let name = |seed: u32| match place {
+            0 => format!("seed-{seed}"),
+            _ => format!("{}-seed-{seed}", model.name),
+        };
+        let mut line = Vec::new();
+        if model.rl2.is_some() {
+            for seed in 0..model.seeds {
+                if let Some(config) = self.experiment.rl2_of(model, seed)? {
+                    line.push(self.trained_by_rl2(name(seed), &config, stages)?);
+                }
+            }
+            return Ok(line);
+        }
         let paths: Vec<PathBuf> = model.histories.iter().map(|name| self.histories_path(name)).collect();
         let histories = Mixture::read(&paths)?;
-        let trained = |seed: u32| {
-            let name = match place {
-                0 => format!("seed-{seed}"),
-                _ => format!("{}-seed-{seed}", model.name),
-            };
-            self.trained(name, &model.resolve(seed)?, &histories, stages)
-        };
-        (0..model.seeds).map(trained).collect()
+        for seed in 0..model.seeds {
+            line.push(self.trained(name(seed), &model.resolve(seed)?, &histories, stages)?);
+        }
+        Ok(line)
     }
 
     /// Trains and exports the model called `name`.

@@ -1,6 +1,7 @@
 //! How much of an experiment is run: all of it, a tenth for a quick look, or a moment for tests.
 
 use super::config::{EvaluationConfig, Experiment, FigureKind, HistoriesConfig, ModelConfig};
+use crate::rl2::Rl2Config;
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ impl Experiment {
     ///
     /// - histories: a tenth, by fewer of each task first, then by fewer tasks;
     /// - training: a tenth of the updates (and of the warm-up, and of the distance of snapshots),
-    ///   one seed;
+    ///   one seed; of RL2, a tenth of the iterations;
     /// - evaluations: a tenth of the contexts, by fewer runs first, then by fewer tasks; as many
     ///   episodes.
     ///
@@ -62,8 +63,11 @@ impl Experiment {
         for histories in &mut self.histories {
             shrink_histories(histories, scale)?;
         }
-        for model in &mut self.models {
-            shrink_training(model, scale)?;
+        for (model, whole) in self.models.iter_mut().zip(&full.models) {
+            match full.rl2_of(whole, 0)? {
+                Some(config) => shrink_rl2(model, &config, scale)?,
+                None => shrink_training(model, scale)?,
+            }
         }
         for evaluation in &mut self.evaluations {
             shrink_evaluation(&full, evaluation, scale)?;
@@ -71,6 +75,27 @@ impl Experiment {
         if scale == Scale::Toy {
             // There are no such episodes any more.
             self.claims.iter_mut().for_each(|claim| (claim.episodes, claim.minus_episodes) = (None, None));
+        }
+        Ok(self)
+    }
+
+    /// The same with so many updates of every training; of RL2, with as many iterations as have no
+    /// more of them, one at least.
+    ///
+    /// # Errors
+    /// [`crate::Error::Argument`] where the experiment itself cannot be run.
+    pub fn with_updates(mut self, updates: u64) -> Result<Self> {
+        let full = self.clone();
+        for (model, whole) in self.models.iter_mut().zip(&full.models) {
+            let (field, count, warm_up) = match full.rl2_of(whole, 0)? {
+                Some(rl2) => {
+                    let of_iteration = rl2.trials.div_ceil(rl2.minibatch) as u64 * u64::from(rl2.epochs);
+                    ("iterations", (updates / of_iteration).max(1), rl2.warm_up)
+                }
+                None => ("updates", updates, whole.resolve(0)?.warm_up),
+            };
+            model.set(field, count);
+            model.set("warm_up", warm_up.min(count / 4));
         }
         Ok(self)
     }
@@ -125,6 +150,33 @@ fn shrink_training(model: &mut ModelConfig, scale: Scale) -> Result<()> {
         model.set("d_ff", config.dimensions.d_ff.min(16));
         model.set("batch", 2);
         model.set("validation_sequences", 2);
+    }
+    Ok(())
+}
+
+fn shrink_rl2(model: &mut ModelConfig, config: &Rl2Config, scale: Scale) -> Result<()> {
+    model.seeds = 1;
+    // Those of its histories, of which there are fewer now.
+    if let Some(rl2) = &mut model.rl2 {
+        rl2.0.retain(|field, _| !["tasks", "held_out"].contains(&field.as_str()));
+    }
+    let iterations = match scale {
+        Scale::Toy => 3,
+        _ => (config.iterations / u64::from(SMALL)).max(1),
+    };
+    model.set("iterations", iterations);
+    model.set("warm_up", config.warm_up.min(iterations / 4));
+    if scale == Scale::Toy {
+        let sizes = config.dimensions()?;
+        model.set("episodes", config.resolved_episodes()?.min(2));
+        model.set("trials", config.trials.min(4));
+        model.set("minibatch", config.minibatch.min(2));
+        model.set("evaluation_trials", 2);
+        model.set("window", sizes.window.min(TOY_WINDOW));
+        model.set("layers", 1);
+        model.set("d_model", sizes.d_model.min(16));
+        model.set("heads", sizes.heads.min(4));
+        model.set("d_ff", sizes.d_ff.min(16));
     }
     Ok(())
 }

@@ -182,7 +182,7 @@ impl Rl2Config {
     }
 
     /// With everything said that is absent and changes the result.
-    pub(super) fn resolved(&self) -> Result<Self> {
+    pub(crate) fn resolved(&self) -> Result<Self> {
         let usual = self.environment.defaults()?;
         Ok(Self {
             window: Some(self.dimensions()?.window),
