@@ -142,7 +142,7 @@ const TRAINING: [Field; 35] = [
 ];
 
 /// The fields of [`Rl2Config`] beside those of [`DIMENSIONS`], but for the environment and `threads`.
-const RL2: [Field; 25] = [
+const RL2: [Field; 26] = [
     field("tasks", Takes::Count, "Training tasks [default: all that are not held out; 20000 of a bandit]"),
     field("held_out", Takes::Count, "Tasks held out from training [default: 16; 500 of a bandit]"),
     field("split_seed", Takes::Count, "Seed of the split into training and held-out tasks"),
@@ -161,6 +161,11 @@ const RL2: [Field; 25] = [
         "novelty",
         Takes::Number,
         "What a new observation is worth where the trial does not know yet what pays next",
+    ),
+    field(
+        "barren",
+        Takes::Number,
+        "Fraction of the trials that pay nothing, so that it learns to go on looking",
     ),
     field("value_weight", Takes::Number, "Weight of the error of the values"),
     field("learning_rate", Takes::Number, "Highest learning rate"),

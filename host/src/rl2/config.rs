@@ -58,6 +58,10 @@ pub struct Rl2Config {
     /// episode that has paid less often than one before earns none: the trial knows what pays next.
     /// The agent learns from the bonus, but does not see it; returns are without it.
     pub novelty: f32,
+    /// Fraction of the trials that pay nothing, whatever the agent does. Where every training task pays
+    /// at one of the places that the policy has learned to look at, it never learns what to do if none
+    /// did; on a held-out task that is so. With `novelty`, it goes on looking.
+    pub barren: f32,
     /// Weight of the error of the values. The value head learns at the same speed whatever this is
     /// (AdamW): it says how much the values shape the network below.
     pub value_weight: f32,
@@ -109,6 +113,7 @@ impl Default for Rl2Config {
             entropy: 0.02,
             final_entropy: 0.005,
             novelty: 0.0,
+            barren: 0.0,
             value_weight: 0.5,
             learning_rate: 1e-3,
             warm_up: 5,
@@ -290,6 +295,7 @@ impl Rl2Config {
         ] {
             check((0.0..=1.0).contains(&value), field, value, "between 0 and 1")?;
         }
+        check((0.0..1.0).contains(&self.barren), "barren", self.barren, "at least 0 and below 1")?;
         let ratio = self.clip_ratio > 0.0 && self.clip_ratio < 1.0;
         check(ratio, "clip_ratio", self.clip_ratio, "above 0 and below 1")?;
         self.split().map(drop)

@@ -298,6 +298,7 @@ impl Run {
             dimensions: &self.dimensions,
             episodes: self.config.resolved_episodes()?,
             novelty: self.config.novelty,
+            barren: if purpose == Purpose::Evaluation { 0.0 } else { self.config.barren },
             seed: self.config.seed,
         };
         let count = match purpose {

@@ -57,6 +57,8 @@ pub struct Trials<'a> {
     pub episodes: u32,
     /// What an observation is worth that the trial has not had before.
     pub novelty: f32,
+    /// Fraction of the trials that pay nothing.
+    pub barren: f32,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -86,7 +88,9 @@ impl Trials<'_> {
                 // Each trial has a part of the tasks to draw from.
                 let place = (number as u64) << 32 | u64::from(own.next_u32());
                 let place = u128::from(place) * tasks.len() as u128 / ((count as u128) << 32);
-                Running::new(self, tasks[place as usize], own, rng(number, 1))
+                let barren = self.barren > 0.0 && own.uniform() < self.barren;
+                let running = Running::new(self, tasks[place as usize], own, rng(number, 1))?;
+                Ok(Running { barren, ..running })
             };
             let running = numbers.iter().map(begin).collect::<Result<_>>()?;
             Ok(self.together(actor, running))
@@ -139,6 +143,8 @@ struct Running {
     payments: u32,
     most_payments: u32,
     novelty: f32,
+    /// Whether rewards are kept back.
+    barren: bool,
     /// What has been observed after how many payments of the episode.
     observed: HashSet<(Vec<i32>, u32)>,
     tokens: Tokens,
@@ -163,6 +169,7 @@ impl Running {
             payments: 0,
             most_payments: 0,
             novelty: trials.novelty,
+            barren: false,
             observed: HashSet::new(),
             tokens: Tokens::new(trials.dimensions, trials.interface),
             trial: Trial::default(),
@@ -188,7 +195,10 @@ impl Running {
         let mut logs = logits.to_vec();
         log_softmax(&mut logs);
         let action = draw(&logs, &mut self.policy);
-        let transition = self.task.step(action, &mut self.luck);
+        let mut transition = self.task.step(action, &mut self.luck);
+        if self.barren {
+            transition.reward = 0.0;
+        }
         self.task.observe(&mut self.observation);
         self.trial.actions.push(action as u16);
         self.trial.log_probabilities.push(logs[action]);
