@@ -171,7 +171,7 @@ impl HistoriesConfig {
     }
 
     /// Name of the histories before the filter.
-    fn unfiltered_name(&self) -> String {
+    pub(super) fn unfiltered_name(&self) -> String {
         format!("{}.unfiltered", self.name)
     }
 }

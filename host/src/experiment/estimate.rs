@@ -82,6 +82,10 @@ impl Experiment {
     /// [`crate::Error::Argument`] where it cannot be run.
     pub fn estimate(&self) -> Result<Estimate> {
         let histories = self.histories.iter().map(|one| {
+            // What others are filtered from is made once.
+            if one.filter.is_some() && self.unfiltered(one) != one.unfiltered_name() {
+                return Ok(Estimate::default());
+            }
             let config = one.resolve()?;
             let name = config.source.name();
             let known = SOURCES.iter().find(|(source, _)| *source == name);
