@@ -247,3 +247,64 @@ fn draw(logs: &[f32], rng: &mut PortableRng) -> usize {
     // Rounding: the last one that can be.
     logs.len() - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::transformer::initial_parameters;
+
+    /// Trials of three episodes of four steps in a room of 3x3 cells, of a policy that knows nothing.
+    fn trials(novelty: f32, barren: f32, purpose: Purpose) -> Vec<Trial> {
+        let environment = EnvironmentConfig::preset("dark-room").unwrap();
+        let parameters = ["size=3", "horizon=4"].iter().map(|text| text.parse().unwrap()).collect();
+        let environment = environment.with(&parameters).unwrap();
+        let interface = environment.interface().unwrap();
+        let dimensions =
+            Dimensions { layers: 1, d_model: 16, heads: 2, d_ff: 16, window: 12, final_observation: true };
+        let mut model = Packed::new(&dimensions, &interface);
+        model.set(&initial_parameters(&dimensions, &interface, 1).values);
+        let value_head = ValueHead::new(16);
+        let value_parameters = value_head.initial(1);
+        let actor = Actor { model: &model, value_head: &value_head, value_parameters: &value_parameters };
+        let trials = Trials {
+            environment: &environment,
+            interface: &interface,
+            dimensions: &dimensions,
+            episodes: 3,
+            novelty,
+            barren,
+            seed: 5,
+        };
+        trials.run(&actor, &[0, 1, 2, 3, 5, 6, 7, 8], 64, purpose, 0).unwrap()
+    }
+
+    #[test]
+    fn novelty_pays_for_each_new_cell_until_the_trial_is_paid() {
+        let (without, with) = (trials(0.0, 0.0, Purpose::Trials), trials(1.0, 0.0, Purpose::Trials));
+        let mut unpaid = 0;
+        for (without, with) in without.iter().zip(&with) {
+            assert_eq!((&without.rows, &without.returns), (&with.rows, &with.returns));
+            let bonus: Vec<f32> =
+                with.rewards.iter().zip(&without.rewards).map(|(with, without)| with - without).collect();
+            assert!(bonus.iter().all(|bonus| *bonus == 0.0 || *bonus == 1.0), "{bonus:?}");
+            if without.returns.iter().sum::<f32>() == 0.0 {
+                unpaid += 1;
+                let cells = bonus.iter().sum::<f32>();
+                assert!((1.0..=8.0).contains(&cells), "of 9 cells, one would have paid: {cells}");
+            } else if without.returns[0] > 0.0 && without.returns[1] == 0.0 {
+                assert!(bonus[4..8].iter().all(|bonus| *bonus == 0.0), "{bonus:?}");
+            }
+        }
+        assert!(unpaid > 0 && unpaid < 64, "{unpaid}");
+    }
+
+    #[test]
+    fn a_barren_trial_pays_nothing() {
+        let paid = |barren| {
+            let trials = trials(0.0, barren, Purpose::Trials);
+            trials.iter().filter(|trial| trial.rewards.iter().any(|reward| *reward != 0.0)).count()
+        };
+        let (none, half, all) = (paid(0.0), paid(0.5), paid(0.999));
+        assert!(all == 0 && half > 0 && half < none, "{all} {half} {none}");
+    }
+}
