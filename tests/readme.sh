@@ -25,7 +25,10 @@ for command in "${commands[@]}"; do
     "algodistill bench act"*) command+=" --steps 1000" ;;
     "algodistill bench train"*) command+=" --seconds 0.2" ;;
     "algodistill bench generate"*) command+=" --runs 1" ;;
-    "algodistill reproduce"*) command="${command/ --seeds 1/} --seeds 1 --updates 30 --histories 2 --runs 1" ;;
+    "algodistill reproduce"*)
+        command="${command/ --seeds [0-9]/}"
+        command+=" --scale toy --out runs/${command##* }" # where later commands look
+        ;;
     esac
     echo "+ $command"
     (cd "$folder" && bash -euo pipefail -c "$command" >/dev/null 2>stderr) || { cat "$folder/stderr"; exit 1; }

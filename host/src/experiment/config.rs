@@ -35,6 +35,7 @@ experiments! {
     "dark-room-hard",
     "key-to-door",
     "key-to-door-q",
+    "key-to-door-networks",
     "light-key-to-door",
     "bandit",
     "linear-bandit",

@@ -5,6 +5,7 @@
 use super::config::{Experiment, FigureKind, ModelConfig};
 use crate::model::Dimensions;
 use crate::rl2::Rl2Config;
+use crate::source::SourceConfig;
 use crate::Result;
 use std::iter::Sum;
 use std::ops::Add;
@@ -24,6 +25,8 @@ const STEP_SECONDS: f64 = 1e-6;
 /// Microseconds of one core that a step of a source takes: `docs/sources.md`; of the others:
 const SOURCES: [(&str, f64); 3] = [("a3c", 0.7), ("dqn", 2.6), ("sac", 8.6)];
 const OTHER_SOURCE: f64 = 0.15;
+/// Steps from update to update of `dqn` and `sac` at these times.
+const USUAL_UPDATE_EVERY: f64 = 4.0;
 /// Cores that the rates are of.
 const CORES: f64 = 2.0;
 
@@ -75,6 +78,16 @@ impl Estimate {
     }
 }
 
+/// Microseconds of one core that a step of `source` takes.
+fn microseconds(source: &SourceConfig) -> f64 {
+    let known = SOURCES.iter().find(|(name, _)| *name == source.name());
+    let usual = known.map_or(OTHER_SOURCE, |(_, microseconds)| *microseconds);
+    // Where a source says how many steps apart its updates are, they are nearly all of its work.
+    let parameters = serde_json::to_value(source).unwrap_or_default();
+    let every = parameters["update_every"].as_f64();
+    usual * every.map_or(1.0, |every| USUAL_UPDATE_EVERY / every)
+}
+
 impl Experiment {
     /// The work that it is.
     ///
@@ -87,9 +100,7 @@ impl Experiment {
                 return Ok(Estimate::default());
             }
             let config = one.resolve()?;
-            let name = config.source.name();
-            let known = SOURCES.iter().find(|(source, _)| *source == name);
-            let microseconds = known.map_or(OTHER_SOURCE, |(_, microseconds)| *microseconds);
+            let microseconds = microseconds(&config.source);
             let source_steps = config.source_steps()?;
             let seconds = source_steps as f64 * microseconds * 1e-6 / CORES;
             Ok(Estimate { source_steps, seconds, ..Estimate::default() })
