@@ -243,6 +243,7 @@ mod tests {
         };
         let distilled = |model: &mut ModelConfig| {
             (model.rl2, model.histories) = (None, vec!["psrl".into()]);
+            model.parameters.0.insert("start".into(), "random".into());
         };
         let mut without = toy();
         without.histories.clear();
