@@ -59,7 +59,8 @@ impl Claim {
         let refuse =
             |field: &str, problem: String| Err(within("claim", &self.text, Error::argument(field, problem)));
         let Some(evaluation) = self.evaluation_of(experiment)? else {
-            return refuse("evaluation", format!("there is none called {:?}", self.evaluation));
+            let name = self.evaluation.as_deref().unwrap_or_default();
+            return refuse("evaluation", format!("there is none called {name:?}"));
         };
         let known = experiment.line_names(evaluation)?;
         for line in std::iter::once(&self.line).chain(&self.minus) {
@@ -70,6 +71,14 @@ impl Claim {
         }
         if self.at_least.is_none() && self.at_most.is_none() {
             return refuse("at_least", "is needed, or at_most".into());
+        }
+        for (field, bound) in [("at_least", self.at_least), ("at_most", self.at_most)] {
+            if let Some(bound) = bound.filter(|bound| !bound.is_finite()) {
+                return refuse(field, format!("is {bound}, expected a finite number"));
+            }
+        }
+        if let Some((least, most)) = self.at_least.zip(self.at_most).filter(|(least, most)| least > most) {
+            return refuse("at_least", format!("is {least}, expected no more than at_most, {most}"));
         }
         for (first, last) in self.episodes.iter().chain(&self.minus_episodes) {
             if *first == 0 || first > last {
@@ -220,6 +229,8 @@ mod tests {
             (Claim { at_least: None, ..claim("source") }, "at_least: is needed"),
             (Claim { evaluation: Some("other".into()), ..claim("source") }, "there is none called"),
             (Claim { episodes: Some((0, 1)), ..claim("source") }, "episodes: is 0-1"),
+            (Claim { at_least: Some(f64::NAN), ..claim("source") }, "at_least: is NaN"),
+            (Claim { at_most: Some(1.0), ..claim("source") }, "at_least: is 2.5, expected no more than"),
         ] {
             let error = claim.check(&experiment).expect_err(expected).to_string();
             assert!(error.contains(expected) && error.contains("so it is"), "{error}");

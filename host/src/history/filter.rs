@@ -20,13 +20,13 @@ const CHUNK_STEPS: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilterConfig {
-    /// Only those that solved their task, see [`Score::solved`].
+    /// Only those that solved their task, as `docs/sources.md` defines it.
     #[serde(skip_serializing_if = "is_false")]
     pub solved: bool,
-    /// Only those that improved at least as much, see [`Score::improvement`].
+    /// Only those that improved at least as much, as `docs/sources.md` defines it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_improvement: Option<f64>,
-    /// Only those that are at least as stable, see [`Score::stability`].
+    /// Only those that are at least as stable, as `docs/sources.md` defines it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_stability: Option<f64>,
     /// Of those that are left, the best fraction by the sum of improvement and stability: of the
@@ -121,9 +121,9 @@ pub struct Filtering {
 pub struct Judged {
     /// How many.
     pub histories: u32,
-    /// Mean of [`Score::improvement`]; null where there is none.
+    /// Mean improvement; null where there is none.
     pub improvement: Option<f64>,
-    /// Mean of [`Score::stability`].
+    /// Mean stability.
     pub stability: Option<f64>,
     /// Share of those that solved their task, of those whose optimum is known.
     pub solved_share: Option<f64>,
