@@ -17,7 +17,7 @@ for command in "${commands[@]}"; do
     "cargo test --workspace"*) continue ;; # the caller's own step
     "cargo run --release") command="algodistill quickstart --updates 100 --runs 1" ;;
     "cargo run --release -p algodistill-firmware-sim -- "*) command="algodistill-firmware-sim ${command#*-- }" ;;
-    "algodistill train-rl2"*) command+=" --iterations 3 --trials 16 --evaluation-trials 16" ;;
+    "algodistill train-rl2"*) command="${command/--iterations 60/--iterations 3} --trials 16 --evaluation-trials 16" ;;
     "algodistill train"*) command="${command/--updates 2500/--updates 100}" ;;
     "algodistill evaluate"*) command+=" --runs 1" ;;
     "algodistill reproduce --list") ;;
