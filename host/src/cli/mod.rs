@@ -25,6 +25,7 @@ pub mod play;
 pub mod progress;
 pub mod quickstart;
 pub mod reproduce;
+mod run_folder;
 pub mod train;
 pub mod train_rl2;
 

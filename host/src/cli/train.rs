@@ -2,6 +2,7 @@
 
 use super::fields::Overrides;
 use super::progress::Terminal;
+use super::run_folder::{configuration, in_options};
 use super::Report;
 use crate::history::Mixture;
 use crate::ranks::Ranks;
@@ -41,11 +42,9 @@ pub struct Args {
 /// have the run's folder.
 fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
     let own = args.out.join("config.toml");
-    let mut config = match &args.config {
-        _ if !ranks.is_first() => TrainConfig::default(),
-        Some(path) => read_config(path)?,
-        None if args.resume && own.exists() => read_config(&own)?,
-        None => TrainConfig::default(),
+    let mut config = match ranks.is_first() {
+        true => configuration(args.config.as_deref(), &args.out, args.resume, read_config)?,
+        false => TrainConfig::default(),
     };
     args.overrides.apply(&mut config)?;
     if ranks.is_first() {
@@ -54,16 +53,6 @@ fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
     }
     let text = serde_json::to_vec(&config).map_err(|e| Error::file(&own, e))?;
     serde_json::from_slice(&ranks.broadcast_bytes(text)).map_err(|e| Error::file(&own, e))
-}
-
-/// The library names its arguments; a user knows them as options.
-fn in_options(error: Error) -> Error {
-    match error {
-        Error::Argument { argument, problem } if argument == "run_dir" => {
-            Error::argument("--out", problem.replace("resume it", "add --resume"))
-        }
-        other => other,
-    }
 }
 
 /// Runs the command.

@@ -2,10 +2,11 @@
 
 use super::fields::Rl2Overrides;
 use super::progress::Terminal;
+use super::run_folder::{configuration, in_options};
 use super::{EnvironmentParameters, Report};
 use crate::environment::EnvironmentConfig;
 use crate::rl2::{self, MetricsLine, Rl2Config};
-use crate::{Error, Result};
+use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -40,12 +41,7 @@ pub struct Args {
 impl Args {
     /// The configuration that the arguments ask for, validated.
     fn config(&self) -> Result<Rl2Config> {
-        let own = self.out.join("config.toml");
-        let mut config = match &self.config {
-            Some(path) => rl2::read_config(path)?,
-            None if self.resume && own.exists() => rl2::read_config(&own)?,
-            None => Rl2Config::default(),
-        };
+        let mut config = configuration(self.config.as_deref(), &self.out, self.resume, rl2::read_config)?;
         if let Some(name) = &self.environment {
             config.environment = EnvironmentConfig::preset(name)?;
         }
@@ -53,16 +49,6 @@ impl Args {
         self.overrides.apply(&mut config)?;
         config.validate()?;
         Ok(config)
-    }
-}
-
-/// The library names its arguments; a user knows them as options.
-fn in_options(error: Error) -> Error {
-    match error {
-        Error::Argument { argument, problem } if argument == "run_dir" => {
-            Error::argument("--out", problem.replace("resume it", "add --resume"))
-        }
-        other => other,
     }
 }
 
