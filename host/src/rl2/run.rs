@@ -292,13 +292,18 @@ impl Run {
         let (values, value_parameters) = self.state.values.split_at(self.state.model_count());
         self.policy.set(values);
         let actor = Actor { model: &self.policy, value_head: &self.value_head, value_parameters };
+        // What only changes how it is learned from has no place in an evaluation.
+        let (novelty, barren) = match purpose {
+            Purpose::Evaluation => (0.0, 0.0),
+            _ => (self.config.novelty, self.config.barren),
+        };
         let trials = Trials {
             environment: &self.config.environment,
             interface: &self.interface,
             dimensions: &self.dimensions,
             episodes: self.config.resolved_episodes()?,
-            novelty: self.config.novelty,
-            barren: if purpose == Purpose::Evaluation { 0.0 } else { self.config.barren },
+            novelty,
+            barren,
             seed: self.config.seed,
         };
         let count = match purpose {
