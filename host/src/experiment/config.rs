@@ -40,11 +40,9 @@ experiments! {
     "bandit",
     "linear-bandit",
     "restless-bandit",
-    "decision-pretrained-dark-room",
-    "decision-pretrained-key-to-door",
+    "methods-dark-room",
+    "objectives-key-to-door",
     "offline-q-key-to-door",
-    "decision-transformer-dark-room",
-    "decision-transformer-key-to-door",
     "decision-transformer-light-key-to-door",
     "filtered-histories",
     "bc-key-to-door",
@@ -58,7 +56,6 @@ experiments! {
     "token-masking",
     "prompts",
     "single-stream",
-    "rl2-dark-room",
 }
 
 /// Most models of one name.
@@ -584,14 +581,22 @@ impl Experiment {
         toml::to_string(&self.resolved()?).map_err(|error| Error::file(path, error))
     }
 
-    /// Whether both, with everything filled in, make the same histories and models.
-    pub(super) fn makes_the_same(&self, other: &Self) -> bool {
-        let made = |one: &Self| {
-            let mut models = one.models.clone();
-            models.iter_mut().for_each(|model| (model.label, model.line, model.x) = (None, None, None));
-            (one.name.clone(), one.scale, one.histories.clone(), models)
+    /// Whether this, with everything filled in, can go on where `then` was run: it makes what that
+    /// made and maybe more, seeds or models or histories.
+    pub(super) fn goes_on_from(&self, then: &Self) -> bool {
+        let made = |model: &ModelConfig| ModelConfig { label: None, line: None, x: None, seeds: 0, ..model.clone() };
+        let remade = |old: &ModelConfig| {
+            let same = |new: &&ModelConfig| made(new) == made(old) && new.seeds >= old.seeds;
+            self.models.iter().any(|new| same(&new))
         };
-        made(self) == made(other)
+        // The first model has files that are called otherwise, and RL2 is trained where the first
+        // histories are.
+        let first = |one: &Self| (one.name.clone(), one.scale, one.histories.first().cloned());
+        let first_model = |one: &Self| one.models.first().map(|model| model.name.clone());
+        first(self) == first(then)
+            && (then.models.is_empty() || first_model(self) == first_model(then))
+            && then.histories.iter().all(|old| self.histories.contains(old))
+            && then.models.iter().all(remade)
     }
 
     /// Whether `folder` holds a run of this experiment, word for word.

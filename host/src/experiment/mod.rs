@@ -150,10 +150,11 @@ impl Run<'_> {
         if self.experiment.owns(self.folder)? {
             return Ok(());
         }
-        // Evaluations, claims and words may change: they are made anew, of the same models.
+        // Evaluations, claims and words may change, and there may be more models: the reports are made
+        // anew, of those that are there and of the new ones.
         let then: Option<Experiment> = toml::from_str(&read_text(&path)?).ok();
         let now = self.experiment.resolved()?;
-        if then.is_some_and(|then| then.makes_the_same(&now)) {
+        if then.is_some_and(|then| now.goes_on_from(&then)) {
             return write_bytes(&path, text.as_bytes());
         }
         // What was asked for is wrong, not the file.
@@ -321,9 +322,13 @@ impl Run<'_> {
         Ok(evaluation)
     }
 
-    /// How the sources of all histories learned.
+    /// How the sources of all histories learned: of a filter's, before it.
     fn look_at_histories(&self, config: &EvaluationConfig) -> Result<Evaluation> {
-        let name = |one: &HistoriesConfig| (one.name.clone(), self.histories_path(&one.name));
+        let file = |one: &HistoriesConfig| match one.filter {
+            None => one.name.clone(),
+            Some(_) => self.experiment.unfiltered(one),
+        };
+        let name = |one: &HistoriesConfig| (one.name.clone(), self.histories_path(&file(one)));
         let files: Vec<(String, PathBuf)> = self.experiment.histories.iter().map(name).collect();
         recorded(&self.experiment.stem(config)?, &files, self.progress)
     }
@@ -408,6 +413,33 @@ mod tests {
     }
 
     #[test]
+    fn more_seeds_and_models_go_on_from_those_that_are_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(&toy(), folder.path(), &NoProgress).expect("the first run");
+        let trained = std::fs::metadata(folder.path().join("seed-0/model.safetensors")).expect("a model");
+        let mut more = toy();
+        more.models[0].seeds = 2;
+        let other = ModelConfig { name: "other".into(), label: None, ..more.models[1].clone() };
+        more.models.insert(1, other);
+        let outcome = run(&more, folder.path(), &NoProgress).expect("the rest");
+        let names: Vec<&str> = outcome.stages.training.keys().map(String::as_str).collect();
+        assert_eq!(names, ["expert-seed-0", "other-seed-0", "seed-0", "seed-1"]);
+        let kept = std::fs::metadata(folder.path().join("seed-0/model.safetensors")).expect("a model");
+        assert_eq!(kept.modified().expect("a time"), trained.modified().expect("a time"));
+        assert_eq!(outcome.evaluations[0].models.len(), 2);
+        // As if all had been asked for at once.
+        let at_once = tempfile::tempdir().expect("a folder");
+        run(&more, at_once.path(), &NoProgress).expect("all at once");
+        for name in ["dark-room.csv", "seed-1.adw", "other-seed-0.adw", "results.json"] {
+            let read = |folder: &Path| std::fs::read(folder.join(name)).expect(name);
+            assert!(read(folder.path()) == read(at_once.path()), "{name} differs");
+        }
+        // What is there is not left behind.
+        let error = run(&toy(), folder.path(), &NoProgress).expect_err("refused").to_string();
+        assert!(error.contains("another experiment"), "{error}");
+    }
+
+    #[test]
     fn results_travel_with_every_model() {
         let folder = tempfile::tempdir().expect("a folder");
         let outcome = run(&toy(), folder.path(), &NoProgress).expect("the run");
@@ -430,18 +462,15 @@ mod tests {
     fn values_and_trajectories_are_distilled_exported_and_evaluated_as_learning_is() {
         for name in [
             "offline-q-key-to-door",
-            "decision-transformer-dark-room",
-            "decision-transformer-key-to-door",
+            "objectives-key-to-door",
             "decision-transformer-light-key-to-door",
         ] {
             let folder = tempfile::tempdir().expect("a folder");
             let experiment = small(name);
             let outcome = run(&experiment, folder.path(), &NoProgress).expect(name);
             assert_eq!(outcome.evaluations.len(), experiment.evaluations.len(), "{name}");
-            let keys = |evaluation: &Evaluation| -> Vec<String> {
-                evaluation.measured.iter().map(|measured| measured.series.key.clone()).collect()
-            };
-            assert!(keys(&outcome.evaluations[0]).contains(&"algorithm-distillation".into()), "{name}");
+            let mut lines = outcome.evaluations[0].measured.iter();
+            assert!(lines.any(|line| line.series.label == "algorithm distillation"), "{name}");
             assert!(run(&experiment, folder.path(), &NoProgress).expect(name).made_before, "{name}");
         }
     }

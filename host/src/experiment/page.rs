@@ -92,7 +92,7 @@ fn section(text: &mut String, results: &Results, folder: &Path, figures: &mut Fi
     Ok(())
 }
 
-/// Mean return of every line of a report.
+/// Mean return of every line of a report, and what a new task costs there.
 fn table(text: &mut String, report: &str, json: &Value) {
     let [first, last] = [0, 1].map(|end| json["mean_over_episodes"][end].as_u64());
     let over = match (first, last) {
@@ -101,7 +101,7 @@ fn table(text: &mut String, report: &str, json: &Value) {
     };
     let _ = writeln!(
         text,
-        "| {report} | {over} | 95 % interval | steps to 90 % of the optimum |\n|---|---|---|---|"
+        "| {report} | {over} | 95 % interval | steps to 90 % of the optimum | int8 bytes |\n|---|---|---|---|---|"
     );
     let number = |value: &Value| value.as_f64().map_or("-".into(), |value| format!("{value:.2}"));
     for key in keys(json) {
@@ -110,9 +110,11 @@ fn table(text: &mut String, report: &str, json: &Value) {
         let [mean, low, high] = ["mean", "low", "high"].map(|field| number(&summary[field]));
         let steps =
             json["steps_to_90_percent"][key].as_f64().map_or("-".into(), |steps| format!("{steps:.0}"));
-        let _ = writeln!(text, "| {label} | {mean} | {low} to {high} | {steps} |");
+        let bytes = if key == "int8" { &json["model_bytes"] } else { &json["other_model_bytes"][key] };
+        let bytes = bytes.as_u64().map_or(String::new(), |bytes| bytes.to_string());
+        let _ = writeln!(text, "| {label} | {mean} | {low} to {high} | {steps} | {bytes} |");
     }
-    let _ = writeln!(text, "| optimum | {} | | |\n", number(&json["curves"]["optimal"]));
+    let _ = writeln!(text, "| optimum | {} | | | |\n", number(&json["curves"]["optimal"]));
 }
 
 /// The lines of a report: in the order of the values where they differ in one, else what it is about

@@ -146,7 +146,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Mutex;
 
-    const NAME: &str = "rl2-dark-room";
+    const NAME: &str = "methods-dark-room";
 
     fn toy() -> Experiment {
         Experiment::named(NAME).and_then(|one| one.at_scale(Scale::Toy)).expect(NAME)

@@ -20,6 +20,10 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("models", evaluation.models.iter().map(|model| model.file.clone()).collect());
     if !evaluation.others.is_empty() {
         add("other_models", evaluation.others.iter().map(other_models).collect::<Map<_, _>>().into());
+        let bytes = |(name, models): &(String, Vec<ModelSummary>)| {
+            (name.clone(), models.first().map(|model| model.bytes).into())
+        };
+        add("other_model_bytes", evaluation.others.iter().map(bytes).collect::<Map<_, _>>().into());
     }
     add("parameters", evaluation.models.first().map(|model| model.parameters).into());
     add("model_bytes", evaluation.models.first().map(|model| model.bytes).into());
