@@ -84,6 +84,10 @@ impl Claim {
             if *first == 0 || first > last {
                 return refuse("episodes", format!("is {first}-{last}, expected FIRST-LAST, from 1"));
             }
+            if let Some(most) = experiment.episodes_of(evaluation)?.filter(|most| last > most) {
+                let problem = format!("is {first}-{last}, but the evaluation has {most} episodes");
+                return refuse("episodes", problem);
+            }
         }
         Ok(())
     }
@@ -229,6 +233,7 @@ mod tests {
             (Claim { at_least: None, ..claim("source") }, "at_least: is needed"),
             (Claim { evaluation: Some("other".into()), ..claim("source") }, "there is none called"),
             (Claim { episodes: Some((0, 1)), ..claim("source") }, "episodes: is 0-1"),
+            (Claim { episodes: Some((40, 41)), ..claim("source") }, "the evaluation has 40 episodes"),
             (Claim { at_least: Some(f64::NAN), ..claim("source") }, "at_least: is NaN"),
             (Claim { at_most: Some(1.0), ..claim("source") }, "at_least: is 2.5, expected no more than"),
         ] {

@@ -457,7 +457,7 @@ impl Experiment {
                 return Err(Error::argument("environment", problem));
             }
         }
-        self.check_tasks(evaluation, &entrants, &environment)?;
+        self.check_tasks(evaluation, &environment)?;
         evaluation.config.check(&environment)
     }
 
@@ -491,6 +491,17 @@ impl Experiment {
         }
     }
 
+    /// Episodes of a context of `evaluation`; `None` where that is not for it to say: what is unbroken,
+    /// and what is recorded.
+    pub(super) fn episodes_of(&self, evaluation: &EvaluationConfig) -> Result<Option<u32>> {
+        let recorded = evaluation.figure == FigureKind::Histories;
+        let environment = self.environment_of(evaluation)?;
+        let Some(environment) = environment.filter(|_| !recorded && evaluation.config.steps.is_none()) else {
+            return Ok(None);
+        };
+        Ok(Some(evaluation.config.episodes.unwrap_or(environment.defaults()?.context_episodes)))
+    }
+
     /// Refuses a figure that its models have no points for.
     fn check_figure(&self, evaluation: &EvaluationConfig) -> Result<()> {
         let entrants = self.entrants(evaluation).into_iter().map(|place| &self.models[place]);
@@ -519,26 +530,33 @@ impl Experiment {
         Ok(())
     }
 
-    /// Refuses more tasks than the histories of the first of `entrants` hold out.
-    fn check_tasks(
+    /// Refuses more tasks than the histories of the first of its models hold out.
+    fn check_tasks(&self, evaluation: &EvaluationConfig, environment: &EnvironmentConfig) -> Result<()> {
+        match (evaluation.config.tasks, self.held_out(evaluation, environment)?) {
+            (Some(wanted), Some((histories, held_out))) if wanted > held_out => {
+                let problem = format!("is {wanted}, but the histories {histories:?} hold out {held_out}");
+                Err(Error::argument("tasks", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The histories of the first model of `evaluation`, and how many tasks of `environment`, where it
+    /// is run, they hold out; `None` where there are always more.
+    pub(super) fn held_out(
         &self,
         evaluation: &EvaluationConfig,
-        entrants: &[usize],
         environment: &EnvironmentConfig,
-    ) -> Result<()> {
-        let (Some(wanted), Some(first)) = (evaluation.config.tasks, entrants.first()) else { return Ok(()) };
-        let Some(histories) = self.first_histories(&self.models[*first]) else { return Ok(()) };
+    ) -> Result<Option<(&str, u32)>> {
+        let first = self.entrants(evaluation).first().copied();
+        let Some(histories) = first.and_then(|first| self.first_histories(&self.models[first])) else {
+            return Ok(None);
+        };
         let generation = histories.resolve()?;
-        // Where tasks have no end, there are always more.
         if generation.environment != *environment || environment.task_count().is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let held_out = generation.split()?.held_out.len();
-        if wanted as usize > held_out {
-            let problem = format!("is {wanted}, but the histories {:?} hold out {held_out}", histories.name);
-            return Err(Error::argument("tasks", problem));
-        }
-        Ok(())
+        Ok(Some((&histories.name, generation.split()?.held_out.len() as u32)))
     }
 
     /// Name of the file that `histories` are filtered from: others of this experiment that are the

@@ -188,10 +188,12 @@ fn shrink_evaluation(full: &Experiment, evaluation: &mut EvaluationConfig, scale
         return Ok(());
     }
     let Some(environment) = full.environment_of(evaluation)? else { return Ok(()) };
+    let held_out = full.held_out(evaluation, &environment)?.map(|(_, count)| count);
     let usual = environment.defaults()?;
     let config = &mut evaluation.config;
     let runs = config.runs.unwrap_or(usual.runs).max(1);
-    let tasks = config.tasks.unwrap_or(usual.held_out);
+    let most = held_out.unwrap_or(u32::MAX);
+    let tasks = config.tasks.unwrap_or(usual.held_out).min(most);
     config.runs = Some(1);
     config.tasks = match scale {
         Scale::Toy => Some(tasks.min(2)),
@@ -205,4 +207,20 @@ fn shrink_evaluation(full: &Experiment, evaluation: &mut EvaluationConfig, scale
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scale_asks_for_more_tasks_than_are_held_out() {
+        let mut few = Experiment::named("quickstart").expect("an experiment");
+        few.histories[0].held_out = Some(3);
+        for scale in [Scale::Small, Scale::Toy] {
+            let scaled = few.clone().at_scale(scale).expect("scaled");
+            scaled.validate().expect("valid");
+            assert!(scaled.evaluations[0].config.tasks <= Some(3));
+        }
+    }
 }

@@ -171,7 +171,14 @@ pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card
     let is_kept: HashSet<u32> = some.index.iter().map(|history| history.id).collect();
     let [training, held_out] = split_sets(&card.split);
     if !some.index.iter().any(|history| training.contains(&history.task)) {
-        let problem = "would have no training history left; ask for less";
+        let problem = match (kept.is_empty(), config.episodes) {
+            (false, Some((first, last))) => format!(
+                "would have no training history left: none of those that stay has an episode {first} to {last}, \
+                 the file has {}",
+                numbers_of_episodes(&all)
+            ),
+            _ => "would have no training history left; ask for less".into(),
+        };
         return Err(Error::file(input, problem));
     }
     let stays = |place: &usize| is_kept.contains(&all.index[*place].id);
@@ -290,6 +297,13 @@ fn cut(config: &FilterConfig, all: &Histories, kept: &[usize]) -> Histories {
         }
     }
     some
+}
+
+/// Which episodes there are, in words.
+fn numbers_of_episodes(all: &Histories) -> String {
+    let numbers = &all.steps.episodes;
+    let of = |end: Option<&u32>| end.map_or("none".into(), u32::to_string);
+    format!("{} to {}", of(numbers.iter().min()), of(numbers.iter().max()))
 }
 
 /// How many of the tasks `of` have a history in `all` and none in `some`.
@@ -469,7 +483,12 @@ mod tests {
                 &output,
                 "no training history left",
             ),
-            (FilterConfig { episodes: Some((99, 99)), ..all }, &input, &output, "no training history left"),
+            (
+                FilterConfig { episodes: Some((99, 99)), ..all },
+                &input,
+                &output,
+                "none of those that stay has an episode 99 to 99, the file has 0 to ",
+            ),
         ] {
             let problem = filter(&config, input, output).unwrap_err().to_string();
             assert!(problem.contains(expected), "{problem}");
