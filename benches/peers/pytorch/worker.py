@@ -16,6 +16,7 @@ from torch import nn
 
 ROWS = sum(spec["tables"])
 COMPILED = spec["contestant"] == "pytorch-compiled"
+DEVICE = torch.device("cuda" if spec["contestant"] == "pytorch-cuda" else "cpu")
 
 
 class Block(nn.Module):
@@ -62,6 +63,9 @@ def say(**fields):
 
 
 def main():
+    if DEVICE.type == "cuda" and not torch.cuda.is_available():
+        say(failed="PyTorch sees no CUDA device")
+        return
     torch.manual_seed(0)
     torch.set_num_threads(spec["threads"])
     torch.set_flush_denormal(True)
@@ -80,9 +84,11 @@ def main():
         for parameter, part in zip(parameters, values.split([p.numel() for p in parameters])):
             parameter.copy_(part.view_as(parameter))
 
+    model, rows, targets = model.to(DEVICE), rows.to(DEVICE), targets.to(DEVICE)
+    parameters = list(model.parameters())
     band = None
     if spec["sequence_length"] > spec["window"]:
-        places = torch.arange(spec["sequence_length"])
+        places = torch.arange(spec["sequence_length"], device=DEVICE)
         distance = places[:, None] - places[None, :]
         band = (distance >= 0) & (distance < spec["window"])
     optimizer = torch.optim.AdamW(

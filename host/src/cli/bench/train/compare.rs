@@ -60,7 +60,7 @@ pub fn run(shapes: &[Shape], against: &[Peer], rounds: Rounds, threads: usize) -
     for contestant in &contestants {
         contestant.program()?;
     }
-    if contestants.contains(&Contestant::Composed) {
+    if [Contestant::Composed, Contestant::Cuda].iter().any(|one| contestants.contains(one)) {
         shapes.iter().try_for_each(composed_fits)?;
     }
     let problems = shapes.iter().map(|&shape| Problem::new(shape)).collect::<Result<Vec<_>>>()?;
@@ -97,7 +97,9 @@ fn contestants(against: &[Peer]) -> Vec<Contestant> {
     for peer in against {
         let more: &[Contestant] = match peer {
             Peer::Composed => &[Contestant::Composed],
+            Peer::Cuda => &[Contestant::Cuda],
             Peer::Pytorch => &[Contestant::PytorchEager, Contestant::PytorchCompiled],
+            Peer::PytorchCuda => &[Contestant::PytorchCuda],
             Peer::Burn => &[Contestant::Burn],
             Peer::Candle => &[Contestant::Candle],
         };

@@ -19,10 +19,14 @@ pub enum Contestant {
     Algodistill,
     /// Our network composed from dfdx's own operations.
     Composed,
+    /// The same on an NVIDIA GPU.
+    Cuda,
     /// PyTorch, operation by operation.
     PytorchEager,
     /// PyTorch with `torch.compile`.
     PytorchCompiled,
+    /// PyTorch, operation by operation, on an NVIDIA GPU.
+    PytorchCuda,
     /// burn.
     Burn,
     /// candle.
@@ -35,8 +39,10 @@ impl Contestant {
         match self {
             Self::Algodistill => "algodistill",
             Self::Composed => "composed",
+            Self::Cuda => "cuda",
             Self::PytorchEager => "pytorch-eager",
             Self::PytorchCompiled => "pytorch-compiled",
+            Self::PytorchCuda => "pytorch-cuda",
             Self::Burn => "burn",
             Self::Candle => "candle",
         }
@@ -45,8 +51,8 @@ impl Contestant {
     /// The peer that the install script makes it of; `None` for this program itself.
     fn peer(self) -> Option<&'static str> {
         match self {
-            Self::Algodistill | Self::Composed => None,
-            Self::PytorchEager | Self::PytorchCompiled => Some("pytorch"),
+            Self::Algodistill | Self::Composed | Self::Cuda => None,
+            Self::PytorchEager | Self::PytorchCompiled | Self::PytorchCuda => Some("pytorch"),
             Self::Burn => Some("burn"),
             Self::Candle => Some("candle"),
         }

@@ -33,7 +33,7 @@ pub struct Args {
     /// Sequences of a batch.
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
-    /// Whom to compare with, separated by commas. All but `composed` are installed by
+    /// Whom to compare with, separated by commas. All but `composed` and `cuda` are installed by
     /// benches/peers/install.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "composed")]
     pub against: Vec<Peer>,
@@ -59,8 +59,12 @@ pub struct Args {
 pub enum Peer {
     /// Our network composed from dfdx's own operations.
     Composed,
+    /// The same on an NVIDIA GPU; needs a build with the feature cuda.
+    Cuda,
     /// PyTorch, eager and compiled.
     Pytorch,
+    /// PyTorch, eager, on an NVIDIA GPU.
+    PytorchCuda,
     /// burn on its CPU backend.
     Burn,
     /// candle.

@@ -32,8 +32,27 @@ pub fn run(specification: &str) -> Result<()> {
             let composed = Composed::new(dfdx::prelude::Cpu::default(), &dimensions, interface);
             serve(&problem, |values, gradient| composed.loss_and_gradient(values, batch, &options, gradient))
         }
+        Contestant::Cuda => on_gpu(&problem, &options),
         other => Err(Error::argument("--worker", format!("{} is another program", other.name()))),
     }
+}
+
+/// The composed network on a GPU, gradient and optimizer on the CPU, as `train --device cuda` has it.
+#[cfg(feature = "cuda")]
+fn on_gpu(problem: &Problem, options: &LossOptions) -> Result<()> {
+    use dfdx::prelude::Cuda;
+    let device = match Cuda::try_seed_from_u64(0) {
+        Ok(device) => device,
+        Err(error) => return say(&json!({ "failed": format!("no CUDA device: {error:?}") })),
+    };
+    let composed = Composed::new(device, &problem.shape.dimensions, &problem.interface);
+    serve(problem, |values, gradient| composed.loss_and_gradient(values, &problem.batch, options, gradient))
+}
+
+/// Says that this program has no GPU in it.
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(_: &Problem, _: &LossOptions) -> Result<()> {
+    say(&json!({ "failed": "this program was built without the feature cuda" }))
 }
 
 /// A step is loss and gradient, clipping, and AdamW.
