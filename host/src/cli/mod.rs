@@ -265,10 +265,11 @@ fn experiment_report(outcome: &experiment::Outcome) -> Report {
     }
     let width = terminal_width();
     let mut text: String = outcome.evaluations.iter().map(|one| report::text(one, width) + "\n").collect();
-    for Verdict { text: claim, number, value, expected, holds } in &outcome.verdicts {
+    for Verdict { text: claim, number, value, expected, holds, why } in &outcome.verdicts {
         let value = value.map_or("not measured".into(), |value| format!("{value:.2}"));
         let word = if *holds { "holds" } else { "does not hold" };
-        text.push_str(&format!("{word}: {claim} ({number} = {value}, expected {expected})\n"));
+        let why = why.as_ref().map_or(String::new(), |why| format!(". {why}"));
+        text.push_str(&format!("{word}: {claim} ({number} = {value}, expected {expected}){why}\n"));
     }
     if outcome.made_before {
         text.push_str("histories and models were made before: only the evaluation was run again\n");

@@ -35,6 +35,9 @@ pub struct Claim {
     /// The claim holds where the number is at most this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<f64>,
+    /// Where it is known not to hold: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What became of a claim.
@@ -51,6 +54,9 @@ pub struct Verdict {
     pub expected: String,
     /// Whether it is.
     pub holds: bool,
+    /// Where it does not hold and that is known: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl Claim {
@@ -127,12 +133,14 @@ impl Claim {
         let within = |value: f64| {
             self.at_least.is_none_or(|least| value >= least) && self.at_most.is_none_or(|most| value <= most)
         };
+        let holds = value.is_some_and(within);
         Ok(Verdict {
             text: self.text.clone(),
             number,
             value,
             expected: expected.join(" and "),
-            holds: value.is_some_and(within),
+            holds,
+            why: self.why.clone().filter(|_| !holds),
         })
     }
 }
@@ -208,7 +216,11 @@ mod tests {
         assert_eq!((verdict.value, verdict.holds), (Some(2.5), true), "the bound itself is enough");
         assert_eq!(verdict.number, "algorithm-distillation minus source");
         let verdict = decided(Claim { episodes: Some((1, 2)), ..claim(model) });
-        assert_eq!((verdict.value, verdict.holds), (Some(1.5), false));
+        assert_eq!((verdict.value, verdict.holds, verdict.why), (Some(1.5), false, None));
+        let explained = |at_least| {
+            decided(Claim { at_least: Some(at_least), why: Some("It is slow.".into()), ..claim(model) }).why
+        };
+        assert_eq!([9.0, 1.0].map(explained), [Some("It is slow.".into()), None]);
         let verdict = decided(Claim { at_least: None, at_most: Some(9.0), ..claim("optimal") });
         assert_eq!((verdict.value, verdict.holds), (Some(8.0), true));
         // What is not there does not hold.

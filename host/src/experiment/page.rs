@@ -82,9 +82,10 @@ fn section(text: &mut String, results: &Results, folder: &Path, figures: &mut Fi
         for claim in &results.claims {
             let word = if claim.holds { "holds" } else { "**does not hold**" };
             let value = claim.value.map_or("not measured".into(), |value| format!("{value:.2}"));
+            let why = claim.why.as_ref().map_or(String::new(), |why| format!(" {why}"));
             let _ = writeln!(
                 text,
-                "- {}: {word}. {} = {value}, expected {}.",
+                "- {}: {word}. {} = {value}, expected {}.{why}",
                 claim.text, claim.number, claim.expected
             );
         }
@@ -142,9 +143,10 @@ fn not_reproduced(text: &mut String, results: &[Results]) {
     for one in results {
         for claim in one.claims.iter().filter(|claim| !claim.holds) {
             let value = claim.value.map_or("not measured".into(), |value| format!("{value:.2}"));
+            let why = claim.why.as_ref().map_or(String::new(), |why| format!(" {why}"));
             let _ = writeln!(
                 text,
-                "- {}: {} ({} = {value}, expected {}).",
+                "- {}: {} ({} = {value}, expected {}).{why}",
                 one.name, claim.text, claim.number, claim.expected
             );
         }
