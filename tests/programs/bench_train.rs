@@ -66,6 +66,15 @@ fn compares_with_the_composed_network_unless_told_otherwise() {
 }
 
 #[test]
+fn without_a_gpu_that_contestant_says_so_and_the_others_run() {
+    let report = json(Path::new("no-such-folder"), "--against cuda --rounds 1");
+    let contestants = &report["shapes"][0]["contestants"];
+    assert!(contestants[0]["tokens_per_second"].as_f64().unwrap() > 0.0, "{report}");
+    assert_eq!(contestants[1]["name"], "cuda");
+    assert_eq!(contestants[1]["failed"], "this program was built without the feature cuda");
+}
+
+#[test]
 fn a_peer_that_is_not_installed_names_the_script() {
     let peers = TempDir::new().unwrap();
     let message = failure(peers.path(), "--against pytorch");

@@ -10,9 +10,11 @@ use crate::Result;
 use std::iter::Sum;
 use std::ops::Add;
 
-/// Multiply-adds a second of training, forward and backward, on two cores: with the next, 200,000
-/// tokens a second of the usual model.
-const TRAINING_RATE: f64 = 100e9;
+/// Multiply-adds a second of the matrices and of the attention in training, forward and backward, on
+/// two cores: with the next, 200,000 tokens a second of the usual model with a window of 128, 150,000
+/// with one of 200 in sequences of 1,000.
+const MATRIX_RATE: f64 = 160e9;
+const ATTENTION_RATE: f64 = 36e9;
 /// Seconds of two cores that a token takes whatever the size of the model.
 const TOKEN_SECONDS: f64 = 1e-6;
 /// Multiply-adds a second of the float agents that play the trials of RL2, on two cores: with the
@@ -114,7 +116,9 @@ impl Experiment {
                     (0, config.updates * (config.batch * config.resolved_sequence_length()) as u64, 0.0)
                 }
             };
-            let learning = tokens as f64 * (3.0 * self.multiply_adds(model)? / TRAINING_RATE + TOKEN_SECONDS);
+            let work = self.multiply_adds(model)?;
+            let forward = work.matrices / MATRIX_RATE + work.attention / ATTENTION_RATE;
+            let learning = tokens as f64 * (3.0 * forward + TOKEN_SECONDS);
             Ok(Estimate {
                 trainings: seeds,
                 training_tokens: seeds * tokens,
@@ -139,7 +143,7 @@ impl Experiment {
             for planned in self.contestants(evaluation)? {
                 let model = &self.models[planned.place];
                 let steps = u64::from(contexts) * of_context * u64::from(model.seeds);
-                let seconds = self.multiply_adds(model)? / EVALUATION_RATE + STEP_SECONDS;
+                let seconds = self.multiply_adds(model)?.all() / EVALUATION_RATE + STEP_SECONDS;
                 all.evaluation_steps += steps;
                 all.seconds += steps as f64 * seconds;
             }
@@ -149,7 +153,7 @@ impl Experiment {
     }
 
     /// Multiply-adds of a token's way forward in `model`.
-    fn multiply_adds(&self, model: &ModelConfig) -> Result<f64> {
+    fn multiply_adds(&self, model: &ModelConfig) -> Result<MultiplyAdds> {
         if let Some(rl2) = self.rl2_of(model, 0)? {
             return Ok(multiply_adds(&rl2.dimensions()?, rl2.trial_steps()? as usize));
         }
@@ -168,16 +172,31 @@ fn of_rl2(config: &Rl2Config) -> Result<(u64, u64, f64)> {
         every => config.iterations.div_ceil(every) * 2 * config.evaluation_trials as u64 * of_trial,
     };
     let steps = learned_from + evaluations;
-    let forward = multiply_adds(&config.dimensions()?, of_trial as usize);
+    let forward = multiply_adds(&config.dimensions()?, of_trial as usize).all();
     let seconds = steps as f64 * (forward / TRIAL_RATE + STEP_SECONDS);
     Ok((steps, learned_from * u64::from(config.epochs), seconds))
 }
 
-/// Multiply-adds of a token's way forward: the matrices, and attention over half a window or more.
-fn multiply_adds(sizes: &Dimensions, sequence: usize) -> f64 {
+/// Multiply-adds of a token's way forward.
+struct MultiplyAdds {
+    matrices: f64,
+    attention: f64,
+}
+
+impl MultiplyAdds {
+    fn all(&self) -> f64 {
+        self.matrices + self.attention
+    }
+}
+
+/// Those of a token of a sequence of so many, in the mean over its places.
+fn multiply_adds(sizes: &Dimensions, sequence: usize) -> MultiplyAdds {
     let matrices = 4 * sizes.d_model * sizes.d_model + 2 * sizes.d_model * sizes.d_ff;
-    let attention = 2 * sizes.d_model * sizes.window.min(sequence);
-    (sizes.layers * (matrices + attention)) as f64
+    let (full, all) = (sizes.window.min(sequence) as f64, sequence as f64);
+    // The window fills, then it is full.
+    let attended = (full * (full + 1.0) / 2.0 + (all - full) * full) / all;
+    let attention = 2.0 * sizes.d_model as f64 * attended;
+    MultiplyAdds { matrices: (sizes.layers * matrices) as f64, attention: sizes.layers as f64 * attention }
 }
 
 #[cfg(test)]
