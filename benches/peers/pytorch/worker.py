@@ -1,4 +1,4 @@
-"""The model of host/src/model.rs in PyTorch: one contestant of `algodistill bench train` (protocol: ../README.md)."""
+"""The model of host/src/model/mod.rs in PyTorch: one contestant of `algodistill bench train` (protocol: ../README.md)."""
 
 import json
 import os

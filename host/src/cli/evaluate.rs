@@ -25,7 +25,7 @@ pub struct Args {
     /// Contexts of each task [default: 4; bandits 1].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     runs: Option<u32>,
-    /// Episodes of each context [default: 40; bandits 1].
+    /// Episodes of each context [default: 40; 10 of the restless bandit, 1 of other bandits].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     episodes: Option<u32>,
     /// In place of episodes: one unbroken stream of N steps per context, reported in blocks as long

@@ -143,10 +143,10 @@ const TRAINING: [Field; 35] = [
 
 /// The fields of [`Rl2Config`] beside those of [`DIMENSIONS`], but for the environment and `threads`.
 const RL2: [Field; 26] = [
-    field("tasks", Takes::Count, "Training tasks [default: all that are not held out; 20000 of a bandit]"),
-    field("held_out", Takes::Count, "Tasks held out from training [default: 16; 500 of a bandit]"),
+    field("tasks", Takes::Count, "Training tasks [default: all that are not held out; 20000 of a bandit, 2500 of the restless one]"),
+    field("held_out", Takes::Count, "Tasks held out from training [default: 16; 64 in Key-to-Door; 500 of a bandit, 100 of the restless one]"),
     field("split_seed", Takes::Count, "Seed of the split into training and held-out tasks"),
-    field("episodes", Takes::Count, "Episodes of a trial [default: 10; 1 of a bandit]"),
+    field("episodes", Takes::Count, "Episodes of a trial [default: 10; 1 of a bandit but the restless one]"),
     field("iterations", Takes::Count, "Iterations: trials are made, and learned from"),
     field("trials", Takes::Count, "Trials of an iteration"),
     field("minibatch", Takes::Count, "Trials of a parameter update"),

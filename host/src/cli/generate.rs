@@ -31,10 +31,12 @@ pub struct Args {
     /// Seed of the split into training and held-out tasks.
     #[arg(long, default_value_t = 0)]
     split_seed: u64,
-    /// Training tasks [default: all that are not held out; 20000 of a bandit].
+    /// Training tasks [default: all that are not held out; 20000 of a bandit, 2500 of the restless
+    /// one].
     #[arg(long)]
     tasks: Option<u32>,
-    /// Tasks held out from training [default: 16; 500 of a bandit].
+    /// Tasks held out from training [default: 16; 64 in Key-to-Door; 500 of a bandit, 100 of the
+    /// restless one].
     #[arg(long)]
     held_out: Option<u32>,
     /// Histories of each training task [default: what distills well].
@@ -47,7 +49,7 @@ pub struct Args {
     #[arg(long)]
     episodes: Option<u32>,
     /// Write every K-th episode only, so that progress shows within a context window [default: 5
-    /// for q-learning, else 1].
+    /// for q-learning and a3c, 2 for q-lambda, 10 for dqn and sac, else 1].
     #[arg(long, value_name = "K")]
     keep_every: Option<u32>,
     /// Write the optimal action of every step, too: what `train --objective decision-pretrained`

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
+use std::collections::HashSet;
 use std::io::{ErrorKind, Write};
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
@@ -246,9 +247,12 @@ fn terminal_width() -> usize {
 /// The report of an experiment: the object of its first evaluation, with times and files added; all
 /// of them under `evaluations`.
 fn experiment_report(outcome: &experiment::Outcome) -> Report {
-    let mut warnings: Vec<&String> = outcome.evaluations.iter().flat_map(|one| &one.warnings).collect();
-    warnings.dedup();
-    warnings.into_iter().for_each(|warning| warn(warning));
+    let mut said = HashSet::new();
+    for warning in outcome.evaluations.iter().flat_map(|one| &one.warnings) {
+        if said.insert(warning) {
+            warn(warning);
+        }
+    }
     let evaluations: Vec<Value> = outcome.evaluations.iter().map(report::json).collect();
     let mut json = evaluations.first().cloned().unwrap_or_else(|| json!({}));
     let training = outcome.stages.training.values();

@@ -23,3 +23,4 @@ pub use play::{play, Moment, PlayConfig, Played};
 pub use recorded::recorded;
 pub(crate) use run::check_name;
 pub use run::{evaluate, Contestant, Contestants, EvaluateConfig};
+pub(crate) use tasks::same_tasks;

@@ -61,7 +61,7 @@ pub(crate) fn untrained_tasks(
 
 /// Whether a number means the same task in both, or a related one: the same goal with another
 /// reward, arms of the same draws.
-fn same_tasks(a: &EnvironmentConfig, b: &EnvironmentConfig) -> bool {
+pub(crate) fn same_tasks(a: &EnvironmentConfig, b: &EnvironmentConfig) -> bool {
     a.name() == b.name() && a.task_count() == b.task_count()
 }
 

@@ -33,6 +33,7 @@ pub fn run_all(experiments: &[Experiment], folder: &Path, progress: &dyn Progres
     // What cannot be run should be known before hours have passed.
     for experiment in experiments {
         experiment.validate().map_err(|error| of(&experiment.name, error))?;
+        experiment.refuse_other(&folder.join(&experiment.name))?;
     }
     let begun = Instant::now();
     let mut results = Vec::new();

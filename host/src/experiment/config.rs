@@ -4,7 +4,7 @@ use super::claims::Claim;
 use super::scale::Scale;
 use crate::environment::EnvironmentConfig;
 use crate::error::in_plain_words;
-use crate::evaluate::{check_name, unlike, EvaluateConfig};
+use crate::evaluate::{check_name, same_tasks, unlike, EvaluateConfig};
 use crate::files::read_text;
 use crate::history::{FilterConfig, GenerateConfig, TasksPerHistory};
 use crate::parameters::{fields, Parameters};
@@ -58,6 +58,9 @@ experiments! {
     "single-stream",
 }
 
+/// Names that no report can have: those of other files of a run, and the end of those of cards.
+const RESERVED: [&str; 2] = ["stages", "results"];
+const CARD: &str = ".card";
 /// Most models of one name.
 const MAX_SEEDS: u32 = 1_000;
 
@@ -432,6 +435,10 @@ impl Experiment {
                 let problem = format!("{twice:?} is there twice");
                 return Err(within("evaluation", &stem, Error::argument("models", problem)));
             }
+            if RESERVED.contains(&stem.as_str()) || stem.ends_with(CARD) {
+                let problem = format!("a file of the run is called {stem}.json; choose another name");
+                return Err(within("evaluation", &stem, Error::argument("name", problem)));
+            }
             self.check(evaluation).map_err(|error| within("evaluation", &stem, error))?;
             stems.push(stem);
         }
@@ -553,7 +560,7 @@ impl Experiment {
             return Ok(None);
         };
         let generation = histories.resolve()?;
-        if generation.environment != *environment || environment.task_count().is_none() {
+        if !same_tasks(&generation.environment, environment) || environment.task_count().is_none() {
             return Ok(None);
         }
         Ok(Some((&histories.name, generation.split()?.held_out.len() as u32)))
@@ -592,35 +599,6 @@ impl Experiment {
         let config = model.map_or_else(|| self.histories.first(), |model| self.first_histories(model));
         let name = |config: &HistoriesConfig| Ok(config.resolve()?.environment.preset_name().into());
         config.map_or_else(|| Ok(String::new()), name)
-    }
-
-    /// What is written into its folder, from which it can be read again.
-    pub(super) fn to_toml(&self, path: &Path) -> Result<String> {
-        toml::to_string(&self.resolved()?).map_err(|error| Error::file(path, error))
-    }
-
-    /// Whether this, with everything filled in, can go on where `then` was run: it makes what that
-    /// made and maybe more, seeds or models or histories.
-    pub(super) fn goes_on_from(&self, then: &Self) -> bool {
-        let made = |model: &ModelConfig| ModelConfig { label: None, line: None, x: None, seeds: 0, ..model.clone() };
-        let remade = |old: &ModelConfig| {
-            let same = |new: &&ModelConfig| made(new) == made(old) && new.seeds >= old.seeds;
-            self.models.iter().any(|new| same(&new))
-        };
-        // The first model has files that are called otherwise, and RL2 is trained where the first
-        // histories are.
-        let first = |one: &Self| (one.name.clone(), one.scale, one.histories.first().cloned());
-        let first_model = |one: &Self| one.models.first().map(|model| model.name.clone());
-        first(self) == first(then)
-            && (then.models.is_empty() || first_model(self) == first_model(then))
-            && then.histories.iter().all(|old| self.histories.contains(old))
-            && then.models.iter().all(remade)
-    }
-
-    /// Whether `folder` holds a run of this experiment, word for word.
-    pub(super) fn owns(&self, folder: &Path) -> Result<bool> {
-        let path = folder.join("experiment.toml");
-        Ok(path.exists() && read_text(&path)? == self.to_toml(&path)?)
     }
 
     /// The same with everything that is absent filled in, so that it stays the same when defaults

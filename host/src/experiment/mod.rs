@@ -21,6 +21,7 @@ mod claims;
 mod config;
 mod estimate;
 mod figures;
+mod folder;
 mod page;
 mod results;
 mod rl2;
@@ -79,7 +80,7 @@ pub struct Stages {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingTime {
-    /// Wall-clock seconds, over all processes that worked on it and wrote so down.
+    /// Wall-clock seconds of the process that finished it.
     pub seconds: f64,
     /// Tokens per second of the process that finished it; of RL2, environment steps, a token each.
     pub tokens_per_second: f64,
@@ -95,8 +96,11 @@ pub fn run(experiment: &Experiment, folder: &Path, progress: &dyn Progress) -> R
     // What cannot be run must not claim the folder.
     experiment.validate()?;
     let _lock = FolderLock::take(folder)?;
+    experiment.refuse_other(folder)?;
+    // What is there must not pass for complete while it is made anew.
+    results::remove(folder)?;
+    experiment.claim(folder)?;
     let run = Run { experiment, folder, progress };
-    run.claim_folder()?;
     let mut stages = run.read_stages()?;
     let before = stages.clone();
     for histories in &experiment.histories {
@@ -132,6 +136,11 @@ impl Trained {
     }
 }
 
+/// Whether a file of histories is there as a whole.
+fn is_made(histories: &Path) -> bool {
+    histories.exists() && card_path(histories).exists()
+}
+
 /// One experiment in one folder.
 struct Run<'a> {
     experiment: &'a Experiment,
@@ -140,30 +149,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Writes the experiment down, or refuses a folder that belongs to another.
-    fn claim_folder(&self) -> Result<()> {
-        let path = self.folder.join("experiment.toml");
-        let text = self.experiment.to_toml(&path)?;
-        if !path.exists() {
-            return write_bytes(&path, text.as_bytes());
-        }
-        if self.experiment.owns(self.folder)? {
-            return Ok(());
-        }
-        // Evaluations, claims and words may change, and there may be more models: the reports are made
-        // anew, of those that are there and of the new ones.
-        let then: Option<Experiment> = toml::from_str(&read_text(&path)?).ok();
-        let now = self.experiment.resolved()?;
-        if then.is_some_and(|then| now.goes_on_from(&then)) {
-            return write_bytes(&path, text.as_bytes());
-        }
-        // What was asked for is wrong, not the file.
-        Err(Error::argument(
-            path.display().to_string(),
-            "this folder holds a run of another experiment; choose another folder, or remove it",
-        ))
-    }
-
     fn stages_path(&self) -> PathBuf {
         self.folder.join("stages.json")
     }
@@ -189,7 +174,7 @@ impl Run<'_> {
     fn generate(&self, name: &str, config: &GenerateConfig, stages: &mut Stages) -> Result<()> {
         let path = self.histories_path(name);
         // The card is written last, and the time after it.
-        if !card_path(&path).exists() || !stages.generation.contains_key(name) {
+        if !is_made(&path) || !stages.generation.contains_key(name) {
             let begun = Instant::now();
             generate_to_file(config, &path, self.progress)?;
             stages.generation.insert(name.into(), begun.elapsed().as_secs_f64());
@@ -203,8 +188,11 @@ impl Run<'_> {
         let (name, config) = (&histories.name, histories.resolve()?);
         let Some(asked) = &histories.filter else { return self.generate(name, &config, stages) };
         let path = self.histories_path(name);
-        if !card_path(&path).exists() || !stages.generation.contains_key(name) {
-            let whole = self.experiment.unfiltered(histories);
+        let whole = self.experiment.unfiltered(histories);
+        let is_shown =
+            self.experiment.evaluations.iter().any(|evaluation| evaluation.figure == FigureKind::Histories);
+        let is_there = is_made(&path) && (!is_shown || is_made(&self.histories_path(&whole)));
+        if !is_there || !stages.generation.contains_key(name) {
             self.generate(&whole, &config, stages)?;
             let begun = Instant::now();
             filter(asked, &self.histories_path(&whole), &path)?;
@@ -337,7 +325,9 @@ impl Run<'_> {
     fn write_results_into(&self, lines: &mut [Vec<Trained>], evaluations: &mut [Evaluation]) -> Result<()> {
         for (place, line) in lines.iter_mut().enumerate() {
             for (seed, model) in line.iter_mut().enumerate() {
-                let mut configs = self.experiment.evaluations.iter().zip(&*evaluations);
+                let of_models = |one: &&EvaluationConfig| one.figure != FigureKind::Histories;
+                let configs = self.experiment.evaluations.iter().zip(&*evaluations);
+                let mut configs = configs.filter(|(config, _)| of_models(config));
                 model.card.evaluation = configs.find_map(|(config, evaluation)| {
                     let of_it =
                         self.experiment.entrants(config).iter().position(|entrant| *entrant == place)?;
@@ -383,9 +373,14 @@ mod tests {
         assert_eq!((outcome.stages.training.len(), outcome.made_before), (2, false));
         let first = results(folder.path());
         assert!(run(&toy(), folder.path(), &NoProgress).expect("again").made_before);
-        for lost in
-            ["histories.card.json", "stages.json", "seed-0.adw", "seed-0/model.safetensors", "dark-room.csv"]
-        {
+        for lost in [
+            "histories.card.json",
+            "histories.parquet",
+            "stages.json",
+            "seed-0.adw",
+            "seed-0/model.safetensors",
+            "dark-room.csv",
+        ] {
             std::fs::remove_file(folder.path().join(lost)).expect("removed");
             let again = run(&toy(), folder.path(), &NoProgress).expect(lost);
             assert!(again.stages.generation.contains_key("histories"), "{lost}");
@@ -434,9 +429,39 @@ mod tests {
             let read = |folder: &Path| std::fs::read(folder.join(name)).expect(name);
             assert!(read(folder.path()) == read(at_once.path()), "{name} differs");
         }
-        // What is there is not left behind.
+        // A model that is there is not left behind, a seed is.
         let error = run(&toy(), folder.path(), &NoProgress).expect_err("refused").to_string();
-        assert!(error.contains("another experiment"), "{error}");
+        assert!(error.contains("it has a model \"other\", this has none"), "{error}");
+        more.models[0].seeds = 1;
+        assert!(run(&more, folder.path(), &NoProgress).expect("one of the two").made_before);
+    }
+
+    #[test]
+    fn what_is_under_way_does_not_pass_for_complete() {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(&toy(), folder.path(), &NoProgress).expect("the first run");
+        let mut more = toy();
+        more.models[0].seeds = 2;
+        assert!(Results::of(&toy(), folder.path()).expect("readable").is_some());
+        // The second seed cannot be begun.
+        let in_the_way = folder.path().join("seed-1");
+        write_bytes(&in_the_way, b"a file").expect("written");
+        run(&more, folder.path(), &NoProgress).expect_err("refused");
+        assert!(Results::of(&more, folder.path()).expect("readable").is_none());
+        std::fs::remove_file(in_the_way).expect("removed");
+        run(&more, folder.path(), &NoProgress).expect("both");
+        assert!(Results::of(&more, folder.path()).expect("readable").is_some());
+    }
+
+    #[test]
+    fn no_report_takes_the_place_of_a_file_of_the_run() {
+        for name in ["stages", "results", "histories.card"] {
+            let mut experiment = toy();
+            experiment.claims.clear();
+            experiment.evaluations[0].name = Some(name.into());
+            let error = experiment.validate().expect_err(name).to_string();
+            assert!(error.contains("a file of the run is called"), "{error}");
+        }
     }
 
     #[test]
@@ -460,11 +485,9 @@ mod tests {
 
     #[test]
     fn values_and_trajectories_are_distilled_exported_and_evaluated_as_learning_is() {
-        for name in [
-            "offline-q-key-to-door",
-            "objectives-key-to-door",
-            "decision-transformer-light-key-to-door",
-        ] {
+        for name in
+            ["offline-q-key-to-door", "objectives-key-to-door", "decision-transformer-light-key-to-door"]
+        {
             let folder = tempfile::tempdir().expect("a folder");
             let experiment = small(name);
             let outcome = run(&experiment, folder.path(), &NoProgress).expect(name);

@@ -40,7 +40,7 @@ fn overview(text: &mut String, results: &[Results]) {
     );
     for one in results {
         let holding = one.claims.iter().filter(|claim| claim.holds).count();
-        let (name, beside, seeds, all) = (&one.name, &one.beside, one.seeds, one.claims.len());
+        let (name, beside, seeds, all) = (&one.name, &one.beside, seeds_in_words(one), one.claims.len());
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(
             text,
@@ -52,6 +52,13 @@ fn overview(text: &mut String, results: &[Results]) {
 
 fn scale_in_words(results: &Results) -> &'static str {
     results.scale.note().unwrap_or("full")
+}
+
+fn seeds_in_words(results: &Results) -> String {
+    match results.seeds {
+        (fewest, most) if fewest == most => most.to_string(),
+        (fewest, most) => format!("{fewest} to {most}"),
+    }
 }
 
 fn section(text: &mut String, results: &Results, folder: &Path, figures: &mut Figures) -> Result<()> {
@@ -77,8 +84,13 @@ fn section(text: &mut String, results: &Results, folder: &Path, figures: &mut Fi
         let _ = writeln!(text, "*The original*: {}\n", results.shows);
     }
     if !results.claims.is_empty() {
-        let seeds = if results.seeds == 1 { "one seed".into() } else { format!("{} seeds", results.seeds) };
-        let _ = writeln!(text, "*Ours* ({seeds}, scale: {}):\n", scale_in_words(results));
+        let seeds = if results.seeds == (1, 1) { "seed" } else { "seeds" };
+        let _ = writeln!(
+            text,
+            "*Ours* ({} training {seeds} of each model, scale: {}):\n",
+            seeds_in_words(results),
+            scale_in_words(results)
+        );
         for claim in &results.claims {
             let word = if claim.holds { "holds" } else { "**does not hold**" };
             let value = claim.value.map_or("not measured".into(), |value| format!("{value:.2}"));

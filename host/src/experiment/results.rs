@@ -27,8 +27,8 @@ pub struct Results {
     pub beside: String,
     /// What is to be seen there.
     pub shows: String,
-    /// Most training seeds of a model.
-    pub seeds: u32,
+    /// Fewest and most training seeds of a model.
+    pub seeds: (u32, u32),
     /// Names of the reports: NAME.json, NAME.csv and, where drawing is built in, NAME.svg.
     pub reports: Vec<String>,
     /// Files of the folder, all there are when it is complete.
@@ -54,13 +54,14 @@ pub(super) fn write(
     }
     let claims = experiment.claims.iter().map(|claim| claim.decide(experiment, &objects));
     let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let seeds = || experiment.models.iter().map(|model| model.seeds);
     let results = Results {
         name: experiment.name.clone(),
         scale: experiment.scale,
         makes: experiment.makes.clone(),
         beside: experiment.beside.clone(),
         shows: experiment.shows.clone(),
-        seeds: experiment.models.iter().map(|model| model.seeds).max().unwrap_or(0),
+        seeds: (seeds().min().unwrap_or(0), seeds().max().unwrap_or(0)),
         reports,
         files: files.iter().filter_map(name_of).collect(),
         claims: claims.collect::<Result<_>>()?,
@@ -72,19 +73,27 @@ pub(super) fn write(
     Ok(results)
 }
 
+/// Takes away what an earlier run came to.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    let path = folder.join(FILE);
+    match path.exists() {
+        true => std::fs::remove_file(&path).map_err(|error| Error::io(&path, error)),
+        false => Ok(()),
+    }
+}
+
 impl Results {
     /// Those of `experiment` in `folder`; `None` where it is not complete, or another one's.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] for a file that cannot be read.
+    /// [`Error::Io`] for a file that cannot be read.
     pub fn of(experiment: &Experiment, folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         if !path.exists() || !experiment.owns(folder)? {
             return Ok(None);
         }
-        let results: Self =
-            serde_json::from_str(&read_text(&path)?).map_err(|error| Error::file(&path, error))?;
-        let complete = results.files.iter().all(|file| folder.join(file).exists());
-        Ok(complete.then_some(results))
+        // What another version of this program wrote is made anew.
+        let results: Option<Self> = serde_json::from_str(&read_text(&path)?).ok();
+        Ok(results.filter(|results| results.files.iter().all(|file| folder.join(file).exists())))
     }
 }

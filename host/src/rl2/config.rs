@@ -62,8 +62,8 @@ pub struct Rl2Config {
     /// at one of the places that the policy has learned to look at, it never learns what to do if none
     /// did; on a held-out task that is so. With `novelty`, it goes on looking.
     pub barren: f32,
-    /// Weight of the error of the values. The value head learns at the same speed whatever this is
-    /// (AdamW): it says how much the values shape the network below.
+    /// Weight of the error of the values: how much the values shape the network below. At 0 they are
+    /// not learned; above, AdamW has the value head learn at about the same speed.
     pub value_weight: f32,
     /// Highest learning rate of AdamW.
     pub learning_rate: f32,
@@ -267,6 +267,9 @@ impl Rl2Config {
         within("minibatch", self.minibatch, self.trials)?;
         within("epochs", self.epochs as usize, 1000)?;
         within("evaluation_trials", self.evaluation_trials, MAX_SIZE)?;
+        let expected = format!("such that evaluation_trials * {steps} steps is at most {MAX_STEPS}");
+        let most = self.evaluation_trials as u64 * steps <= MAX_STEPS;
+        check(most, "evaluation_trials", self.evaluation_trials, expected)?;
         let most = u64::from(u32::MAX);
         check((1..=most).contains(&self.iterations), "iterations", self.iterations, "1 to 2^32 - 1")?;
         for (field, seed) in [("seed", self.seed), ("split_seed", self.split_seed)] {
@@ -318,6 +321,7 @@ mod tests {
             (Rl2Config { episodes: Some(0), ..valid.clone() }, "rl2.episodes: is 0"),
             (Rl2Config { episodes: Some(1000), ..valid.clone() }, "rl2.episodes: is 1000, must be such that"),
             (Rl2Config { trials: 1 << 15, ..valid.clone() }, "rl2.trials: is 32768, must be such that"),
+            (Rl2Config { evaluation_trials: 1 << 15, ..valid.clone() }, "rl2.evaluation_trials: is 32768"),
             (Rl2Config { held_out: Some(81), ..valid.clone() }, "rl2.tasks: 0 training and 81 held-out"),
             (Rl2Config { iterations: 0, ..valid.clone() }, "rl2.iterations: is 0"),
             (Rl2Config { clip_ratio: 0.0, ..valid.clone() }, "rl2.clip_ratio: is 0"),

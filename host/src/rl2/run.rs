@@ -63,11 +63,12 @@ pub struct MetricsLine {
     pub iteration: u64,
     /// Steps taken in the environment to learn from, in all.
     pub steps: u64,
-    /// Mean return of each episode of the trials.
+    /// Mean return of each episode of the trials, those among them that pay nothing (`barren`).
     pub returns: Vec<f32>,
     /// Entropy of the policy in nats, mean over all steps, in the first epoch.
     pub entropy: f64,
-    /// Divergence from the policy of the trials, in the last update.
+    /// Divergence from the policy of the trials in the last minibatch that was looked at: where the
+    /// iteration ended early, that of the update that was not made any more.
     pub divergence: f64,
     /// Half the squared error of the values, in units of the returns' deviation, in the first epoch.
     pub value_error: f64,

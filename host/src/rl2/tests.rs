@@ -170,6 +170,22 @@ fn a_cancelled_run_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn what_helps_training_has_no_part_in_evaluations() {
+    let folder = tempfile::tempdir().unwrap();
+    let evaluated = |name: &str, novelty, barren| {
+        // So slow that the policy stays what it is.
+        let config =
+            Rl2Config { iterations: 1, evaluate_every: 1, learning_rate: 1e-30, novelty, barren, ..small() };
+        let run = folder.path().join(name);
+        train(&config, &run, false, &NoProgress).unwrap();
+        let line = metrics(&run).remove(0);
+        assert!(line.training.iter().flatten().any(|paid| *paid > 0.0), "{line:?}");
+        (line.training, line.held_out)
+    };
+    assert_eq!(evaluated("without", 0.0, 0.0), evaluated("with", 5.0, 0.9));
+}
+
+#[test]
 fn a_folder_holds_one_run() {
     let folder = tempfile::tempdir().unwrap();
     let config = Rl2Config { iterations: 1, ..small() };

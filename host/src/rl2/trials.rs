@@ -254,7 +254,7 @@ mod tests {
     use crate::nn::transformer::initial_parameters;
 
     /// Trials of three episodes of four steps in a room of 3x3 cells, of a policy that knows nothing.
-    fn trials(novelty: f32, barren: f32, purpose: Purpose) -> Vec<Trial> {
+    fn trials(novelty: f32, barren: f32) -> Vec<Trial> {
         let environment = EnvironmentConfig::preset("dark-room").unwrap();
         let parameters = ["size=3", "horizon=4"].iter().map(|text| text.parse().unwrap()).collect();
         let environment = environment.with(&parameters).unwrap();
@@ -275,12 +275,12 @@ mod tests {
             barren,
             seed: 5,
         };
-        trials.run(&actor, &[0, 1, 2, 3, 5, 6, 7, 8], 64, purpose, 0).unwrap()
+        trials.run(&actor, &[0, 1, 2, 3, 5, 6, 7, 8], 64, Purpose::Trials, 0).unwrap()
     }
 
     #[test]
     fn novelty_pays_for_each_new_cell_until_the_trial_is_paid() {
-        let (without, with) = (trials(0.0, 0.0, Purpose::Trials), trials(1.0, 0.0, Purpose::Trials));
+        let (without, with) = (trials(0.0, 0.0), trials(1.0, 0.0));
         let mut unpaid = 0;
         for (without, with) in without.iter().zip(&with) {
             assert_eq!((&without.rows, &without.returns), (&with.rows, &with.returns));
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_barren_trial_pays_nothing() {
         let paid = |barren| {
-            let trials = trials(0.0, barren, Purpose::Trials);
+            let trials = trials(0.0, barren);
             trials.iter().filter(|trial| trial.rewards.iter().any(|reward| *reward != 0.0)).count()
         };
         let (none, half, all) = (paid(0.0), paid(0.5), paid(0.999));

@@ -1,4 +1,4 @@
-//! The model of `host/src/model.rs` in burn: one contestant of `algodistill bench train` (protocol: ../../README.md).
+//! The model of `host/src/model/mod.rs` in burn: one contestant of `algodistill bench train` (protocol: ../../README.md).
 
 #[path = "../../protocol.rs"]
 mod protocol;

@@ -1,4 +1,4 @@
-//! The model of `host/src/model.rs` in candle: one contestant of `algodistill bench train` (protocol: ../../README.md).
+//! The model of `host/src/model/mod.rs` in candle: one contestant of `algodistill bench train` (protocol: ../../README.md).
 
 #[path = "../../protocol.rs"]
 mod protocol;
