@@ -54,13 +54,13 @@ pub fn run_all(experiments: &[Experiment], folder: &Path, progress: &dyn Progres
             }
         });
         // Also of what there is so far.
-        page = write_page(&results, folder)?;
+        page = write_page(&results, experiments.len(), folder)?;
     }
     Ok(Outcome { results, page })
 }
 
-fn write_page(results: &[Results], folder: &Path) -> Result<PathBuf> {
-    let (text, figures) = page::page(results, folder)?;
+fn write_page(results: &[Results], all: usize, folder: &Path) -> Result<PathBuf> {
+    let (text, figures) = page::page(results, all, folder)?;
     for (from, to) in figures {
         let bytes = std::fs::read(&from).map_err(|error| Error::io(&from, error))?;
         write_bytes(&folder.join(to), &bytes)?;

@@ -17,14 +17,18 @@ const NOT_TRIED: &str = include_str!("../../experiments/not-reproduced.md");
 /// Figures of a page: where each is, and where it goes.
 type Figures = Vec<(PathBuf, PathBuf)>;
 
-/// The page of experiments that were run in `folder`, and its figures.
-pub(super) fn page(results: &[Results], folder: &Path) -> Result<(String, Figures)> {
+/// The page of those of `all` experiments that were run in `folder` so far, and its figures.
+pub(super) fn page(results: &[Results], all: usize, folder: &Path) -> Result<(String, Figures)> {
     let mut text = String::from(
         "# Results\n\nMade by `algodistill reproduce all` from the reports of its experiments; every number, every figure \
          and every \"holds\" is theirs. Held-out tasks, int8 models, no weight updates. Intervals are 95 % (bootstrap \
          over tasks and training seeds). An experiment with one seed says less than its interval: that is over tasks \
          alone.\n\n",
     );
+    if results.len() < all {
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(text, "**So far: {} of {all} experiments.**\n", results.len());
+    }
     let mut figures = Vec::new();
     overview(&mut text, results);
     for one in results {
@@ -41,7 +45,6 @@ fn overview(text: &mut String, results: &[Results]) {
     for one in results {
         let holding = one.claims.iter().filter(|claim| claim.holds).count();
         let (name, beside, seeds, all) = (&one.name, &one.beside, seeds_in_words(one), one.claims.len());
-        // Writing to a string cannot fail, here and below.
         let _ = writeln!(
             text,
             "| [{name}](#{name}) | {beside} | {} | {seeds} | {holding} of {all} |",
@@ -208,5 +211,8 @@ mod tests {
             failed + experiments.len() + NOT_TRIED.matches("- ").count()
         );
         assert!(page.matches("TOY SCALE").count() >= 3 * experiments.len(), "said everywhere");
+        assert!(!page.contains("So far"));
+        let (part, _) = super::page(&outcome.results, 3, folder.path()).expect("a page");
+        assert!(part.contains("**So far: 2 of 3 experiments.**"));
     }
 }
