@@ -1,7 +1,7 @@
 //! The command line: one file a command. Each has `Args` and `run(&Args) -> Result<Report>`.
 
 use crate::evaluate::report;
-use crate::experiment::{self, Verdict};
+use crate::experiment;
 use crate::parameters::{Assignment, Parameters};
 use crate::ranks::{self, Ranks};
 use crate::{Error, Result};
@@ -269,11 +269,9 @@ fn experiment_report(outcome: &experiment::Outcome) -> Report {
     }
     let width = terminal_width();
     let mut text: String = outcome.evaluations.iter().map(|one| report::text(one, width) + "\n").collect();
-    for Verdict { text: claim, number, value, expected, holds, why } in &outcome.verdicts {
-        let value = value.map_or("not measured".into(), |value| format!("{value:.2}"));
-        let word = if *holds { "holds" } else { "does not hold" };
-        let why = why.as_ref().map_or(String::new(), |why| format!(". {why}"));
-        text.push_str(&format!("{word}: {claim} ({number} = {value}, expected {expected}){why}\n"));
+    for verdict in &outcome.verdicts {
+        let word = if verdict.holds { "holds" } else { "does not hold" };
+        text.push_str(&format!("{word}: {}: {}\n", verdict.text, verdict.measured()));
     }
     if outcome.made_before {
         text.push_str("histories and models were made before: only the evaluation was run again\n");

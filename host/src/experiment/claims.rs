@@ -59,6 +59,15 @@ pub struct Verdict {
     pub why: Option<String>,
 }
 
+impl Verdict {
+    /// The number and what it should be, in words, and why it is not where that is known.
+    pub fn measured(&self) -> String {
+        let value = self.value.map_or("not measured".into(), |value| format!("{value:.2}"));
+        let why = self.why.as_ref().map_or(String::new(), |why| format!(". {why}"));
+        format!("{} = {value}, expected {}{}", self.number, self.expected, why.trim_end_matches('.'))
+    }
+}
+
 impl Claim {
     /// Refuses a claim about what no report has.
     pub(super) fn check(&self, experiment: &Experiment) -> Result<()> {

@@ -87,22 +87,16 @@ fn section(text: &mut String, results: &Results, folder: &Path, figures: &mut Fi
         let _ = writeln!(text, "*The original*: {}\n", results.shows);
     }
     if !results.claims.is_empty() {
-        let seeds = if results.seeds == (1, 1) { "seed" } else { "seeds" };
-        let _ = writeln!(
-            text,
-            "*Ours* ({} training {seeds} of each model, scale: {}):\n",
-            seeds_in_words(results),
-            scale_in_words(results)
-        );
+        let seeds = match results.seeds {
+            // Only the histories were looked at.
+            (_, 0) => String::new(),
+            (1, 1) => "one training seed of each model, ".into(),
+            _ => format!("{} training seeds of each model, ", seeds_in_words(results)),
+        };
+        let _ = writeln!(text, "*Ours* ({seeds}scale: {}):\n", scale_in_words(results));
         for claim in &results.claims {
             let word = if claim.holds { "holds" } else { "**does not hold**" };
-            let value = claim.value.map_or("not measured".into(), |value| format!("{value:.2}"));
-            let why = claim.why.as_ref().map_or(String::new(), |why| format!(" {why}"));
-            let _ = writeln!(
-                text,
-                "- {}: {word}. {} = {value}, expected {}.{why}",
-                claim.text, claim.number, claim.expected
-            );
+            let _ = writeln!(text, "- {}: {word}. {}.", claim.text, claim.measured());
         }
     }
     Ok(())
@@ -157,13 +151,7 @@ fn not_reproduced(text: &mut String, results: &[Results]) {
     text.push_str("\n## Not reproduced\n\n");
     for one in results {
         for claim in one.claims.iter().filter(|claim| !claim.holds) {
-            let value = claim.value.map_or("not measured".into(), |value| format!("{value:.2}"));
-            let why = claim.why.as_ref().map_or(String::new(), |why| format!(" {why}"));
-            let _ = writeln!(
-                text,
-                "- {}: {} ({} = {value}, expected {}).{why}",
-                one.name, claim.text, claim.number, claim.expected
-            );
+            let _ = writeln!(text, "- {}: {}: {}.", one.name, claim.text, claim.measured());
         }
         if let Some(note) = one.scale.note() {
             let _ = writeln!(text, "- {}: {note}.", one.name);
