@@ -69,7 +69,7 @@ def main():
     torch.manual_seed(0)
     torch.set_num_threads(spec["threads"])
     torch.set_flush_denormal(True)
-    model = Model()
+    model = Model().to(DEVICE)
     tokens, tables = spec["batch"] * spec["sequence_length"], len(spec["tables"])
     parameters = list(model.parameters())
     count = sum(parameter.numel() for parameter in parameters)
@@ -77,15 +77,13 @@ def main():
     data = np.fromfile(spec["data"], dtype="<u4")
     if len(data) != tokens * (tables + 1) + count:
         raise ValueError(f"the data file has {len(data)} words, not those of a model of {count} parameters")
-    rows = torch.from_numpy(data[: tokens * tables].astype(np.int64)).view(tokens, tables)
-    targets = torch.from_numpy(data[tokens * tables :][:tokens].astype(np.int64))
+    rows = torch.from_numpy(data[: tokens * tables].astype(np.int64)).view(tokens, tables).to(DEVICE)
+    targets = torch.from_numpy(data[tokens * tables :][:tokens].astype(np.int64)).to(DEVICE)
     values = torch.from_numpy(data[tokens * (tables + 1) :].view("<f4").copy())
     with torch.no_grad():
         for parameter, part in zip(parameters, values.split([p.numel() for p in parameters])):
             parameter.copy_(part.view_as(parameter))
 
-    model, rows, targets = model.to(DEVICE), rows.to(DEVICE), targets.to(DEVICE)
-    parameters = list(model.parameters())
     band = None
     if spec["sequence_length"] > spec["window"]:
         places = torch.arange(spec["sequence_length"], device=DEVICE)

@@ -261,15 +261,13 @@ impl Rl2Config {
         let expected =
             format!("such that d_model * layers * (4 d_model + 2 d_ff) is at most {MAX_PARAMETERS}");
         check(parameters <= MAX_PARAMETERS, "d_model", self.d_model, expected)?;
-        within("trials", self.trials, MAX_SIZE)?;
-        let expected = format!("such that trials * {steps} steps is at most {MAX_STEPS}");
-        check(self.trials as u64 * steps <= MAX_STEPS, "trials", self.trials, expected)?;
+        for (field, trials) in [("trials", self.trials), ("evaluation_trials", self.evaluation_trials)] {
+            within(field, trials, MAX_SIZE)?;
+            let expected = format!("such that {field} * {steps} steps is at most {MAX_STEPS}");
+            check(trials as u64 * steps <= MAX_STEPS, field, trials, expected)?;
+        }
         within("minibatch", self.minibatch, self.trials)?;
         within("epochs", self.epochs as usize, 1000)?;
-        within("evaluation_trials", self.evaluation_trials, MAX_SIZE)?;
-        let expected = format!("such that evaluation_trials * {steps} steps is at most {MAX_STEPS}");
-        let most = self.evaluation_trials as u64 * steps <= MAX_STEPS;
-        check(most, "evaluation_trials", self.evaluation_trials, expected)?;
         let most = u64::from(u32::MAX);
         check((1..=most).contains(&self.iterations), "iterations", self.iterations, "1 to 2^32 - 1")?;
         for (field, seed) in [("seed", self.seed), ("split_seed", self.split_seed)] {
