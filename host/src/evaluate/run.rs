@@ -13,6 +13,7 @@ use crate::history::GenerateConfig;
 use crate::parameters::Parameters;
 use crate::progress::Progress;
 use crate::train::load_parameters;
+use crate::train::objective::DecisionTransformer;
 use crate::{Error, Result};
 use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,9 @@ pub fn evaluate(
     for model in entrants().flat_map(|entrant| &entrant.models) {
         model.check_interface(&name, &environment)?;
     }
+    if let Some(wanted) = config.wanted_return {
+        check_wanted(wanted, entrants().flat_map(|entrant| &entrant.models).filter_map(Int8Model::goal))?;
+    }
     let float =
         contestants.float.as_deref().map(|path| read_float(path, first, card, sampling)).transpose()?;
     let cards: Vec<TrainingCard> = entrants().flat_map(|entrant| entrant.cards.iter().cloned()).collect();
@@ -320,6 +324,25 @@ pub fn evaluate(
         evaluation.compare(first, &float, config.wanted_return, progress)?;
     }
     Ok(evaluation)
+}
+
+/// Refuses a return that none of the models can be asked for.
+fn check_wanted(wanted: f32, objectives: impl Iterator<Item = DecisionTransformer>) -> Result<()> {
+    let mut asked = false;
+    for objective in objectives {
+        let (lowest, highest) = (objective.lowest, objective.highest());
+        if !(lowest..=highest).contains(&wanted) {
+            let problem = format!("is {wanted}, expected {lowest} to {highest}, which the model tells apart");
+            return Err(Error::argument("wanted_return", problem));
+        }
+        asked = true;
+    }
+    match asked {
+        true => Ok(()),
+        false => {
+            Err(Error::argument("wanted_return", "is for a Decision Transformer, and no model here is one"))
+        }
+    }
 }
 
 /// The models of a line, and their cards.

@@ -420,7 +420,8 @@ impl Experiment {
                 let problem = format!("there are none called {unknown:?}; known are {}", names.join(", "));
                 return Err(refuse(Error::argument("histories", problem)));
             }
-            model.resolve(model.seeds - 1).map_err(refuse)?;
+            let config = model.resolve(model.seeds - 1).map_err(refuse)?;
+            self.check_optimal_actions(model, &config).map_err(refuse)?;
             self.check_rl2(model).map_err(refuse)?;
         }
         let mut stems = Vec::new();
@@ -444,6 +445,24 @@ impl Experiment {
         }
         distinct("evaluations", &stems.iter().map(String::as_str).collect::<Vec<_>>())?;
         self.claims.iter().try_for_each(|claim| claim.check(self))
+    }
+
+    /// Refuses an objective whose histories will not have the optimal actions that it needs.
+    fn check_optimal_actions(&self, model: &ModelConfig, config: &TrainConfig) -> Result<()> {
+        let objective = config.objective.inner();
+        let without =
+            |one: &&HistoriesConfig| model.histories.contains(&one.name) && one.optimal_actions != Some(true);
+        match self.histories.iter().find(without).filter(|_| objective.needs_optimal_actions()) {
+            None => Ok(()),
+            Some(histories) => {
+                let problem = format!(
+                    "{} is trained on optimal actions; say optimal_actions = true in histories {:?}",
+                    objective.name(),
+                    histories.name
+                );
+                Err(Error::argument("objective", problem))
+            }
+        }
     }
 
     /// Refuses an evaluation that could not be run once its models are there.

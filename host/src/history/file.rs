@@ -37,6 +37,11 @@ pub fn generate_on(
     progress: &dyn Progress,
 ) -> Result<Card> {
     check_name(path)?;
+    if path.exists() && !card_path(path).exists() {
+        let problem =
+            "is there already, and has no card: it is not replaced; remove it, or choose another name";
+        return Err(Error::file(path, problem));
+    }
     let plan = Plan::new(config)?;
     let (begun, source_steps) = (Instant::now(), config.source_steps()?);
     progress.begin("generate", source_steps);
@@ -63,8 +68,12 @@ pub fn generate_on(
     let seconds = begun.elapsed().as_secs_f64();
     // Episodes that end before the horizon have fewer.
     let source_steps = card.source_steps.unwrap_or(source_steps);
-    let rate = source_steps as f64 / seconds / 1e6;
-    progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {rate:.1} million per second"));
+    let rate = source_steps as f64 / seconds;
+    let rate = match rate < 1e6 {
+        true => format!("{:.0} thousand", rate / 1e3),
+        false => format!("{:.1} million", rate / 1e6),
+    };
+    progress.finish(&format!("{source_steps} steps in {seconds:.1} s, {rate} per second"));
     Ok(card)
 }
 

@@ -114,8 +114,11 @@ impl GenerateConfig {
         }
         if self.keep_every > self.episodes {
             let problem = format!(
-                "is {}, expected 1 to {}, the episodes of a history: only its first would be written",
-                self.keep_every, self.episodes
+                "is {} (of {}, unless said), expected 1 to {}, the episodes of a history: only its first would be \
+                 written",
+                self.keep_every,
+                self.source.name(),
+                self.episodes
             );
             return Err(Error::argument("keep_every", problem));
         }
@@ -128,6 +131,14 @@ impl GenerateConfig {
                 self.tasks_per_history,
                 self.source.name(),
                 if possible.is_empty() { "no source".into() } else { possible.join(", ") }
+            );
+            return Err(Error::argument("tasks_per_history", problem));
+        }
+        let tasks = self.split()?.training.len();
+        if self.tasks_per_history.is_more_than(tasks) {
+            let problem = format!(
+                "is {}, expected at most {tasks}, the training tasks, or all",
+                self.tasks_per_history
             );
             return Err(Error::argument("tasks_per_history", problem));
         }

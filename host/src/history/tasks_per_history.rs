@@ -32,6 +32,11 @@ impl TasksPerHistory {
         *self == Self::default()
     }
 
+    /// Whether there are not that many among `tasks`.
+    pub(super) fn is_more_than(&self, tasks: usize) -> bool {
+        matches!(self, Self::Number(count) if count.get() as usize > tasks.max(1))
+    }
+
     /// Groups of `tasks` tasks.
     pub(super) fn count(self, tasks: usize) -> usize {
         match self {

@@ -20,6 +20,10 @@ impl Objective for DecisionPretrained {
         "decision-pretrained"
     }
 
+    fn needs_optimal_actions(&self) -> bool {
+        true
+    }
+
     /// A step whose optimal action is unknown, [`NO_TARGET`], is seen and not asked about.
     fn check(&self, histories: &Histories) -> Result<()> {
         let wrong = |problem: String| Err(Error::argument("histories", problem));

@@ -30,6 +30,11 @@ pub trait Objective: Sync {
         Ok(())
     }
 
+    /// Whether it is trained on optimal actions, which histories have only where they were asked for.
+    fn needs_optimal_actions(&self) -> bool {
+        false
+    }
+
     /// How many episodes at the end of a history of `episodes` are trained on; they form a history
     /// of their own.
     fn kept_episodes(&self, episodes: usize) -> usize {
