@@ -205,6 +205,23 @@ fn wrong_usage_exits_2_and_says_what_was_expected() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a refused command leaves nothing behind");
 }
 
+#[test]
+fn a_file_that_is_not_of_histories_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious.parquet");
+    std::fs::write(&path, "mine").unwrap();
+    let message = failure(1, &["generate", "--environment", "dark-room", "--out", path.to_str().unwrap()]);
+    assert!(message.contains("is there already and has no card"), "{message}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    let nowhere = folder.path().join("nowhere");
+    let message = failure(
+        2,
+        &["train-rl2", "--environment", "dark-room", "--resume", "--out", nowhere.to_str().unwrap()],
+    );
+    assert!(message.contains("--resume: there is no run in"), "{message}");
+    assert!(!nowhere.exists());
+}
+
 /// What a user wrote is wrong usage wherever it stands: in an argument or in the file of an
 /// experiment.
 #[test]

@@ -9,7 +9,7 @@ use crate::history::{generate_on, GenerateConfig, TasksPerHistory};
 use crate::parameters::Assignment;
 use crate::ranks::Ranks;
 use crate::source::SourceConfig;
-use crate::Result;
+use crate::{Error, Result};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -128,6 +128,11 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = args.config()?;
+    if args.out.exists() && !card_path(&args.out).exists() {
+        let problem =
+            "is there already and has no card: it is not replaced; remove it, or choose another name";
+        return Err(Error::file(&args.out, problem));
+    }
     let start = Instant::now();
     let card = generate_on(ranks, &config, &args.out, &Terminal::of_rank(ranks))?;
     let seconds = start.elapsed().as_secs_f64();

@@ -37,11 +37,6 @@ pub fn generate_on(
     progress: &dyn Progress,
 ) -> Result<Card> {
     check_name(path)?;
-    if path.exists() && !card_path(path).exists() {
-        let problem =
-            "is there already, and has no card: it is not replaced; remove it, or choose another name";
-        return Err(Error::file(path, problem));
-    }
     let plan = Plan::new(config)?;
     let (begun, source_steps) = (Instant::now(), config.source_steps()?);
     progress.begin("generate", source_steps);
