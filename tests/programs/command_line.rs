@@ -213,13 +213,6 @@ fn a_file_that_is_not_of_histories_is_kept() {
     let message = failure(1, &["generate", "--environment", "dark-room", "--out", path.to_str().unwrap()]);
     assert!(message.contains("is there already and has no card"), "{message}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-    let nowhere = folder.path().join("nowhere");
-    let message = failure(
-        2,
-        &["train-rl2", "--environment", "dark-room", "--resume", "--out", nowhere.to_str().unwrap()],
-    );
-    assert!(message.contains("--resume: there is no run in"), "{message}");
-    assert!(!nowhere.exists());
 }
 
 /// What a user wrote is wrong usage wherever it stands: in an argument or in the file of an

@@ -11,11 +11,6 @@ pub(super) fn configuration<T: Default>(
     resume: bool,
     read: impl Fn(&Path) -> Result<T>,
 ) -> Result<T> {
-    if resume && !out.exists() {
-        let problem =
-            format!("there is no run in {} to go on with; leave it out to begin one", out.display());
-        return Err(Error::argument("--resume", problem));
-    }
     let own = out.join("config.toml");
     match config {
         Some(path) => read(path),

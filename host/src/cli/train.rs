@@ -29,7 +29,7 @@ pub struct Args {
     /// override it.
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// Go on from the run's last checkpoint, with the run's own config.toml unless --config is
+    /// Go on from the run's last checkpoint, or begin where there is none, with the run's own config.toml unless --config is
     /// given.
     #[arg(long)]
     pub resume: bool,
