@@ -4,9 +4,9 @@
 //! Slots are interchangeable: attention has no positions, and integer sums do not depend on their
 //! order. So the ring needs no order, and nothing in it grows with uptime.
 
-use crate::interface::{Interface, MAX_OBSERVATION_WORDS};
+use crate::interface::Interface;
 use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
-use crate::Error;
+use crate::{Channel, Error};
 
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
@@ -190,13 +190,15 @@ impl<'a> Ring<'a> {
 
     /// Whether the bytes of a snapshot's context end with a valid final observation.
     fn check_final_observation(&self, body: &[u8], interface: &Interface) -> bool {
-        let mut observation = [0; MAX_OBSERVATION_WORDS];
-        let words = body.get(self.dimensions.ring_bytes()..).unwrap_or(&[]).as_chunks::<4>().0;
-        for (word, bytes) in observation.iter_mut().zip(words) {
-            *word = i32::from_le_bytes(*bytes);
-        }
-        let observation = observation.get(..self.dimensions.final_words).unwrap_or(&[]);
-        !observation.is_empty() && interface.check(observation).is_ok()
+        let mut words =
+            body.get(self.dimensions.ring_bytes().div_ceil(4) * 4..).unwrap_or(&[]).as_chunks::<4>().0;
+        let valid = |channel: &Channel| {
+            // Only a discrete channel refuses words, and it has one.
+            let first = words.first().map(|bytes| i32::from_le_bytes(*bytes));
+            words = words.get(channel.words()..).unwrap_or(&[]);
+            channel.table_rows() == 0 || first.is_some_and(|word| channel.check(&[word]).is_ok())
+        };
+        self.dimensions.final_words > 0 && interface.channels.iter().all(valid)
     }
 }
 

@@ -21,5 +21,5 @@ pub use env::{Environment, Family, Transition};
 pub use error::Error;
 pub use interface::{Channel, Interface};
 pub use model::kernels::Kernels;
-pub use model::{workspace_words, Dimensions, Model};
+pub use model::{workspace_words, Dimensions, Encoders, Model, Normaliser};
 pub use rng::PortableRng;

@@ -1,7 +1,7 @@
 //! Nothing an agent does allocates: the global allocator of this test counts.
 
 use algodistill_core::model::weights::{shapes, write, TensorParts};
-use algodistill_core::{Agent, Dimensions, Interface, Model, PortableRng, Sampling};
+use algodistill_core::{Agent, Dimensions, Encoders, Interface, Model, PortableRng, Sampling};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,8 +25,16 @@ static COUNTING: Counting = Counting;
 /// A weights file with pseudo-random tensors.
 fn weights() -> Vec<u8> {
     let interface = Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).unwrap();
-    let dimensions =
-        Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 64, window: 24, actions: 5, final_words: 2 };
+    let dimensions = Dimensions {
+        layers: 2,
+        d_model: 32,
+        heads: 2,
+        d_ff: 64,
+        window: 24,
+        actions: 5,
+        final_words: 2,
+        encoders: Encoders::NONE,
+    };
     let mut rng = PortableRng::new(0, 0);
     let tensors: Vec<_> = shapes(&dimensions, &interface)
         .iter()
@@ -37,7 +45,7 @@ fn weights() -> Vec<u8> {
         .collect();
     let parts: Vec<_> =
         tensors.iter().map(|(scales, data)| TensorParts { scales, data, exponent: 20 }).collect();
-    write(&dimensions, &interface, &parts, "{}").unwrap()
+    write(&dimensions, &interface, &[], &parts, "{}").unwrap()
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn dropouts(run: &Run, probability: f32, file: &[u8]) -> anyhow::Result<Dropouts
     let last = [0; MAX_OBSERVATION_WORDS];
     let mut world = BadSensor { world, rng: sensor, probability, last, seen: false, dropped: 0 };
     let mut result = Dropouts::default();
-    session::run(&mut agent, &mut world, &mut rng, &mut result)?;
+    session::run(&mut agent, &mut world, &mut rng, &mut result, &mut vec![0; MAX_OBSERVATION_WORDS])?;
     Ok(Dropouts { dropped: world.dropped, ..result })
 }
 

@@ -6,6 +6,7 @@ use crate::trace::{Recorder, Trace};
 use crate::usage::Wrong;
 use crate::ALLOCATOR;
 use algodistill_core::env::AnyTask;
+use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
 use anyhow::{bail, Context};
 use firmware_session::session::{self, Simulated, World, AGENT_STREAM};
@@ -38,8 +39,9 @@ impl Run<'_> {
         let mut workspace = vec![0; workspace_words(&file).context("no header")?];
         let mut recorder = Recorder::new(self.episodes as usize * family.horizon() as usize);
         let world = self.world()?;
+        let mut observation = vec![0; MAX_OBSERVATION_WORDS];
         ALLOCATOR.seal();
-        let outcome = self.session(&file, &mut workspace, world, &mut recorder);
+        let outcome = self.session(&file, &mut workspace, world, &mut recorder, &mut observation);
         ALLOCATOR.unseal();
         outcome?;
         Ok(recorder.finish())
@@ -60,14 +62,15 @@ impl Run<'_> {
         workspace: &mut [u32],
         mut apart: Apart,
         recorder: &mut Recorder,
+        observation: &mut [i32],
     ) -> Result<(), Error> {
         let mut agent = Agent::new(Model::decode(weights)?, workspace)?;
         if self.apart {
             let mut agent_rng = PortableRng::new(self.seed, AGENT_STREAM);
-            return session::run(&mut agent, &mut apart, &mut agent_rng, recorder);
+            return session::run(&mut agent, &mut apart, &mut agent_rng, recorder, observation);
         }
         let Apart { world, rng } = &mut apart;
-        session::run(&mut agent, world, rng, recorder)
+        session::run(&mut agent, world, rng, recorder, observation)
     }
 }
 

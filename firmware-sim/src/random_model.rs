@@ -3,8 +3,8 @@
 use crate::arguments::RandomModelArguments;
 use crate::environment::Environment;
 use crate::usage::Wrong;
-use algodistill_core::model::weights::{shapes, write, TensorParts};
-use algodistill_core::{Dimensions, Interface, PortableRng};
+use algodistill_core::model::weights::{normalised_words, shapes, write, TensorParts};
+use algodistill_core::{Dimensions, Encoders, Interface, Normaliser, PortableRng};
 use anyhow::Context;
 use std::fs;
 
@@ -15,7 +15,8 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
     let interface = arguments.environment.family.interface();
     let actions = interface.actions.into();
     let final_words = if arguments.final_observation { interface.observation_len() } else { 0 };
-    let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words };
+    let encoders = Encoders::new(&interface, 0, 0);
+    let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders };
     dimensions.check().map_err(|error| Wrong(error.to_string()))?;
     let file = weights(&dimensions, &interface, arguments.seed)?;
     let temporary = arguments.out.with_extension("tmp");
@@ -28,8 +29,9 @@ pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
     let interface = environment.family.interface();
     let actions = interface.actions.into();
     let final_words = interface.observation_len();
+    let encoders = Encoders::new(&interface, 0, 0);
     let dimensions =
-        Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 64, window: 48, actions, final_words };
+        Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 64, window: 48, actions, final_words, encoders };
     weights(&dimensions, &interface, 0)
 }
 
@@ -47,5 +49,8 @@ fn weights(dimensions: &Dimensions, interface: &Interface, seed: u64) -> anyhow:
     // int8 weights times 32767 * 2^-29 have a deviation of a little more than 1 / sqrt(64): logits stay
     // small.
     let parts = tensors.iter().map(|(scales, data)| TensorParts { scales, data, exponent: 29 });
-    Ok(write(dimensions, interface, &parts.collect::<Vec<_>>(), "{}")?)
+    // Of numbers of 16 bits.
+    let normaliser = Normaliser { offset: 0, mantissa: 0x4000, exponent: 29 };
+    let words = interface.channels.iter().map(normalised_words).sum();
+    Ok(write(dimensions, interface, &vec![normaliser; words], &parts.collect::<Vec<_>>(), "{}")?)
 }

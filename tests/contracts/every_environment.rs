@@ -383,6 +383,7 @@ fn the_first_source_is_the_one_to_distill() {
         ("key-to-door", "psrl"),
         ("linear-bandit", "linucb"),
         ("restless-bandit", "belief"),
+        ("watermaze", "psrl"),
     ] {
         let environment = EnvironmentConfig::preset(name).expect("a preset");
         assert_eq!(possible_sources(&environment)[0], source, "in {name}");

@@ -1,15 +1,47 @@
 //! int8 models with random weights, as the oracle reads them and as a weights file.
 
-use algodistill_core::model::weights::{shapes, write, TensorParts};
-use algodistill_core::{Dimensions, Interface, PortableRng};
+use algodistill_core::model::weights::{normalised_words, shapes, write, TensorParts};
+use algodistill_core::{Channel, Dimensions, Encoders, Interface, Normaliser, PortableRng};
 
 /// A model small enough for exhaustive tests, in Dark Room, with tables for the final observation.
-pub const TINY: Dimensions =
-    Dimensions { layers: 2, d_model: 16, heads: 2, d_ff: 32, window: 7, actions: 5, final_words: 2 };
+pub const TINY: Dimensions = Dimensions {
+    layers: 2,
+    d_model: 16,
+    heads: 2,
+    d_ff: 32,
+    window: 7,
+    actions: 5,
+    final_words: 2,
+    encoders: Encoders::NONE,
+};
 
 /// The reference model, in Dark Room, with tables for the final observation.
-pub const REFERENCE: Dimensions =
-    Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160, actions: 5, final_words: 2 };
+pub const REFERENCE: Dimensions = Dimensions {
+    layers: 2,
+    d_model: 64,
+    heads: 4,
+    d_ff: 256,
+    window: 160,
+    actions: 5,
+    final_words: 2,
+    encoders: Encoders::NONE,
+};
+
+/// [`TINY`] for an interface of every kind of channel, the pictures through a hidden layer.
+pub fn tiny_with_encoders() -> (Dimensions, Interface) {
+    let channels = [
+        Channel::Vector { size: 3 },
+        Channel::Discrete { size: 4 },
+        Channel::Pixels { height: 3, width: 5, colours: 3 },
+    ];
+    let interface = Interface {
+        channels: channels.into_iter().collect(),
+        actions: 5,
+        reward_levels: [0.0, 1.0].into_iter().collect(),
+    };
+    let encoders = Encoders::new(&interface, 16, 0);
+    (Dimensions { final_words: interface.observation_len(), encoders, ..TINY }, interface)
+}
 
 /// An int8 model.
 #[derive(Clone, Debug)]
@@ -18,6 +50,8 @@ pub struct Int8Model {
     pub dimensions: Dimensions,
     /// What it sees and does.
     pub interface: Interface,
+    /// Of the words of all vector channels.
+    pub normalisers: Vec<Normaliser>,
     /// In the order of the weights file.
     pub tensors: Vec<Int8Tensor>,
 }
@@ -41,7 +75,8 @@ impl Int8Model {
     pub fn random(dimensions: Dimensions, interface: Interface, seed: u64) -> Self {
         let mut rng = PortableRng::new(seed, 0);
         let shapes = shapes(&dimensions, &interface);
-        let tables = shapes.len() - 4 * dimensions.layers - 1;
+        let discrete = interface.channels.iter().filter(|channel| channel.table_rows() > 0).count();
+        let tables = discrete * if dimensions.final_words > 0 { 2 } else { 1 } + 2;
         let tensors = shapes.iter().enumerate().map(|(index, &shape)| {
             let [rows, columns] = shape;
             // An element has a deviation of about 40, a scale a mean of 49152.
@@ -51,7 +86,10 @@ impl Int8Model {
             let data = (0..rows * columns).map(|_| element(&mut rng)).collect();
             Int8Tensor { shape, scales, data, exponent }
         });
-        Self { tensors: tensors.collect(), dimensions, interface }
+        let tensors = tensors.collect();
+        let words = interface.channels.iter().map(normalised_words).sum();
+        let normalisers = (0..words).map(|_| normaliser(&mut rng)).collect();
+        Self { tensors, normalisers, dimensions, interface }
     }
 
     /// The weights file.
@@ -62,7 +100,18 @@ impl Int8Model {
             exponent: *exponent,
         });
         let parts: Vec<_> = parts.collect();
-        write(&self.dimensions, &self.interface, &parts, "{}").expect("within the limits")
+        write(&self.dimensions, &self.interface, &self.normalisers, &parts, "{}").expect("within the limits")
+    }
+}
+
+/// For words of any 32 bits, of 16 and of few, and one that makes every word 0.
+fn normaliser(rng: &mut PortableRng) -> Normaliser {
+    let offset = (rng.next_u32() as i32) >> rng.below(32);
+    let exponent = 15 + rng.below(32) as i16;
+    Normaliser {
+        offset,
+        mantissa: if rng.below(8) == 0 { 0 } else { 0x4000 | rng.below(0x4000) as u16 },
+        exponent,
     }
 }
 

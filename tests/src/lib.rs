@@ -4,7 +4,8 @@ pub mod int8;
 pub mod oracle;
 
 use algodistill::model::{layout, Dimensions, Parameters};
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::model::weights::normalised_words;
+use algodistill_core::{Interface, Normaliser, PortableRng};
 
 /// Random parameters at the scale of a trained model: logits of a few units, attention neither flat
 /// nor one-hot.
@@ -17,7 +18,10 @@ pub fn random_parameters(dimensions: Dimensions, interface: Interface, seed: u64
         let centre = if tensor.name.ends_with("norm") { 1.0 } else { 0.0 };
         values.extend(tensor.range().map(|_| centre + spread * gaussian(&mut rng)));
     }
-    Parameters { dimensions, interface, values }
+    let words = interface.channels.iter().map(normalised_words).sum();
+    // Of numbers of any 32 bits.
+    let normalisers = vec![Normaliser { offset: 0, mantissa: 0x4000, exponent: 44 }; words];
+    Parameters { dimensions, interface, normalisers, values }
 }
 
 /// Sum of twelve uniforms: close enough to a normal deviate.
@@ -31,9 +35,23 @@ pub fn dark_room_interface() -> Interface {
 }
 
 /// The reference model: 2 layers, d 64, 4 heads, FF 256, W 160.
-pub const REFERENCE: Dimensions =
-    Dimensions { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 160, final_observation: true };
+pub const REFERENCE: Dimensions = Dimensions {
+    layers: 2,
+    d_model: 64,
+    heads: 4,
+    d_ff: 256,
+    window: 160,
+    final_observation: true,
+    ..Dimensions::DEFAULT
+};
 
 /// A model small enough for exhaustive tests.
-pub const TINY: Dimensions =
-    Dimensions { layers: 2, d_model: 16, heads: 2, d_ff: 32, window: 7, final_observation: true };
+pub const TINY: Dimensions = Dimensions {
+    layers: 2,
+    d_model: 16,
+    heads: 2,
+    d_ff: 32,
+    window: 7,
+    final_observation: true,
+    ..Dimensions::DEFAULT
+};

@@ -3,11 +3,17 @@
 //! kernels, no workspace; `i128` throughout.
 
 use crate::int8::{Int8Model, Int8Tensor};
+use algodistill_core::Channel;
 
-/// One token: for each embedding table, in the order of the tensors (observation channels, channels
-/// of the final observation if the model has tables for it, action, feedback), the row that is
-/// added, if one is.
-pub type Token = Vec<Option<usize>>;
+/// One token.
+pub struct Token {
+    /// What is observed.
+    pub observation: Vec<i32>,
+    /// What ended the episode, if one ended and it is known; else empty.
+    pub ended: Vec<i32>,
+    /// Rows of the tables of action and feedback.
+    pub rows: [usize; 2],
+}
 
 /// `mantissa * 2^-exponent`, mantissa of 15 bits.
 #[derive(Clone, Copy)]
@@ -133,32 +139,92 @@ fn attend(query: &[i128], keys: &[Stored], values: &[Stored]) -> Vec<i128> {
         .collect()
 }
 
+fn add_row(x: &mut [i128], table: &Int8Tensor, row: usize) {
+    let columns = table.shape[1];
+    let scale = i128::from(table.scales[row]);
+    let real = |w: &i8| saturate(round_shift(i128::from(*w) * scale, i128::from(table.exponent) - 16));
+    add(x, &table.data[row * columns..(row + 1) * columns].iter().map(real).collect::<Vec<_>>());
+}
+
+/// The residual stream of a token before the first layer.
+fn embed(model: &Int8Model, tensors: &[Int8Tensor], token: &Token) -> Vec<i128> {
+    let channels = &model.interface.channels;
+    let sees_ends = model.dimensions.final_words > 0;
+    let mut tensors = tensors.iter();
+    let mut next = || tensors.next().expect("a tensor of each channel");
+    let mut x = vec![0; model.dimensions.d_model];
+    for words in [&token.observation, &token.ended].into_iter().take(1 + usize::from(sees_ends)) {
+        let mut rest = &words[..];
+        for channel in channels {
+            let own;
+            (own, rest) = rest.split_at(channel.words().min(rest.len()));
+            if channel.table_rows() > 0 {
+                let table = next();
+                own.iter().for_each(|word| add_row(&mut x, table, *word as usize));
+            }
+        }
+    }
+    for row in token.rows {
+        add_row(&mut x, next(), row);
+    }
+    let (mut observed, mut ended) = (&token.observation[..], &token.ended[..]);
+    let mut normalisers = &model.normalisers[..];
+    for channel in channels {
+        let (now, last);
+        (now, observed) = observed.split_at(channel.words());
+        (last, ended) = ended.split_at(channel.words().min(ended.len()));
+        if channel.inputs() == 0 {
+            continue;
+        }
+        let hidden = match model.dimensions.encoders.hidden(channel) {
+            0 => None,
+            _ => Some(next()),
+        };
+        let own_normalisers;
+        (own_normalisers, normalisers) = normalisers.split_at(match channel {
+            Channel::Vector { size } => usize::from(*size),
+            _ => 0,
+        });
+        for words in [now, last].into_iter().take(1 + usize::from(sees_ends)) {
+            let output = next();
+            if words.is_empty() {
+                continue;
+            }
+            let (mut input, scale_of_input) = match channel {
+                Channel::Discrete { .. } => unreachable!("it has a table"),
+                Channel::Vector { .. } => {
+                    let values = words.iter().zip(own_normalisers).map(|(word, n)| {
+                        let product = (i128::from(*word) - i128::from(n.offset)) * i128::from(n.mantissa);
+                        round_shift(product, i128::from(n.exponent) - 12).clamp(-32_767, 32_767)
+                    });
+                    (values.chain([4096]).collect::<Vec<_>>(), Scale(1, 12))
+                }
+                Channel::Pixels { .. } => {
+                    let bytes = words.iter().flat_map(|word| word.to_le_bytes()).take(channel.inputs());
+                    let halves = bytes.map(|byte| i128::from(byte / 2));
+                    (halves.chain([127]).collect(), scale((1 << 47) / 127, 47))
+                }
+            };
+            let first = hidden.unwrap_or(output);
+            input.resize(first.shape[1], 0);
+            let y = linear(first, &input, scale_of_input);
+            match hidden {
+                None => add(&mut x, &y),
+                Some(_) => add_linear(&mut x, output, &y.iter().map(|h| *h.max(&0)).collect::<Vec<_>>()),
+            }
+        }
+    }
+    x
+}
+
 /// Logits (Q16.16) of every position of the stream; position i attends to j with 0 <= i - j <
 /// window.
 pub fn banded_forward(model: &Int8Model, stream: &[Token]) -> Vec<Vec<i128>> {
     let dimensions = model.dimensions;
-    let channels = model.interface.channels.len() * if dimensions.final_words > 0 { 2 } else { 1 };
-    let (tables, rest) = model.tensors.split_at(channels + 2);
+    let embeddings = model.tensors.len() - 4 * dimensions.layers - 1;
+    let (embeddings, rest) = model.tensors.split_at(embeddings);
     let (layers, head) = rest.split_at(4 * dimensions.layers);
-    let mut residuals: Vec<Vec<i128>> = stream
-        .iter()
-        .map(|token| {
-            let mut x = vec![0; dimensions.d_model];
-            assert_eq!(tables.len(), token.len());
-            for (table, row) in tables.iter().zip(token) {
-                let Some(row) = row else { continue };
-                let columns = table.shape[1];
-                let weights = &table.data[row * columns..(row + 1) * columns];
-                let scale = i128::from(table.scales[*row]);
-                let row: Vec<i128> = weights
-                    .iter()
-                    .map(|w| saturate(round_shift(i128::from(*w) * scale, i128::from(table.exponent) - 16)))
-                    .collect();
-                add(&mut x, &row);
-            }
-            x
-        })
-        .collect();
+    let mut residuals: Vec<Vec<i128>> = stream.iter().map(|token| embed(model, embeddings, token)).collect();
     let d_head = dimensions.d_model / dimensions.heads;
     for layer in layers.chunks(4) {
         let mut queries = Vec::new();

@@ -27,6 +27,7 @@ fn a_thousand_damaged_configurations() {
             d_ff: 16,
             window: 8,
             final_observation: true,
+            ..Dimensions::default()
         },
         sequence_length: Some(8),
         batch: 2,

@@ -6,7 +6,7 @@ mod fuzz;
 
 use algodistill_core::{Agent, Dimensions, Interface, Model, PortableRng};
 use algodistill_tests::dark_room_interface;
-use algodistill_tests::int8::{random_weights, TINY};
+use algodistill_tests::int8::{random_weights, tiny_with_encoders, TINY};
 use std::path::{Path, PathBuf};
 
 fn folder(target: &str) -> PathBuf {
@@ -69,7 +69,14 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let snapshots = [("empty-v3", 0), ("begun-v3", 3), ("full-v3", 7), ("ended-v3", 12)];
     let snapshots = snapshots.map(|(name, steps)| ("snapshot", name, after(steps)));
-    let models =
-        [("tiny-v3", tiny.clone()), ("bandit-v3", bandit), ("channels-v3", channels), ("large-v3", large)];
+    let (dimensions, interface) = tiny_with_encoders();
+    let encoders = random_weights(dimensions, interface, 3);
+    let models = [
+        ("tiny-v3", tiny.clone()),
+        ("bandit-v3", bandit),
+        ("channels-v3", channels),
+        ("large-v3", large),
+        ("encoders-v4", encoders),
+    ];
     models.into_iter().map(|(name, bytes)| ("weights", name, bytes)).chain(snapshots).collect()
 }

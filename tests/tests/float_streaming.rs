@@ -12,7 +12,7 @@ fn largest_difference(dimensions: Dimensions, steps: usize, seed: u64) -> f32 {
     let interface = dark_room_interface();
     let parameters = random_parameters(dimensions, interface.clone(), seed);
     let mut agent = FloatAgent::new(&parameters);
-    let mut tokens = Tokens::new(&dimensions, &interface);
+    let mut tokens = Tokens::new(&dimensions, &interface, &parameters.normalisers);
     let mut streamed = Vec::new();
     let mut rng = PortableRng::new(seed, 2);
     let mut before: Option<(u16, f32, Option<Vec<i32>>)> = None;

@@ -3,10 +3,27 @@
 
 use algodistill_core::{workspace_words, Agent, Dimensions, Error, Model, PortableRng};
 use algodistill_tests::dark_room_interface;
-use algodistill_tests::int8::{random_weights, TINY};
+use algodistill_tests::int8::{random_weights, tiny_with_encoders, TINY};
 
 fn tiny() -> Vec<u8> {
     random_weights(TINY, dark_room_interface(), 5)
+}
+
+fn tiny_encoders() -> Vec<u8> {
+    let (dimensions, interface) = tiny_with_encoders();
+    random_weights(dimensions, interface, 5)
+}
+
+/// An observation of any model.
+fn observed(model: &Model, rng: &mut PortableRng) -> Vec<i32> {
+    let mut words = vec![0; model.interface().observation_len()];
+    let mut rest = &mut words[..];
+    for channel in &model.interface().channels {
+        let own;
+        (own, rest) = rest.split_at_mut(channel.words());
+        channel.sample(own, rng);
+    }
+    words
 }
 
 /// An agent's context after `steps` steps.
@@ -14,7 +31,7 @@ fn played<'a>(model: &Model<'a>, workspace: &'a mut [u32], steps: usize) -> Agen
     let mut agent = Agent::new(model.clone(), workspace).unwrap();
     let mut rng = PortableRng::new(6, 0);
     for step in 0..steps {
-        let observation = [rng.below(9) as i32, rng.below(9) as i32];
+        let observation = observed(model, &mut rng);
         agent.act(&observation, &mut rng).unwrap();
         let ended = (step % 5 == 4).then_some(&observation[..]);
         agent.feedback(rng.below(2) as f32, ended).unwrap();
@@ -24,7 +41,10 @@ fn played<'a>(model: &Model<'a>, workspace: &'a mut [u32], steps: usize) -> Agen
 
 #[test]
 fn every_flipped_bit_of_a_weights_file_is_refused() {
-    let mut file = tiny();
+    [tiny(), tiny_encoders()].into_iter().for_each(flip_bits);
+}
+
+fn flip_bits(mut file: Vec<u8>) {
     for index in 0..file.len() {
         for bit in 0..8 {
             file[index] ^= 1 << bit;
@@ -37,7 +57,10 @@ fn every_flipped_bit_of_a_weights_file_is_refused() {
 
 #[test]
 fn every_truncation_and_extension_of_a_weights_file_is_refused() {
-    let mut file = tiny();
+    [tiny(), tiny_encoders()].into_iter().for_each(truncate);
+}
+
+fn truncate(mut file: Vec<u8>) {
     for len in 0..file.len() {
         assert!(Model::decode(&file[..len]).is_err(), "{len} bytes");
     }
@@ -48,11 +71,14 @@ fn every_truncation_and_extension_of_a_weights_file_is_refused() {
 /// Past the checksum: a file whose bytes were changed by something that also wrote a matching CRC.
 #[test]
 fn changed_bytes_with_a_valid_checksum_never_panic() {
-    let original = tiny();
+    [tiny(), tiny_encoders()].iter().for_each(|original| change_bytes(original));
+}
+
+fn change_bytes(original: &[u8]) {
     let mut rng = PortableRng::new(7, 0);
     let mut accepted = 0;
     for round in 0..20_000 {
-        let mut file = original.clone();
+        let mut file = original.to_vec();
         // Mostly the header and the metadata, where structure can break.
         let reach = if round % 4 == 0 { file.len() as u32 } else { 160 };
         for _ in 0..=rng.below(3) {
@@ -75,31 +101,47 @@ fn changed_bytes_with_a_valid_checksum_never_panic() {
     assert!(accepted > 100, "only {accepted} files were accepted: the test does not reach the agent");
 }
 
+/// Why a file is refused in which these bytes stand at an offset, with a CRC that matches.
+fn refused(file: &[u8], offset: usize, bytes: &[u8]) -> Error {
+    let mut changed = file.to_vec();
+    changed[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let crc = algodistill_core::model::weights::checksum(&changed);
+    changed[12..16].copy_from_slice(&crc.to_le_bytes());
+    Model::decode(&changed).unwrap_err()
+}
+
 #[test]
 fn errors_name_the_cause() {
     let file = tiny();
-    let with = |offset: usize, bytes: &[u8]| {
-        let mut changed = file.clone();
-        changed[offset..offset + bytes.len()].copy_from_slice(bytes);
-        let crc = algodistill_core::model::weights::checksum(&changed);
-        changed[12..16].copy_from_slice(&crc.to_le_bytes());
-        Model::decode(&changed).unwrap_err()
-    };
+    let with = |offset: usize, bytes: &[u8]| refused(&file, offset, bytes);
     assert_eq!(Model::decode(b"").unwrap_err(), Error::Truncated);
     assert_eq!(with(0, b"GGUF"), Error::Magic);
     assert_eq!(with(4, &[1, 0]), Error::Version(1));
-    assert_eq!(with(4, &[4, 0]), Error::Version(4));
+    assert_eq!(with(4, &[5, 0]), Error::Version(5));
     assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
     assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
     assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));
     assert_eq!(with(22, &[1, 0]), Error::Dimension("d_ff"));
     assert_eq!(with(24, &[0, 0]), Error::Dimension("window"));
     assert_eq!(with(26, &[1, 0]), Error::Dimension("actions"));
-    assert_eq!(with(32, &[99, 0]), Error::Dimension("final_words"));
+    assert_eq!(with(32, &[0xff, 0xff]), Error::Dimension("final_words"));
     assert_eq!(with(32, &[1, 0]), Error::Metadata);
     assert_eq!(with(34, &[1]), Error::Leftover);
     // Version 2 had no final observation.
     assert_eq!(with(4, &[2, 0]), Error::Leftover);
+    // Another file of version 4: encoders that the interface does not have, and fields after theirs.
+    let file = tiny_encoders();
+    let with = |offset: usize, bytes: &[u8]| refused(&file, offset, bytes);
+    assert_eq!(with(34, &[7, 0]), Error::Dimension("encoder columns"));
+    assert_eq!(with(34, &[8, 0]), Error::Metadata);
+    assert_eq!(with(36, &[1, 0]), Error::Dimension("pixels_hidden"));
+    assert_eq!(with(36, &[0, 0]), Error::Metadata);
+    assert_eq!(with(38, &[1, 0]), Error::Dimension("vector_hidden"));
+    assert_eq!(with(40, &[1]), Error::Leftover);
+    // Before there were encoders these fields were reserved.
+    assert_eq!(with(4, &[3, 0]), Error::Leftover);
+    let file = tiny();
+    let with = |offset: usize, bytes: &[u8]| refused(&file, offset, bytes);
     // One layer less: the tensors of the second are left over, which the number of exponents shows
     // first.
     assert_eq!(with(16, &[1, 0]), Error::Metadata);
@@ -298,7 +340,11 @@ fn logits_of_fixtures(weights: &str, snapshot: &str) -> String {
     let mut memory = vec![0; model.workspace_words()];
     let mut agent = Agent::new(model, &mut memory).unwrap();
     agent.restore(&std::fs::read(fixture(snapshot)).unwrap()).unwrap();
-    agent.demonstrate(&[3, 4], 1).unwrap();
+    let observation = match agent.model().interface().observation_len() {
+        2 => vec![3, 4],
+        _ => observed(&Model::decode(&file).unwrap(), &mut PortableRng::new(8, 0)),
+    };
+    agent.demonstrate(&observation, 1).unwrap();
     format!("{:?}\n", agent.logits())
 }
 
@@ -314,19 +360,29 @@ fn fixtures_of_version_2_give_the_same_logits() {
 /// change never needs.
 #[test]
 fn fixtures_of_version_3_give_the_same_logits() {
+    check_fixtures("v3", &tiny());
+}
+
+/// With numbers and a picture.
+#[test]
+fn fixtures_of_version_4_give_the_same_logits() {
+    check_fixtures("v4", &tiny_encoders());
+}
+
+fn check_fixtures(version: &str, file: &[u8]) {
+    let [weights, snapshot, logits] = ["adw", "ads", "logits"].map(|kind| format!("{version}.{kind}"));
     if std::env::var_os("OVERWRITE_EXPECTED").is_some() {
-        let file = tiny();
-        let model = Model::decode(&file).unwrap();
+        let model = Model::decode(file).unwrap();
         let mut memory = vec![0; model.workspace_words()];
         let agent = played(&model, &mut memory, 15);
         let mut bytes = vec![0; agent.snapshot_len()];
         agent.snapshot(&mut bytes).unwrap();
-        std::fs::write(fixture("v3.adw"), &file).unwrap();
-        std::fs::write(fixture("v3.ads"), bytes).unwrap();
-        std::fs::write(fixture("v3.logits"), logits_of_fixtures("v3.adw", "v3.ads")).unwrap();
+        std::fs::write(fixture(&weights), file).unwrap();
+        std::fs::write(fixture(&snapshot), bytes).unwrap();
+        std::fs::write(fixture(&logits), logits_of_fixtures(&weights, &snapshot)).unwrap();
     }
-    let expected = std::fs::read_to_string(fixture("v3.logits")).unwrap();
-    assert_eq!(logits_of_fixtures("v3.adw", "v3.ads"), expected);
+    let expected = std::fs::read_to_string(fixture(&logits)).unwrap();
+    assert_eq!(logits_of_fixtures(&weights, &snapshot), expected);
 }
 
 /// Version 1 stored rows plain. Nothing but its number tells.

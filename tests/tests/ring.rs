@@ -1,7 +1,7 @@
 //! Streamed `act` is the banded full forward pass, for any stream length and wrap position.
 
-use algodistill_core::interface::MAX_OBSERVATION_WORDS;
-use algodistill_core::{Agent, Dimensions, Interface, Kernels, Model, PortableRng};
+use algodistill_core::interface::MAX_ENCODERS;
+use algodistill_core::{Agent, Channel, Dimensions, Encoders, Interface, Kernels, Model, PortableRng};
 use algodistill_tests::dark_room_interface;
 use algodistill_tests::int8::{Int8Model, REFERENCE, TINY};
 use algodistill_tests::oracle::{banded_forward, Token};
@@ -21,21 +21,18 @@ struct Step {
     ended: Option<Vec<i32>>,
 }
 
-fn random_stream(dimensions: &Dimensions, interface: &Interface, length: usize, seed: u64) -> Stream {
+fn random_stream(interface: &Interface, length: usize, seed: u64) -> Stream {
     let mut rng = PortableRng::new(seed, 1);
     let (mut steps, mut tokens) = (Vec::new(), Vec::new());
     let mut ended: Option<Vec<i32>> = None;
     let (mut action_row, mut feedback_row) = (interface.action_rows() - 1, interface.feedback_rows() - 1);
     for _ in 0..length {
         let observation = random_observation(interface, &mut rng);
-        let row = |word: &i32| Some(*word as usize);
-        let mut token: Token = observation.iter().map(row).collect();
-        if dimensions.final_words > 0 {
-            let seen = ended.filter(|words| !words.is_empty());
-            token.extend(seen.map_or(vec![None; observation.len()], |words| words.iter().map(row).collect()));
-        }
-        token.extend([Some(action_row), Some(feedback_row)]);
-        tokens.push(token);
+        tokens.push(Token {
+            observation: observation.clone(),
+            ended: ended.unwrap_or_default(),
+            rows: [action_row, feedback_row],
+        });
         let action = rng.below(u32::from(interface.actions)) as usize;
         let level = rng.below(interface.reward_levels.len() as u32) as usize;
         ended = match rng.below(8) {
@@ -51,14 +48,14 @@ fn random_stream(dimensions: &Dimensions, interface: &Interface, length: usize, 
 }
 
 fn random_observation(interface: &Interface, rng: &mut PortableRng) -> Vec<i32> {
-    let mut words = [0; MAX_OBSERVATION_WORDS];
+    let mut words = vec![0; interface.observation_len()];
     let mut rest = &mut words[..];
     for channel in &interface.channels {
         let (own, after) = rest.split_at_mut(channel.words());
         channel.sample(own, rng);
         rest = after;
     }
-    words[..interface.observation_len()].to_vec()
+    words
 }
 
 fn assert_streamed_equals_banded(
@@ -74,7 +71,7 @@ fn assert_streamed_equals_banded(
     let mut workspace = vec![0xA5A5_A5A5; model.workspace_words()];
     let mut agent = Agent::new(model, &mut workspace).unwrap();
     agent.set_kernels(kernels);
-    let stream = random_stream(&dimensions, &interface, length, seed);
+    let stream = random_stream(&interface, length, seed);
     let expected = banded_forward(&int8, &stream.tokens);
     for (position, (step, expected)) in stream.steps.iter().zip(expected).enumerate() {
         agent.demonstrate(&step.observation, step.action).unwrap();
@@ -107,21 +104,54 @@ fn reference_model_over_two_windows() {
     assert_streamed_equals_banded(REFERENCE, dark_room_interface(), 330, 12, Kernels::detect());
 }
 
+/// Any kind of channel, small.
+fn any_channel() -> impl Strategy<Value = Channel> {
+    prop_oneof![
+        2 => (1u16..=12).prop_map(|size| Channel::Discrete { size }),
+        1 => (1u16..=20).prop_map(|size| Channel::Vector { size }),
+        1 => (1u16..=9, 1u16..=9, 1u8..=3).prop_map(|(height, width, colours)| Channel::Pixels { height, width, colours }),
+    ]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_shape_and_stream(
         layers in 1usize..=4, heads in prop::sample::select(vec![1usize, 2, 4]), blocks in 1usize..=3, window in 1usize..=33,
-        ff_blocks in 1usize..=4, channels in prop::collection::vec(1u16..=12, 0..=3), actions in 2u16..=9, levels in 1usize..=4,
-        windows in 1usize..=5, final_tables in any::<bool>(), seed in any::<u32>()
+        ff_blocks in 1usize..=4, channels in prop::collection::vec(any_channel(), 0..=3), actions in 2u16..=9, levels in 1usize..=4,
+        windows in 1usize..=5, final_tables in any::<bool>(), hidden in (0usize..=3, 0usize..=3), seed in any::<u32>()
     ) {
-        let levels: Vec<f32> = (0..levels).map(|level| level as f32 - 1.0).collect();
-        let interface = Interface::discrete(&channels, actions, &levels).unwrap();
-        let (actions, final_words) = (usize::from(actions), if final_tables { channels.len() } else { 0 });
-        let dimensions =
-            Dimensions { layers, d_model: 16 * blocks, heads, d_ff: 16 * ff_blocks, window, actions, final_words };
+        let mut dense = 0;
+        let channels = channels.into_iter().filter(|channel| {
+            dense += usize::from(channel.inputs() > 0);
+            channel.inputs() == 0 || dense <= MAX_ENCODERS
+        });
+        let reward_levels = (0..levels).map(|level| level as f32 - 1.0).collect();
+        let interface = Interface { channels: channels.collect(), actions, reward_levels };
+        let final_words = if final_tables { interface.observation_len() } else { 0 };
+        let encoders = Encoders::new(&interface, 16 * hidden.0, 16 * hidden.1);
+        let (d_model, d_ff, actions) = (16 * blocks, 16 * ff_blocks, usize::from(actions));
+        let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders };
         let length = (windows * window).min(100);
         assert_streamed_equals_banded(dimensions, interface, length, u64::from(seed), Kernels::detect());
+    }
+}
+
+/// The widest picture and vector that there may be, with extreme words.
+#[test]
+fn the_largest_observation() {
+    let picture = Channel::Pixels { height: 64, width: 64, colours: 1 };
+    let channels = [picture, Channel::Vector { size: 64 }].into_iter().collect();
+    let interface = Interface { channels, actions: 5, reward_levels: [0.0].into_iter().collect() };
+    for hidden in [0, 16] {
+        let dimensions = Dimensions {
+            final_words: interface.observation_len(),
+            encoders: Encoders::new(&interface, hidden, hidden),
+            ..TINY
+        };
+        for kernels in [Kernels::Scalar, Kernels::detect()] {
+            assert_streamed_equals_banded(dimensions, interface.clone(), 9, 3, kernels);
+        }
     }
 }

@@ -119,6 +119,7 @@ macro_rules! environments {
             key_to_door::KeyToDoor,
             linear_bandit::LinearBandit,
             restless_bandit::RestlessBandit,
+            watermaze::Watermaze,
         }
     };
 }

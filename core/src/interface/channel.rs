@@ -1,6 +1,6 @@
 //! One channel of an observation: what its words may be, and how it enters the model.
 
-use super::MAX_CHANNEL_SIZE;
+use super::{MAX_CHANNEL_SIZE, MAX_PIXEL_BYTES, MAX_VECTOR_SIZE};
 use crate::PortableRng;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,23 @@ pub enum Channel {
         /// Number of values.
         size: u16,
     },
+    /// `size` words: numbers in any fixed point or unit of a sensor. The model normalises each, and
+    /// takes one that is far outside of what it was trained on for the farthest it knows.
+    Vector {
+        /// Number of words.
+        size: u16,
+    },
+    /// A picture: a byte for each colour of each pixel, the rows of pixels from top to bottom, a row
+    /// from left to right, the colours of a pixel side by side. Four bytes a word, the first in its
+    /// lowest bits; bytes of the last word that are left over do not matter.
+    Pixels {
+        /// Rows of pixels.
+        height: u16,
+        /// Pixels of a row.
+        width: u16,
+        /// Bytes of a pixel.
+        colours: u8,
+    },
 }
 
 impl Channel {
@@ -25,6 +42,36 @@ impl Channel {
     pub const fn words(&self) -> usize {
         match self {
             Channel::Discrete { .. } => 1,
+            Channel::Vector { size } => *size as usize,
+            Channel::Pixels { .. } => self.inputs().div_ceil(4),
+        }
+    }
+
+    /// Numbers that the channel's encoder takes; 0 where a table takes its place.
+    pub const fn inputs(&self) -> usize {
+        match self {
+            Channel::Discrete { .. } => 0,
+            Channel::Vector { size } => *size as usize,
+            Channel::Pixels { height, width, colours } => {
+                (*height as usize).saturating_mul(*width as usize).saturating_mul(*colours as usize)
+            }
+        }
+    }
+
+    /// Columns of the first matrix of the channel's encoder: its inputs, the constant 1, and zeros up
+    /// to a multiple of eight. 0 where a table takes the encoder's place.
+    pub const fn encoder_columns(&self) -> usize {
+        match self.inputs() {
+            0 => 0,
+            inputs => inputs.saturating_add(8) / 8 * 8,
+        }
+    }
+
+    /// Rows of the channel's embedding table; 0 where an encoder takes its place.
+    pub const fn table_rows(&self) -> usize {
+        match self {
+            Channel::Discrete { size } => *size as usize,
+            Channel::Vector { .. } | Channel::Pixels { .. } => 0,
         }
     }
 
@@ -32,6 +79,8 @@ impl Channel {
     pub const fn is_valid(&self) -> bool {
         match self {
             Channel::Discrete { size } => 0 < *size && *size as usize <= MAX_CHANNEL_SIZE,
+            Channel::Vector { size } => 0 < *size && *size as usize <= MAX_VECTOR_SIZE,
+            Channel::Pixels { .. } => 0 < self.inputs() && self.inputs() <= MAX_PIXEL_BYTES,
         }
     }
 
@@ -45,13 +94,7 @@ impl Channel {
                 let out_of_range = |word: &&i32| !(0..i32::from(*size)).contains(*word);
                 words.iter().find(out_of_range).map_or(Ok(()), |word| Err(*word))
             }
-        }
-    }
-
-    /// Rows and columns of the channel's embedding table in a model of width `d_model`.
-    pub const fn table_shape(&self, d_model: usize) -> [usize; 2] {
-        match self {
-            Channel::Discrete { size } => [*size as usize, d_model],
+            Channel::Vector { .. } | Channel::Pixels { .. } => Ok(()),
         }
     }
 
@@ -60,6 +103,9 @@ impl Channel {
         match self {
             Channel::Discrete { size } => {
                 words.iter_mut().for_each(|word| *word = rng.below(u32::from(*size)) as i32);
+            }
+            Channel::Vector { .. } | Channel::Pixels { .. } => {
+                words.iter_mut().for_each(|word| *word = rng.next_u32() as i32);
             }
         }
     }
@@ -70,6 +116,8 @@ impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Channel::Discrete { size } => write!(f, "0 to {}", size.saturating_sub(1)),
+            Channel::Vector { .. } => f.write_str("any number of 32 bits"),
+            Channel::Pixels { .. } => f.write_str("any four bytes"),
         }
     }
 }

@@ -11,14 +11,20 @@ pub use channel::Channel;
 
 /// Most observation channels of an [`Interface`].
 pub const MAX_CHANNELS: usize = 8;
+/// Most channels without a table, vector and pixels, of an [`Interface`].
+pub const MAX_ENCODERS: usize = 2;
 /// Most reward levels of an [`Interface`].
 pub const MAX_REWARD_LEVELS: usize = 16;
 /// Most actions of an [`Interface`].
 pub const MAX_ACTIONS: usize = 256;
 /// Largest number of values of a discrete channel.
 pub const MAX_CHANNEL_SIZE: usize = 4096;
+/// Most words of a vector channel.
+pub const MAX_VECTOR_SIZE: usize = 64;
+/// Most bytes of the picture of a pixels channel.
+pub const MAX_PIXEL_BYTES: usize = 4096;
 /// Most words of an observation: room for a buffer that holds any.
-pub const MAX_OBSERVATION_WORDS: usize = MAX_CHANNELS;
+pub const MAX_OBSERVATION_WORDS: usize = MAX_PIXEL_BYTES / 4 + MAX_VECTOR_SIZE;
 
 /// The shape of one interaction step: observation channels, actions, and the rewards that are told
 /// apart.
@@ -51,7 +57,9 @@ impl Interface {
         let finite = self.reward_levels.iter().all(|level| level.is_finite());
         let increasing =
             self.reward_levels.iter().zip(self.reward_levels.iter().skip(1)).all(|(low, high)| low < high);
+        let encoders = self.channels.iter().filter(|channel| channel.inputs() > 0).count();
         channels
+            && encoders <= MAX_ENCODERS
             && (2..=MAX_ACTIONS).contains(&usize::from(self.actions))
             && self.observation_len() <= MAX_OBSERVATION_WORDS
             && !self.reward_levels.is_empty()

@@ -1,9 +1,11 @@
 //! The way of a token into the residual stream.
 
+use super::encoder::Room;
+use super::forward::Scratch;
+use super::kernels::Kernels;
 use super::numerics::{add, rescale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::Model;
-use crate::Channel;
 
 /// One token, validated by the agent.
 pub(crate) struct Token<'t> {
@@ -17,36 +19,43 @@ pub(crate) struct Token<'t> {
     pub feedback_row: usize,
 }
 
-/// Writes the token's embedding to `residual`; `row` is working memory. Both fixed-point,
-/// `[d_model]`. `final_observation`: its words, if they belong to the token.
+/// Writes the token's embedding to `scratch.residual`, fixed-point, `[d_model]`. `final_observation`:
+/// its words, if they belong to the token.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub(super) fn embed(
     model: &Model,
+    kernels: Kernels,
     token: &Token,
     final_observation: &[i32],
-    row: &mut [i32],
-    residual: &mut [i32],
+    scratch: &mut Scratch,
 ) {
+    let Scratch { narrow: row, residual, .. } = scratch;
     residual.fill(0);
-    for ((channel, words), table) in model.interface.split(token.observation).zip(&model.observation) {
-        add_channel(channel, words, table, row, residual);
-    }
-    if token.final_observation {
-        let channels = model.interface.split(final_observation);
-        for ((channel, words), table) in channels.zip(&model.final_observation) {
-            add_channel(channel, words, table, row, residual);
+    let final_observation = if token.final_observation { final_observation } else { &[] };
+    for (tables, words) in
+        [(&model.observation, token.observation), (&model.final_observation, final_observation)]
+    {
+        let tabled = model.interface.split(words).filter(|(channel, _)| channel.table_rows() > 0);
+        for ((_, words), table) in tabled.zip(tables) {
+            words.iter().for_each(|word| add_row(table, *word as usize, row, residual));
         }
     }
     add_row(&model.action, token.action_row, row, residual);
     add_row(&model.feedback, token.feedback_row, row, residual);
-}
-
-/// Adds what `words` say on `channel`.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-fn add_channel(channel: &Channel, words: &[i32], table: &Tensor, row: &mut [i32], residual: &mut [i32]) {
-    match channel {
-        Channel::Discrete { .. } => {
-            words.iter().for_each(|word| add_row(table, *word as usize, row, residual));
+    if model.encoders.is_empty() {
+        return;
+    }
+    let mut encoders = model.encoders.iter();
+    let mut ended = model.interface.split(final_observation);
+    for (channel, words) in model.interface.split(token.observation) {
+        let ended = ended.next().map_or(&[][..], |(_, words)| words);
+        if channel.inputs() == 0 {
+            continue;
+        }
+        let Some(encoder) = encoders.next() else { return };
+        Room { kernels, scratch, encoder }.add(channel, words, false);
+        if !ended.is_empty() {
+            Room { kernels, scratch, encoder }.add(channel, ended, true);
         }
     }
 }

@@ -11,21 +11,21 @@ use crate::context::{context_words, LayerRing, Ring};
 /// Working memory of the forward pass, lent by the caller. Sizes in elements.
 pub(crate) struct Scratch<'a> {
     /// Residual stream, fixed-point, `[d_model]`.
-    residual: &'a mut [i32],
-    /// Outputs of a matrix, `[max(3 d_model, d_ff)]`.
-    wide: &'a mut [i32],
+    pub residual: &'a mut [i32],
+    /// Outputs of a matrix, `[widest_output]`.
+    pub wide: &'a mut [i32],
     /// Outputs of attention or of the second matrix of a block, `[d_model]`.
-    narrow: &'a mut [i32],
+    pub narrow: &'a mut [i32],
     /// Attention scores, `[window]`.
     scores: &'a mut [i32],
     /// Logits, fixed-point, `[actions]`.
     pub logits: &'a mut [i32],
     /// Attention weights, `[window]`, padded to whole groups of slots.
     weights: &'a mut [i16],
-    /// Quantized input of a matrix, `[max(d_model, d_ff)]`.
-    quantized: &'a mut [i8],
-    /// The same as the kernels want it, `[max(d_model, d_ff) / 4]`.
-    operand: &'a mut [[i16; 4]],
+    /// Quantized input of a matrix, `[widest_input]`.
+    pub quantized: &'a mut [i8],
+    /// The same as the kernels want it, `[widest_input / 4]`.
+    pub operand: &'a mut [[i16; 4]],
 }
 
 const fn max(a: usize, b: usize) -> usize {
@@ -43,9 +43,25 @@ pub(crate) const fn workspace_words(dimensions: &Dimensions) -> usize {
 
 /// Words of 32 bits of the scratch.
 pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
-    let Dimensions { d_model, d_ff, window, actions, .. } = *dimensions;
-    let widest = max(d_model, d_ff);
-    2 * d_model + max(3 * d_model, d_ff) + window + actions + weight_words(window) + widest / 4 + widest / 2
+    let Dimensions { d_model, window, actions, .. } = *dimensions;
+    let (input, output) = (widest_input(dimensions), widest_output(dimensions));
+    2 * d_model + output + window + actions + weight_words(window) + input / 4 + input / 2
+}
+
+/// Most columns of a matrix.
+const fn widest_input(dimensions: &Dimensions) -> usize {
+    let Dimensions { d_model, d_ff, encoders, .. } = dimensions;
+    max(max(*d_model, *d_ff), max(encoders.columns, widest_hidden(dimensions)))
+}
+
+/// Most outputs of a matrix.
+const fn widest_output(dimensions: &Dimensions) -> usize {
+    max(max(3 * dimensions.d_model, dimensions.d_ff), widest_hidden(dimensions))
+}
+
+/// Most hidden units of an encoder.
+const fn widest_hidden(dimensions: &Dimensions) -> usize {
+    max(dimensions.encoders.pixels_hidden, dimensions.encoders.vector_hidden)
 }
 
 /// Words of the attention weights: two per word, in whole groups of slots.
@@ -58,7 +74,8 @@ pub(crate) fn split_workspace<'a>(
     dimensions: &Dimensions,
     workspace: &'a mut [u32],
 ) -> Option<(&'a mut [u32], Scratch<'a>)> {
-    let Dimensions { d_model, d_ff, window, actions, .. } = *dimensions;
+    let Dimensions { d_model, window, actions, .. } = *dimensions;
+    let (input, output) = (widest_input(dimensions), widest_output(dimensions));
     let mut rest = workspace;
     let mut take = |words: usize| {
         let (part, after) = core::mem::take(&mut rest).split_at_mut_checked(words)?;
@@ -68,13 +85,13 @@ pub(crate) fn split_workspace<'a>(
     let context = take(context_words(dimensions))?;
     let scratch = Scratch {
         residual: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
-        wide: bytemuck::try_cast_slice_mut(take(max(3 * d_model, d_ff))?).ok()?,
+        wide: bytemuck::try_cast_slice_mut(take(output)?).ok()?,
         narrow: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
         scores: bytemuck::try_cast_slice_mut(take(window)?).ok()?,
         logits: bytemuck::try_cast_slice_mut(take(actions)?).ok()?,
         weights: bytemuck::try_cast_slice_mut(take(weight_words(window))?).ok()?,
-        quantized: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 4)?).ok()?,
-        operand: bytemuck::try_cast_slice_mut(take(max(d_model, d_ff) / 2)?).ok()?,
+        quantized: bytemuck::try_cast_slice_mut(take(input / 4)?).ok()?,
+        operand: bytemuck::try_cast_slice_mut(take(input / 2)?).ok()?,
     };
     Some((context, scratch))
 }
@@ -96,7 +113,7 @@ impl Work for Step<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Step { model, kernels, ring, scratch, token } = self;
-        embedding::embed(model, &token, ring.final_observation(), scratch.narrow, scratch.residual);
+        embedding::embed(model, kernels, &token, ring.final_observation(), scratch);
         for (index, layer) in model.layers.iter().enumerate() {
             attention_block(model, kernels, layer, index, ring, scratch);
             feed_forward_block(model, kernels, layer, scratch);
@@ -231,7 +248,7 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
 
 /// `residual += weights . inputs` for fixed-point inputs.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-fn residual_linear(
+pub(super) fn residual_linear(
     kernels: Kernels,
     weights: &Tensor,
     inputs: &[i32],
@@ -260,7 +277,13 @@ fn normalize(residual: &[i32], quantized: &mut [i8]) -> Scale {
 
 /// `outputs = weights . (inputs * scale)`, fixed-point.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-fn linear(kernels: Kernels, weights: &Tensor, inputs: &Operand, scale: Scale, outputs: &mut [i32]) {
+pub(super) fn linear(
+    kernels: Kernels,
+    weights: &Tensor,
+    inputs: &Operand,
+    scale: Scale,
+    outputs: &mut [i32],
+) {
     kernels.dots(inputs, weights.data(), weights.columns(), outputs);
     let shift = weights.exponent + scale.exponent - FRACTION_BITS;
     // 16 bits times 15 bits.

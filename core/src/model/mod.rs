@@ -2,18 +2,20 @@
 
 pub(crate) mod attention;
 pub(crate) mod embedding;
+pub(crate) mod encoder;
 pub(crate) mod forward;
 pub mod kernels;
 pub mod numerics;
 pub(crate) mod tensor;
 pub mod weights;
 
-use crate::interface::MAX_CHANNELS;
+use crate::interface::{MAX_CHANNELS, MAX_ENCODERS};
 use crate::{Error, Interface};
+use encoder::Encoder;
 use heapless::Vec;
 use numerics::{square_root, Scale};
 use tensor::Tensor;
-pub use weights::{Dimensions, FORMAT_VERSION};
+pub use weights::{Dimensions, Encoders, Normaliser, FORMAT_VERSION};
 
 /// One transformer block.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +31,14 @@ pub(crate) struct Layer<'a> {
 pub struct Model<'a> {
     pub(crate) dimensions: Dimensions,
     pub(crate) interface: Interface,
-    /// One table per channel.
+    /// One table per discrete channel.
     pub(crate) observation: Vec<Tensor<'a>, MAX_CHANNELS>,
-    /// Another table per channel, for the observation that ends an episode; or none.
+    /// Another table per discrete channel, for the observation that ends an episode; or none.
     pub(crate) final_observation: Vec<Tensor<'a>, MAX_CHANNELS>,
     pub(crate) action: Tensor<'a>,
     pub(crate) feedback: Tensor<'a>,
+    /// One per channel without a table.
+    pub(crate) encoders: Vec<Encoder<'a>, MAX_ENCODERS>,
     pub(crate) layers: Vec<Layer<'a>, { weights::MAX_LAYERS }>,
     pub(crate) head: Tensor<'a>,
     /// `log2(e) / (127^2 sqrt(d_head))`, the constant factor of attention scores.
@@ -48,11 +52,23 @@ impl<'a> Model<'a> {
     /// Validates a weights file. The model borrows from `file`; nothing is copied.
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
         let mut file = weights::open(file)?;
-        let channels = file.metadata.interface.channels.len();
-        let observation = tables(&mut file, channels)?;
-        let final_channels = if file.dimensions.final_words > 0 { channels } else { 0 };
-        let final_observation = tables(&mut file, final_channels)?;
+        let channels = file.metadata.interface.channels.clone();
+        let mut normalisers: Vec<&[u8], MAX_CHANNELS> = Vec::new();
+        for channel in &channels {
+            normalisers.push(file.normalisers(channel)?).map_err(|_| Error::Metadata)?;
+        }
+        let discrete = channels.iter().filter(|channel| channel.table_rows() > 0).count();
+        let observation = tables(&mut file, discrete)?;
+        let has_final = file.dimensions.final_words > 0;
+        let final_observation = tables(&mut file, if has_final { discrete } else { 0 })?;
         let (action, feedback) = (file.tensor()?, file.tensor()?);
+        let mut encoders = Vec::new();
+        for (channel, normalisers) in channels.iter().zip(normalisers.iter().copied()) {
+            if channel.inputs() > 0 {
+                let encoder = Encoder::read(&mut file, channel, normalisers)?;
+                encoders.push(encoder).map_err(|_| Error::Metadata)?;
+            }
+        }
         let mut layers = Vec::new();
         for _ in 0..file.dimensions.layers {
             let layer = Layer {
@@ -72,6 +88,7 @@ impl<'a> Model<'a> {
             final_observation,
             action,
             feedback,
+            encoders,
             layers,
             head,
             score_scale: score_scale(file.dimensions.d_head()),

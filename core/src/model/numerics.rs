@@ -8,6 +8,8 @@
 pub const FRACTION_BITS: i32 = 16;
 /// Bits of the mantissa of a [`Scale`].
 const MANTISSA_BITS: u32 = 15;
+/// Fractional bits of a normalised word of a vector channel.
+pub const NORMALISED_BITS: i32 = 12;
 /// Largest magnitude of a quantized activation.
 pub const QUANTIZED_MAX: i32 = 127;
 

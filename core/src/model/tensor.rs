@@ -24,6 +24,11 @@ impl<'a> Tensor<'a> {
         self.data
     }
 
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.scales.len() / 2
+    }
+
     /// Elements of a row.
     pub fn columns(&self) -> usize {
         self.columns

@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use crate::{bench, counter, semihosting, stack};
-use algodistill_core::{workspace_words, Agent, Model, PortableRng, Transition};
+use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
+use algodistill_core::{workspace_words, Agent, Dimensions, Encoders, Model, PortableRng, Transition};
 use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
 use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
@@ -20,6 +21,14 @@ static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL"
 /// not link.
 const WORDS: usize = workspace_words(&MODEL.0).unwrap();
 static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
+
+/// Words of an observation of the model, at most.
+const OBSERVATION_WORDS: usize = match Dimensions::read(&MODEL.0) {
+    Some(Dimensions { final_words, .. }) if final_words > 0 => final_words,
+    Some(Dimensions { encoders: Encoders { columns: 0, .. }, .. }) => MAX_CHANNELS,
+    _ => MAX_OBSERVATION_WORDS,
+};
+static mut SEEN: [i32; OBSERVATION_WORDS] = [0; OBSERVATION_WORDS];
 
 /// Runs what the host asks for; the stage that failed otherwise.
 pub fn run(mut console: Console) -> Result<(), &'static str> {
@@ -41,15 +50,17 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
     }
     stack::paint();
     let mut report = Report::new(console);
+    // SAFETY: the only reference to the observation, made once.
+    let buffer = unsafe { &mut *addr_of_mut!(SEEN) };
     let outcome = match request {
         Request::Simulate { environment, task, episodes, seed } => {
             let mut rng = PortableRng::new(seed, 0);
             let task = environment.task(task).ok_or("task")?;
-            session::run(&mut agent, &mut Simulated::new(task, episodes), &mut rng, &mut report)
+            session::run(&mut agent, &mut Simulated::new(task, episodes), &mut rng, &mut report, buffer)
         }
         Request::Feed { seed } => {
             let mut rng = PortableRng::new(seed, AGENT_STREAM);
-            session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report)
+            session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report, buffer)
         }
         Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
     };

@@ -1,6 +1,5 @@
 //! The loop that firmware has.
 
-use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::{Agent, Environment, Error, PortableRng, Transition};
 
 /// Stream of the seed that draws actions where the environment is elsewhere, and has a generator of
@@ -31,17 +30,16 @@ pub trait Monitor {
     fn fed_back(&mut self, transition: Transition);
 }
 
-/// Runs `agent` in `world` until the world ends.
+/// Runs `agent` in `world` until the world ends. `buffer` has room for an observation.
 pub fn run(
     agent: &mut Agent,
     world: &mut impl World,
     rng: &mut PortableRng,
     monitor: &mut impl Monitor,
+    buffer: &mut [i32],
 ) -> Result<(), Error> {
-    let mut buffer = [0i32; MAX_OBSERVATION_WORDS];
-    let needed = agent.model().interface().observation_len();
-    let observation =
-        buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found: MAX_OBSERVATION_WORDS })?;
+    let (needed, found) = (agent.model().interface().observation_len(), buffer.len());
+    let observation = buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found })?;
     while world.observe(observation, rng) {
         monitor.acting();
         let action = act(agent, observation, rng)?;

@@ -43,11 +43,21 @@ const DIMENSIONS: [Field; 5] = [
 ];
 
 /// The other fields of [`TrainConfig`] but for `threads`, which is an option of every command.
-const TRAINING: [Field; 35] = [
+const TRAINING: [Field; 37] = [
     field(
         "final_observation",
         Takes::Truth,
         "Whether the model sees what ended an episode, where the histories have it",
+    ),
+    field(
+        "pixels_hidden",
+        Takes::Count,
+        "Hidden units of the encoder of a picture, 0 for a linear one [default: 32]",
+    ),
+    field(
+        "vector_hidden",
+        Takes::Count,
+        "Hidden units of the encoder of numbers, 0 for a linear one [default: 64]",
     ),
     field("sequence_length", Takes::Count, "Tokens of a training sequence [default: 5/2 windows]"),
     field("batch", Takes::Count, "Sequences of a batch"),
@@ -195,7 +205,8 @@ fn add<'a>(
     defaults: &Map<String, Value>,
 ) -> Command {
     fields.into_iter().fold(command, |command, field| {
-        let default = match &defaults[field.name] {
+        // What is open is not written.
+        let default = match defaults.get(field.name).unwrap_or(&Value::Null) {
             Value::Null => String::new(),
             // 1 rather than 1.0.
             Value::Number(number) if number.is_f64() => {
@@ -396,8 +407,10 @@ mod tests {
     fn the_options_are_the_fields_of_the_configuration() {
         let mut options: Vec<&str> = options().map(|field| field.name).collect();
         let fields = fields(&TrainConfig::default());
+        // What is open is not written.
+        let open = ["pixels_hidden", "vector_hidden"];
         let mut fields: Vec<&str> =
-            fields.keys().map(String::as_str).filter(|name| *name != "threads").collect();
+            fields.keys().map(String::as_str).filter(|name| *name != "threads").chain(open).collect();
         options.sort_unstable();
         fields.sort_unstable();
         assert_eq!(options, fields);

@@ -294,7 +294,7 @@ impl Entry {
 
 macro_rules! built_in {
     ($($module:ident::$family:ident),+ $(,)?) => {
-        $(mod $module;)+
+        $(pub(crate) mod $module;)+
 
         /// The environments of the list, and what programs added.
         static ENVIRONMENTS: Registry<Entry> =

@@ -1,9 +1,10 @@
 //! Writing the weights file of a quantized model.
 
 use super::QuantizedModel;
+use crate::model::{PIXELS_HIDDEN, VECTOR_HIDDEN};
 use crate::{Error, Result};
 use algodistill_core::model::weights::{self, TensorParts};
-use algodistill_core::Dimensions;
+use algodistill_core::{Dimensions, Encoders};
 
 /// The bytes of the weights file of `model`, with `card` (JSON text) as its training card.
 ///
@@ -21,11 +22,17 @@ pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
             true => model.interface.observation_len(),
             false => 0,
         },
+        encoders: Encoders::new(
+            &model.interface,
+            model.dimensions.pixels_hidden.unwrap_or(PIXELS_HIDDEN),
+            model.dimensions.vector_hidden.unwrap_or(VECTOR_HIDDEN),
+        ),
     };
     let tensors: Vec<_> = model
         .tensors
         .iter()
         .map(|tensor| TensorParts { scales: &tensor.scales, data: &tensor.data, exponent: tensor.exponent })
         .collect();
-    weights::write(&dimensions, &model.interface, &tensors, card).map_err(|e| Error::argument("model", e))
+    weights::write(&dimensions, &model.interface, &model.normalisers, &tensors, card)
+        .map_err(|e| Error::argument("model", e))
 }

@@ -3,7 +3,7 @@
 
 use crate::model::{Dimensions, Parameters, Role};
 use crate::{Error, Result};
-use algodistill_core::Interface;
+use algodistill_core::{Interface, Normaliser};
 
 /// A float matrix `[rows, columns]` ready to be quantized.
 pub(super) struct Folded {
@@ -44,6 +44,8 @@ pub struct QuantizedModel {
     pub dimensions: Dimensions,
     /// What the model sees and does.
     pub interface: Interface,
+    /// Of the words of all vector channels.
+    pub normalisers: Vec<Normaliser>,
     /// Tensors in the order of `algodistill_core::model::weights::shapes`.
     pub tensors: Vec<QuantizedTensor>,
 }
@@ -51,7 +53,9 @@ pub struct QuantizedModel {
 /// Quantizes a model. Fails where a parameter is not finite (training diverged).
 pub fn quantize(parameters: &Parameters) -> Result<QuantizedModel> {
     let tensors = folded(parameters).iter().map(quantize_tensor).collect::<Result<_>>()?;
-    Ok(QuantizedModel { dimensions: parameters.dimensions, interface: parameters.interface.clone(), tensors })
+    let Parameters { dimensions, interface, normalisers, .. } = parameters;
+    let (interface, normalisers) = (interface.clone(), normalisers.clone());
+    Ok(QuantizedModel { dimensions: *dimensions, interface, normalisers, tensors })
 }
 
 /// The matrices of the weights file: `norm(x) * gain` before a matrix is the same as the matrix

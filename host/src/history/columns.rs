@@ -3,12 +3,14 @@
 use super::{Histories, History, Steps};
 use crate::source::FinalObservations;
 use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::{Channel, Interface};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::column::reader::{get_typed_column_reader, ColumnReader};
 use parquet::column::writer::{get_column_writer, ColumnCloseResult, ColumnWriter, ColumnWriterImpl};
 use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type,
+    Int64Type,
 };
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader};
@@ -16,8 +18,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor, Type, TypePtr};
 use rayon::prelude::*;
+use std::fmt;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +41,7 @@ const BATCH: usize = 1 << 13;
 pub struct Layout {
     schema: SchemaDescriptor,
     properties: WriterPropertiesPtr,
-    words: usize,
+    channels: Vec<Channel>,
     optimal_actions: OptimalActions,
 }
 
@@ -70,42 +73,39 @@ pub struct EncodedRows {
 }
 
 impl Layout {
-    /// Columns for observations of `words` words, and one for `optimal_actions` unless they are
+    /// Columns for the observations of `interface`, and one for `optimal_actions` unless they are
     /// absent.
-    pub fn new(words: usize, optimal_actions: OptimalActions) -> Result<Self> {
-        let column_of_word =
-            |prefix: &'static str| (0..words).map(move |word| (format!("{prefix}_{word}"), Physical::INT32));
-        let observations = column_of_word("observation");
-        let named = |name: &str, kind| (name.to_owned(), kind);
-        let fields: Vec<TypePtr> = ["task_id", "history_id", "episode", "step"]
-            .map(|name| named(name, Physical::INT32))
-            .into_iter()
-            .chain(observations)
-            .chain([
-                named("action", Physical::INT32),
-                named("reward", Physical::FLOAT),
-                named("done", Physical::BOOLEAN),
-                named("source", Physical::BYTE_ARRAY),
-            ])
-            .chain(column_of_word(FINAL_OBSERVATION))
-            .chain(
-                (optimal_actions != OptimalActions::Absent).then(|| named(OPTIMAL_ACTION, Physical::INT32)),
-            )
-            .map(|(name, kind)| {
-                let text = (kind == Physical::BYTE_ARRAY).then_some(LogicalType::String);
-                let field = Type::primitive_type_builder(&name, kind).with_logical_type(text);
-                let nullable = name.starts_with(FINAL_OBSERVATION)
-                    || name == OPTIMAL_ACTION && optimal_actions == OptimalActions::Somewhere;
-                let repetition = if nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
-                field.with_repetition(repetition).build().map(Arc::new)
-            })
-            .collect::<Result<_>>()?;
+    pub fn new(interface: &Interface, optimal_actions: OptimalActions) -> Result<Self> {
+        let channels: Vec<Channel> = interface.channels.iter().copied().collect();
+        let required = |name: &str, kind| primitive(name, kind, Repetition::REQUIRED, None);
+        let mut fields: Vec<TypePtr> = Vec::new();
+        for name in ["task_id", "history_id", "episode", "step"] {
+            fields.push(required(name, Physical::INT32)?);
+        }
+        for (number, channel) in channels.iter().enumerate() {
+            fields.push(field_of(channel, &format!("observation_{number}"), Repetition::REQUIRED)?);
+        }
+        fields.push(required("action", Physical::INT32)?);
+        fields.push(required("reward", Physical::FLOAT)?);
+        fields.push(required("done", Physical::BOOLEAN)?);
+        let text = Some(LogicalType::String);
+        fields.push(primitive("source", Physical::BYTE_ARRAY, Repetition::REQUIRED, text)?);
+        for (number, channel) in channels.iter().enumerate() {
+            fields.push(field_of(channel, &format!("{FINAL_OBSERVATION}_{number}"), Repetition::OPTIONAL)?);
+        }
+        match optimal_actions {
+            OptimalActions::Absent => {}
+            OptimalActions::Everywhere => fields.push(required(OPTIMAL_ACTION, Physical::INT32)?),
+            OptimalActions::Somewhere => {
+                fields.push(primitive(OPTIMAL_ACTION, Physical::INT32, Repetition::OPTIONAL, None)?)
+            }
+        }
         let root = Type::group_type_builder("step").with_fields(fields).build()?;
         // Integers change little from row to row, so their differences take a few bits; a dictionary would
         // cost a hash a value. It pays for the rewards, mostly a few levels, and for the constant
         // name of the source.
         let column = |name: &str| ColumnPath::from(name);
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_created_by(concat!("algodistill ", env!("CARGO_PKG_VERSION")).into())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_encoding(Encoding::DELTA_BINARY_PACKED)
@@ -118,10 +118,15 @@ impl Layout {
             .set_statistics_enabled(EnabledStatistics::None)
             .set_column_statistics_enabled(column("task_id"), EnabledStatistics::Chunk)
             .set_column_statistics_enabled(column("history_id"), EnabledStatistics::Chunk)
-            .set_offset_index_disabled(true)
-            .build();
+            .set_offset_index_disabled(true);
+        for number in pictures(&channels) {
+            for prefix in ["observation", FINAL_OBSERVATION] {
+                let column = column(&format!("{prefix}_{number}"));
+                properties = properties.set_column_encoding(column, Encoding::PLAIN);
+            }
+        }
         let schema = SchemaDescriptor::new(Arc::new(root));
-        Ok(Self { schema, properties: Arc::new(properties), words, optimal_actions })
+        Ok(Self { schema, properties: Arc::new(properties.build()), channels, optimal_actions })
     }
 
     /// A file into which row groups can be spliced.
@@ -140,31 +145,59 @@ impl Layout {
             column
         };
         let mut columns = Vec::with_capacity(self.schema.num_columns());
-        let mut integers = |column: &[i32]| {
-            columns.push(self.encode_column::<Int32Type>(columns.len(), column)?);
-            Ok::<_, ParquetError>(())
+        let tasks = match steps.tasks.is_empty() {
+            true => per_history(|history| history.task),
+            false => steps.tasks.iter().map(|&task| task as i32).collect(),
         };
-        match steps.tasks.is_empty() {
-            true => integers(&per_history(|history| history.task))?,
-            false => integers(&steps.tasks.iter().map(|&task| task as i32).collect::<Vec<_>>())?,
+        let ids = per_history(|history| history.id);
+        let episodes = steps.episodes.iter().map(|&episode| episode as i32).collect();
+        for column in [tasks, ids, episodes, step_numbers(steps)] {
+            columns.push(self.encode_column::<Int32Type>(columns.len(), &column)?);
         }
-        integers(&per_history(|history| history.id))?;
-        integers(&steps.episodes.iter().map(|&episode| episode as i32).collect::<Vec<_>>())?;
-        integers(&step_numbers(steps))?;
-        for column in &steps.observations {
-            integers(column)?;
+        let mut words = steps.observations.iter();
+        for channel in &self.channels {
+            let own: Vec<&Vec<i32>> = words.by_ref().take(channel.words()).collect();
+            let everywhere = |rows: Range<usize>, add: &mut dyn FnMut(usize, &[i32])| {
+                let mut row = vec![0; own.len()];
+                for (place, step) in rows.enumerate() {
+                    row.iter_mut().zip(&own).for_each(|(word, column)| *word = column[step]);
+                    add(place, &row);
+                }
+            };
+            let (column, len) = (columns.len(), steps.len());
+            columns.push(match channel {
+                Channel::Discrete { .. } => self.encode_column::<Int32Type>(column, own[0])?,
+                Channel::Vector { .. } => self.encode_lists(column, len, 1, everywhere)?,
+                Channel::Pixels { .. } => {
+                    self.encode_bytes(column, len, channel.inputs(), false, everywhere)?
+                }
+            });
         }
-        integers(&steps.actions.iter().map(|&action| i32::from(action)).collect::<Vec<_>>())?;
+        let actions: Vec<i32> = steps.actions.iter().map(|&action| i32::from(action)).collect();
+        columns.push(self.encode_column::<Int32Type>(columns.len(), &actions)?);
         columns.push(self.encode_column::<FloatType>(columns.len(), &steps.rewards)?);
         columns.push(self.encode_column::<BoolType>(columns.len(), &steps.dones)?);
         columns.push(self.encode_repeated(columns.len(), &ByteArray::from(source), steps.len())?);
-        for word in 0..self.words {
-            let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
+        let mut first = 0;
+        for channel in &self.channels {
+            let own = first..first + channel.words();
+            first = own.end;
+            let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, &[i32])| {
                 for (row, words) in steps.final_observations.of_range(rows) {
-                    add(row, words[word]);
+                    add(row, &words[own.clone()]);
                 }
             };
-            columns.push(self.encode_nullable(columns.len(), steps.len(), known)?);
+            let (column, len) = (columns.len(), steps.len());
+            columns.push(match channel {
+                Channel::Discrete { .. } => {
+                    let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
+                        known(rows, &mut |row, words| add(row, words[0]));
+                    };
+                    self.encode_nullable(column, len, known)?
+                }
+                Channel::Vector { .. } => self.encode_lists(column, len, 2, known)?,
+                Channel::Pixels { .. } => self.encode_bytes(column, len, channel.inputs(), true, known)?,
+            });
         }
         match self.optimal_actions {
             OptimalActions::Absent => {}
@@ -236,6 +269,67 @@ impl Layout {
         })
     }
 
+    /// As [`Layout::encode_nullable`], of the numbers of a row; `level` is that of a row which has
+    /// them.
+    fn encode_lists(
+        &self,
+        column: usize,
+        len: usize,
+        level: i16,
+        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, &[i32])),
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        self.write_column::<Int32Type>(column, |writer| {
+            let [mut definition, mut repetition] = [const { Vec::new() }; 2];
+            let mut values = Vec::new();
+            for first in (0..len).step_by(BATCH) {
+                let rows = first..(first + BATCH).min(len);
+                let mut next = 0;
+                let mut skip = |until: usize, definition: &mut Vec<i16>, repetition: &mut Vec<i16>| {
+                    definition.extend((next..until).map(|_| 0));
+                    repetition.extend((next..until).map(|_| 0));
+                    next = until + 1;
+                };
+                [&mut definition, &mut repetition].into_iter().for_each(Vec::clear);
+                values.clear();
+                known(rows.clone(), &mut |row, numbers| {
+                    skip(row, &mut definition, &mut repetition);
+                    values.extend_from_slice(numbers);
+                    definition.extend(numbers.iter().map(|_| level));
+                    repetition.extend((0..numbers.len()).map(|place| i16::from(place > 0)));
+                });
+                skip(rows.len(), &mut definition, &mut repetition);
+                writer.write_batch(&values, Some(&definition), Some(&repetition))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// As [`Layout::encode_nullable`], of the first `bytes` of the words of a row.
+    fn encode_bytes(
+        &self,
+        column: usize,
+        len: usize,
+        bytes: usize,
+        nullable: bool,
+        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, &[i32])),
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        self.write_column::<ByteArrayType>(column, |writer| {
+            let (mut values, mut levels) = (Vec::new(), Vec::new());
+            for first in (0..len).step_by(BATCH) {
+                let rows = first..(first + BATCH).min(len);
+                values.clear();
+                levels.clear();
+                levels.resize(rows.len(), 0);
+                known(rows, &mut |row, words| {
+                    values.push(ByteArray::from(bytemuck::cast_slice::<i32, u8>(words)[..bytes].to_vec()));
+                    levels[row] = 1;
+                });
+                writer.write_batch(&values, nullable.then_some(&levels), None)?;
+            }
+            Ok(())
+        })
+    }
+
     fn write_column<T: DataType>(
         &self,
         column: usize,
@@ -250,6 +344,37 @@ impl Layout {
         let closed = close(writer)?;
         Ok((sink.into_inner()?.into(), closed))
     }
+}
+
+fn primitive(
+    name: &str,
+    kind: Physical,
+    repetition: Repetition,
+    logical: Option<LogicalType>,
+) -> Result<TypePtr> {
+    let field = Type::primitive_type_builder(name, kind).with_logical_type(logical);
+    field.with_repetition(repetition).build().map(Arc::new)
+}
+
+/// The column of a channel: an integer, a list of integers, or bytes.
+fn field_of(channel: &Channel, name: &str, repetition: Repetition) -> Result<TypePtr> {
+    match channel {
+        Channel::Discrete { .. } => primitive(name, Physical::INT32, repetition, None),
+        Channel::Pixels { .. } => primitive(name, Physical::BYTE_ARRAY, repetition, None),
+        Channel::Vector { .. } => {
+            let element = primitive("element", Physical::INT32, Repetition::REQUIRED, None)?;
+            let list = Type::group_type_builder("list").with_repetition(Repetition::REPEATED);
+            let list = list.with_fields(vec![element]).build()?;
+            let field = Type::group_type_builder(name).with_logical_type(Some(LogicalType::List));
+            field.with_repetition(repetition).with_fields(vec![Arc::new(list)]).build().map(Arc::new)
+        }
+    }
+}
+
+/// Numbers of the pixels channels.
+fn pictures(channels: &[Channel]) -> impl Iterator<Item = usize> + '_ {
+    let numbered = channels.iter().enumerate();
+    numbered.filter(|(_, channel)| matches!(channel, Channel::Pixels { .. })).map(|(number, _)| number)
 }
 
 fn close(writer: ColumnWriter) -> Result<ColumnCloseResult> {
@@ -330,6 +455,8 @@ pub struct Rows {
     pub histories: Vec<u32>,
     /// `step`.
     pub numbers: Vec<u32>,
+    /// What the columns of the observations hold.
+    pub kinds: Vec<Kind>,
     /// The other columns.
     pub steps: Steps,
 }
@@ -347,7 +474,66 @@ impl Rows {
         let mut steps = Steps::new(self.steps.observations.len());
         steps.extend(&self.steps, range.clone());
         let ids = |column: &[u32]| column[range.clone()].to_vec();
-        Self { tasks: ids(&self.tasks), histories: ids(&self.histories), numbers: ids(&self.numbers), steps }
+        Self {
+            tasks: ids(&self.tasks),
+            histories: ids(&self.histories),
+            numbers: ids(&self.numbers),
+            kinds: self.kinds.clone(),
+            steps,
+        }
+    }
+}
+
+/// What a column of observations holds, and how much of it in each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An integer.
+    Integer,
+    /// Integers; 0 where no row says how many.
+    List(usize),
+    /// Bytes; 0 where no row says how many.
+    Bytes(usize),
+}
+
+impl Kind {
+    /// What the column of a channel holds.
+    pub fn of(channel: &Channel) -> Self {
+        match channel {
+            Channel::Discrete { .. } => Self::Integer,
+            Channel::Vector { size } => Self::List((*size).into()),
+            Channel::Pixels { .. } => Self::Bytes(channel.inputs()),
+        }
+    }
+
+    /// Words of an observation.
+    pub fn words(self) -> usize {
+        match self {
+            Self::Integer => 1,
+            Self::List(numbers) => numbers,
+            Self::Bytes(bytes) => bytes.div_ceil(4),
+        }
+    }
+
+    /// Whether this can be what is `expected`: as many, or not known how many.
+    pub fn fits(self, expected: Self) -> bool {
+        match (self, expected) {
+            (Self::List(found), Self::List(wanted)) | (Self::Bytes(found), Self::Bytes(wanted)) => {
+                found == wanted || found == 0
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Integer => f.write_str("an integer"),
+            Self::List(0) => f.write_str("a list of integers"),
+            Self::List(numbers) => write!(f, "a list of {numbers} integers"),
+            Self::Bytes(0) => f.write_str("bytes"),
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+        }
     }
 }
 
@@ -379,9 +565,9 @@ impl Reader {
         Ok(Self { file, places, starts })
     }
 
-    /// Number of observation columns.
-    pub fn words(&self) -> usize {
-        self.places.observations.len()
+    /// What the columns of the observations hold, as far as is known without reading them.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.places.observations.iter().map(|place| place.kind).collect()
     }
 
     /// All rows, one entry a row group.
@@ -466,13 +652,21 @@ struct Places {
     histories: usize,
     episodes: usize,
     numbers: usize,
-    observations: Vec<usize>,
+    observations: Vec<Place>,
     actions: usize,
     rewards: usize,
     dones: usize,
     /// As many as observations, or none.
-    final_observations: Vec<usize>,
+    final_observations: Vec<Place>,
     optimal_actions: Option<usize>,
+}
+
+/// A column of observations.
+#[derive(Clone, Copy)]
+struct Place {
+    column: usize,
+    /// What it holds, but not how many.
+    kind: Kind,
 }
 
 impl Places {
@@ -490,9 +684,34 @@ impl Places {
             Ok(index)
         };
         let integer = |name: &str| checked(name, &[Physical::INT32, Physical::INT64]);
+        // A list is a column whose path goes on behind its name.
+        let leaf = |name: &str| {
+            let is_it =
+                |column: &ColumnDescPtr| column.path().parts().first().is_some_and(|part| part == name);
+            schema.columns().iter().position(is_it)
+        };
+        let observation = |name: &str| {
+            let column = leaf(name).unwrap_or_default();
+            let found = schema.column(column);
+            let integers = matches!(found.physical_type(), Physical::INT32 | Physical::INT64);
+            let bytes =
+                matches!(found.physical_type(), Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY);
+            let kind = match (found.max_rep_level(), found.max_def_level()) {
+                (0, 0..=1) if integers => Kind::Integer,
+                (0, 0..=1) if bytes => Kind::Bytes(0),
+                (1, 1..=3) if integers => Kind::List(0),
+                _ => {
+                    let kind = found.physical_type();
+                    return Err(format!(
+                        "column {name} has type {kind}, expected an integer, a list of integers, or bytes"
+                    ));
+                }
+            };
+            Ok(Place { column, kind })
+        };
         let mut observations = Vec::new();
-        while place(&format!("observation_{}", observations.len())).is_some() {
-            observations.push(integer(&format!("observation_{}", observations.len()))?);
+        while leaf(&format!("observation_{}", observations.len())).is_some() {
+            observations.push(observation(&format!("observation_{}", observations.len()))?);
         }
         if observations.len() > MAX_CHANNELS {
             return Err(format!(
@@ -500,7 +719,8 @@ impl Places {
                 observations.len()
             ));
         }
-        let stray = schema.columns().iter().map(|column| column.name()).find(|name| {
+        let names = || schema.columns().iter().filter_map(|column| column.path().parts().first());
+        let stray = names().find(|name| {
             name.strip_prefix("observation_").is_some_and(|number| {
                 number.parse().map_or(true, |number: usize| number >= observations.len())
             })
@@ -511,12 +731,19 @@ impl Places {
             ));
         }
         let mut final_observations = Vec::new();
-        while place(&format!("{FINAL_OBSERVATION}_{}", final_observations.len())).is_some() {
-            final_observations.push(integer(&format!("{FINAL_OBSERVATION}_{}", final_observations.len()))?);
+        while leaf(&format!("{FINAL_OBSERVATION}_{}", final_observations.len())).is_some() {
+            let name = format!("{FINAL_OBSERVATION}_{}", final_observations.len());
+            let found = observation(&name)?;
+            if let Some(expected) =
+                observations.get(final_observations.len()).filter(|it| it.kind != found.kind)
+            {
+                return Err(format!("column {name} holds {}, expected {}", found.kind, expected.kind));
+            }
+            final_observations.push(found);
         }
         let named =
             |name: &str| name.strip_prefix(FINAL_OBSERVATION).is_some_and(|rest| rest.starts_with('_'));
-        let all = schema.columns().iter().filter(|column| named(column.name())).count();
+        let all = names().filter(|name| named(name)).count();
         if all != final_observations.len() || ![0, observations.len()].contains(&all) {
             return Err(format!(
                 "has {all} {FINAL_OBSERVATION} columns, expected {FINAL_OBSERVATION}_0, ..., one per observation \
@@ -548,18 +775,26 @@ impl Places {
         &self,
         group: &dyn RowGroupReader,
     ) -> std::result::Result<FinalObservations, String> {
-        let columns: Vec<Vec<Option<i32>>> = self
+        let columns: Vec<Values> = self
             .final_observations
             .iter()
-            .map(|&column| {
-                let word = |value| i32::try_from(value).ok().map(Some);
-                read_integers(group, column, "a 32-bit integer", Some(None), word)
-            })
+            .map(|&place| read_observations(group, place, true))
             .collect::<std::result::Result<_, _>>()?;
         let mut all = FinalObservations::default();
-        for row in 0..columns.first().map_or(0, Vec::len) {
-            let words: Vec<i32> = columns.iter().filter_map(|column| column[row]).collect();
-            match words.len() {
+        let mut next = vec![0; columns.len()];
+        let mut words = Vec::new();
+        for row in 0..columns.first().map_or(0, |column| column.known.len()) {
+            words.clear();
+            let mut found = 0;
+            for (column, next) in columns.iter().zip(&mut next) {
+                if column.known[row] {
+                    let width = column.kind.words();
+                    words.extend_from_slice(&column.words[*next * width..(*next + 1) * width]);
+                    *next += 1;
+                    found += 1;
+                }
+            }
+            match found {
                 0 => {}
                 found if found == columns.len() => all.push(row, &words),
                 found => {
@@ -575,21 +810,30 @@ impl Places {
 
     fn read(&self, group: &dyn RowGroupReader) -> std::result::Result<Rows, String> {
         let ids = |column| ids(group, column);
+        let mut kinds = Vec::with_capacity(self.observations.len());
+        let mut observations = Vec::new();
+        for &place in &self.observations {
+            let Values { kind, words, .. } = read_observations(group, place, false)?;
+            match kind {
+                Kind::Integer => observations.push(words),
+                _ => {
+                    let width = kind.words();
+                    let column = |word| words.iter().skip(word).step_by(width).copied().collect();
+                    observations.extend((0..width).map(column));
+                }
+            }
+            kinds.push(kind);
+        }
         let float = "a finite number in the range of f32";
         let action = |value| u8::try_from(value).ok().map(u16::from);
         Ok(Rows {
             tasks: ids(self.tasks)?,
             histories: ids(self.histories)?,
             numbers: ids(self.numbers)?,
+            kinds,
             steps: Steps {
                 episodes: ids(self.episodes)?,
-                observations: self
-                    .observations
-                    .iter()
-                    .map(|&column| {
-                        read_integers(group, column, "a 32-bit integer", None, |v| i32::try_from(v).ok())
-                    })
-                    .collect::<std::result::Result<_, _>>()?,
+                observations,
                 actions: read_integers(group, self.actions, AN_ACTION, None, action)?,
                 rewards: match group.metadata().column(self.rewards).column_type() {
                     Physical::FLOAT => read::<FloatType, _>(group, self.rewards, float, None, |v| {
@@ -614,6 +858,137 @@ impl Places {
 fn ids(group: &dyn RowGroupReader, column: usize) -> std::result::Result<Vec<u32>, String> {
     let id = |value: i64| u32::try_from(value).ok().filter(|&id| id <= i32::MAX as u32);
     read_integers(group, column, "an integer from 0 to 2147483647", None, id)
+}
+
+/// The values of a column of observations.
+struct Values {
+    kind: Kind,
+    /// Which rows have a value.
+    known: Vec<bool>,
+    /// Of the rows that have one, row by row.
+    words: Vec<i32>,
+}
+
+/// Reads a column of observations; null is refused unless it is `nullable`.
+fn read_observations(
+    group: &dyn RowGroupReader,
+    place: Place,
+    nullable: bool,
+) -> std::result::Result<Values, String> {
+    let Place { column, kind } = place;
+    let name = group.metadata().column(column).column_descr().path().parts()[0].clone();
+    let rows: Vec<Option<Vec<i32>>> = match kind {
+        Kind::Integer => {
+            let word = |value| i32::try_from(value).ok().map(Some);
+            let values = read_integers(group, column, "a 32-bit integer", nullable.then_some(None), word)?;
+            let known = values.iter().map(Option::is_some).collect();
+            return Ok(Values { kind, known, words: values.into_iter().flatten().collect() });
+        }
+        Kind::List(_) => read_lists(group, column)?,
+        Kind::Bytes(_) => {
+            let null = nullable.then_some(None);
+            let words = |bytes: &[u8]| {
+                let mut words = vec![0; bytes.len().div_ceil(4)];
+                bytemuck::cast_slice_mut::<i32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+                (bytes.len(), words)
+            };
+            let values = match group.metadata().column(column).column_type() {
+                Physical::BYTE_ARRAY => {
+                    read::<ByteArrayType, _>(group, column, "bytes", null, |v| Some(Some(words(v.data()))))?
+                }
+                _ => read::<FixedLenByteArrayType, _>(group, column, "bytes", null, |v| {
+                    Some(Some(words(v.data())))
+                })?,
+            };
+            let bytes = values.iter().flatten().next().map_or(0, |(bytes, _)| *bytes);
+            if let Some(row) = values.iter().position(|it| it.as_ref().is_some_and(|it| it.0 != bytes)) {
+                return Err(format!(
+                    "column {name} has another number of bytes in row {row} of its row group, expected {bytes} in all"
+                ));
+            }
+            let known = values.iter().map(Option::is_some).collect();
+            let words = values.into_iter().flatten().flat_map(|(_, words)| words).collect();
+            return Ok(Values { kind: Kind::Bytes(bytes), known, words });
+        }
+    };
+    let width = rows.iter().flatten().next().map_or(0, Vec::len);
+    for (row, found) in rows.iter().enumerate() {
+        match found {
+            None if nullable => {}
+            Some(numbers) if numbers.len() == width && width > 0 => {}
+            None => return Err(format!("column {name} has no value at row {row} of its row group")),
+            Some(numbers) => {
+                return Err(format!(
+                    "column {name} has a list of {} in row {row} of its row group, expected {} in all",
+                    numbers.len(),
+                    width.max(1)
+                ))
+            }
+        }
+    }
+    let known = rows.iter().map(Option::is_some).collect();
+    Ok(Values { kind: Kind::List(width), known, words: rows.into_iter().flatten().flatten().collect() })
+}
+
+/// Reads a column of lists of integers.
+fn read_lists(
+    group: &dyn RowGroupReader,
+    column: usize,
+) -> std::result::Result<Vec<Option<Vec<i32>>>, String> {
+    match group.metadata().column(column).column_type() {
+        Physical::INT32 => read_lists_of::<Int32Type>(group, column, Some),
+        _ => read_lists_of::<Int64Type>(group, column, |value| i32::try_from(value).ok()),
+    }
+}
+
+fn read_lists_of<T: DataType>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    convert: impl Fn(T::T) -> Option<i32>,
+) -> std::result::Result<Vec<Option<Vec<i32>>>, String> {
+    let rows = group.metadata().num_rows() as usize;
+    let description = group.metadata().column(column).column_descr();
+    let name = &description.path().parts()[0];
+    let text = |e: ParquetError| format!("column {name} cannot be decoded: {e}");
+    let reader: ColumnReader = group.get_column_reader(column).map_err(text)?;
+    let mut reader = get_typed_column_reader::<T>(reader);
+    let a_number = description.max_def_level();
+    let element_is_optional = description.self_type().is_optional();
+    // Behind a list that is null, and one that is empty.
+    let an_empty_list = a_number - 1 - i16::from(element_is_optional);
+    let mut all: Vec<Option<Vec<i32>>> = Vec::new();
+    let [mut definition, mut repetition] = [const { Vec::new() }; 2];
+    let mut values = Vec::new();
+    while all.len() < rows {
+        [&mut definition, &mut repetition].into_iter().for_each(Vec::clear);
+        values.clear();
+        let most = BATCH.min(rows - all.len());
+        let (read, _, _) = reader
+            .read_records(most, Some(&mut definition), Some(&mut repetition), &mut values)
+            .map_err(text)?;
+        if read == 0 || definition.len() != repetition.len() {
+            return Err(format!("column {name} ends at or after row {} of its row group", all.len()));
+        }
+        let mut rest = values.drain(..);
+        for (definition, repetition) in definition.iter().zip(&repetition) {
+            if *repetition == 0 {
+                all.push((*definition >= an_empty_list).then(Vec::new));
+            }
+            let row = all.len().saturating_sub(1);
+            if *definition == a_number {
+                let value = rest.next().and_then(&convert);
+                let value = value.ok_or_else(|| {
+                    format!("column {name} has no 32-bit integer in row {row} of its row group")
+                })?;
+                if let Some(Some(list)) = all.last_mut() {
+                    list.push(value);
+                }
+            } else if *definition > an_empty_list {
+                return Err(format!("column {name} has a null in the list of row {row} of its row group"));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// As [`read`], of either width.

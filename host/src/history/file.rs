@@ -1,15 +1,18 @@
 //! Files of learning histories: Parquet with a card beside it.
 
 use super::card::{card_path, Card, Returns, FORMAT_VERSION};
-use super::columns::{EncodedRows, Layout, OptimalActions, Reader, Rows};
+use super::columns::{EncodedRows, Kind, Layout, OptimalActions, Reader, Rows};
 use super::generate::{GenerateConfig, Plan, Tally};
 use super::{Histories, History, Steps};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{files, Error, Result};
-use algodistill_core::interface::{MAX_ACTIONS, MAX_CHANNEL_SIZE, MAX_OBSERVATION_WORDS, MAX_REWARD_LEVELS};
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::interface::{
+    MAX_ACTIONS, MAX_CHANNELS, MAX_CHANNEL_SIZE, MAX_ENCODERS, MAX_PIXEL_BYTES, MAX_REWARD_LEVELS,
+    MAX_VECTOR_SIZE,
+};
+use algodistill_core::{Channel, Interface, PortableRng};
 use bytes::Bytes;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -45,8 +48,7 @@ pub fn generate_on(
         true => OptimalActions::Everywhere,
         false => OptimalActions::Absent,
     };
-    let layout =
-        Layout::new(config.environment.interface()?.observation_len(), optimal_actions).map_err(refuse)?;
+    let layout = Layout::new(&config.environment.interface()?, optimal_actions).map_err(refuse)?;
     let generator =
         Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
     let card = match ranks.is_first() {
@@ -276,15 +278,12 @@ impl Opened {
             let problem = "is not, or its card is not, what rank 0 has; all ranks must read the same files";
             return Err(Error::file(path, problem));
         }
-        let words = card.interface.observation_len();
         let several = card.has_several_tasks_a_history();
         let (reader, index) = parquet(path, || {
             let reader = Reader::open(Bytes::from(bytes))?;
             let index = reader.index(several)?;
-            match reader.words() {
-                found if found != words => Err(wrong_words(found, words)),
-                _ => Ok((reader, index)),
-            }
+            check_kinds(&reader.kinds(), &card.interface)?;
+            Ok((reader, index))
         })?;
         let parts = split_sets(&card.split).map(|tasks| {
             let places = index.iter().enumerate().filter(|(_, history)| tasks.contains(&history.task));
@@ -392,8 +391,11 @@ pub(super) fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
 /// What is known of a file that another program wrote, beyond its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foreign {
-    /// Values that each word of an observation can have, from 0; absent: those that occur.
+    /// Values that each column of integers of an observation can have, from 0; absent: those that
+    /// occur.
     pub observation_sizes: Option<Vec<u16>>,
+    /// Height, width and colours of each column of bytes of an observation.
+    pub pixels: Vec<[u16; 3]>,
     /// Number of actions; absent: those that occur, at least 2.
     pub actions: Option<u16>,
     /// Tasks held out from training; absent: one in ten.
@@ -460,9 +462,6 @@ fn assemble(
     let mut rows = parquet(path, || Reader::open(Bytes::from(bytes))?.rows())?;
     let interface = interface(&rows)?;
     let words = interface.observation_len();
-    if let Some(part) = rows.iter().find(|part| part.steps.observations.len() != words) {
-        return Err(refuse(wrong_words(part.steps.observations.len(), words)));
-    }
     let mut checker = Checker::new(&interface, several);
     for part in &mut rows {
         checker.check(part).map_err(refuse)?;
@@ -473,8 +472,18 @@ fn assemble(
     Ok(Histories { index, steps: Steps::concatenate(&steps, words), interface })
 }
 
-fn wrong_words(found: usize, expected: usize) -> String {
-    format!("has {found} observation columns, expected {expected}")
+/// Whether the columns of the observations hold what the channels of an interface are.
+fn check_kinds(found: &[Kind], interface: &Interface) -> std::result::Result<(), String> {
+    let expected: Vec<Kind> = interface.channels.iter().map(Kind::of).collect();
+    if found.len() != expected.len() {
+        return Err(format!("has {} observation columns, expected {}", found.len(), expected.len()));
+    }
+    match found.iter().zip(&expected).position(|(found, expected)| !found.fits(*expected)) {
+        None => Ok(()),
+        Some(number) => {
+            Err(format!("observation_{number} holds {}, expected {}", found[number], expected[number]))
+        }
+    }
 }
 
 /// Checks rows in order, and finds the histories.
@@ -503,8 +512,13 @@ impl<'a> Checker<'a> {
     }
 
     fn check(&mut self, rows: &Rows) -> std::result::Result<(), String> {
+        check_kinds(&rows.kinds, self.interface)?;
         let steps = &rows.steps;
-        for (channel, (kind, column)) in self.interface.channels.iter().zip(&steps.observations).enumerate() {
+        let mut columns = steps.observations.iter();
+        for (channel, kind) in self.interface.channels.iter().enumerate() {
+            let own = columns.by_ref().take(kind.words());
+            // Only a discrete channel refuses words.
+            let Some(column) = own.last().filter(|_| kind.table_rows() > 0) else { continue };
             if let Some(row) = column.iter().position(|&word| kind.check(&[word]).is_err()) {
                 let (word, row) = (column[row], self.row + row);
                 return Err(format!("observation_{channel} is {word} in row {row}, expected {kind}"));
@@ -626,26 +640,87 @@ fn infer(path: &Path, parts: &[Rows], known: &Foreign) -> Result<Interface> {
         }
         actions = wanted;
     }
-    Interface::discrete(&sizes, actions, &levels).ok_or_else(|| {
-        let problem = format!(
-            "has {} observation columns and {actions} actions; a model can have at most {MAX_OBSERVATION_WORDS} and \
-             {MAX_ACTIONS}, and rewards that are finite",
-            sizes.len()
-        );
-        Error::file(path, problem)
-    })
+    let kinds = parts.first().map_or(&[][..], |part| &part.kinds);
+    let channels = channels(path, kinds, &sizes, &known.pixels)?;
+    let columns = channels.len();
+    let interface = Interface {
+        channels: channels.into_iter().take(MAX_CHANNELS).collect(),
+        actions,
+        reward_levels: levels.into_iter().take(MAX_REWARD_LEVELS).collect(),
+    };
+    if interface.is_valid() && columns <= MAX_CHANNELS {
+        return Ok(interface);
+    }
+    let problem = format!(
+        "has {columns} observation columns and {actions} actions; a model can have at most {MAX_CHANNELS} columns \
+         ({MAX_ENCODERS} of them lists, of at most {MAX_VECTOR_SIZE} numbers, or pictures, of at most \
+         {MAX_PIXEL_BYTES} bytes) and {MAX_ACTIONS} actions, and rewards that are finite"
+    );
+    Err(Error::file(path, problem))
+}
+
+/// The channels of columns of such kinds.
+fn channels(path: &Path, kinds: &[Kind], sizes: &[u16], pixels: &[[u16; 3]]) -> Result<Vec<Channel>> {
+    let mut sizes = sizes.iter();
+    let mut shapes = pixels.iter();
+    let mut channels = Vec::with_capacity(kinds.len());
+    for (number, kind) in kinds.iter().enumerate() {
+        channels.push(match *kind {
+            Kind::Integer => Channel::Discrete { size: sizes.next().copied().unwrap_or(1) },
+            Kind::List(numbers) => Channel::Vector { size: numbers.min(usize::from(u16::MAX)) as u16 },
+            Kind::Bytes(bytes) => {
+                let missing = || {
+                    let problem = format!(
+                        "are not said for observation_{number}, which has {bytes} bytes a row; \
+                         say HEIGHTxWIDTHxCOLOURS"
+                    );
+                    Error::argument("pixels", problem)
+                };
+                let &[height, width, colours] = shapes.next().ok_or_else(missing)?;
+                let channel =
+                    u8::try_from(colours).ok().map(|colours| Channel::Pixels { height, width, colours });
+                channel.filter(|channel| channel.inputs() == bytes).ok_or_else(|| {
+                    let problem = format!(
+                        "are {height}x{width}x{colours} for observation_{number}, which has {bytes} bytes a row"
+                    );
+                    Error::argument("pixels", problem)
+                })?
+            }
+        });
+    }
+    match shapes.next() {
+        None => Ok(channels),
+        Some(_) => {
+            let all = kinds.iter().filter(|kind| matches!(kind, Kind::Bytes(_))).count();
+            let problem =
+                format!("has {} shapes, but {} has {all} columns of bytes", pixels.len(), path.display());
+            Err(Error::argument("pixels", problem))
+        }
+    }
 }
 
 /// Sizes of the words of an observation, actions and reward levels that occur.
 fn occurring(parts: &[Rows]) -> std::result::Result<(Vec<u16>, u16, Vec<f32>), String> {
-    let words = parts.first().map_or(0, |part| part.steps.observations.len());
-    let mut sizes = Vec::with_capacity(words);
-    for word in 0..words {
+    let kinds = parts.first().map_or(&[][..], |part| &part.kinds);
+    let other = |part: &&Rows| part.kinds != kinds;
+    if parts.iter().any(|part| other(&part)) {
+        return Err("has lists or bytes of different lengths in different row groups".into());
+    }
+    let mut sizes = Vec::with_capacity(kinds.len());
+    let mut next = 0;
+    for (number, kind) in kinds.iter().enumerate() {
+        let word = next;
+        next += kind.words();
+        if *kind != Kind::Integer {
+            continue;
+        }
         let values = || parts.iter().flat_map(|part| part.steps.observations.get(word).into_iter().flatten());
         let (low, high) = (values().min().copied().unwrap_or(0), values().max().copied().unwrap_or(0));
         if low < 0 || high as usize >= MAX_CHANNEL_SIZE {
             let limit = MAX_CHANNEL_SIZE - 1;
-            return Err(format!("observation_{word} has values from {low} to {high}, expected 0 to {limit}"));
+            return Err(format!(
+                "observation_{number} has values from {low} to {high}, expected 0 to {limit}"
+            ));
         }
         sizes.push(high as u16 + 1);
     }
@@ -931,9 +1006,65 @@ mod tests {
         }
     }
 
+    /// A few short histories.
+    fn few(preset: &str) -> GenerateConfig {
+        GenerateConfig {
+            tasks: Some(3),
+            held_out: 2,
+            histories_per_task: 1,
+            episodes: 3,
+            ..config(preset, "psrl")
+        }
+    }
+
+    #[test]
+    fn numbers_and_pictures_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for preset in ["watermaze", "watermaze-pose"] {
+            let path = folder.path().join(format!("{preset}.parquet"));
+            generate_to_file(&few(preset), &path, &NoProgress).unwrap();
+            let file = read(&path).unwrap();
+            let all = generate(&few(preset), &NoProgress).unwrap();
+            assert!(!all.training.steps.final_observations.is_empty());
+            assert_eq!((file.training, file.held_out), (all.training, all.held_out), "{preset}");
+        }
+    }
+
+    #[test]
+    fn pictures_of_other_programs_need_their_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = folder.path().join("pictures.parquet");
+        generate_to_file(&few("watermaze"), &pictures, &NoProgress).unwrap();
+        std::fs::remove_file(card_path(&pictures)).unwrap();
+        let with = |pixels: &[[u16; 3]]| {
+            describe(&pictures, &Foreign { pixels: pixels.into(), ..Foreign::default() })
+        };
+        let (card, _) = with(&[[8, 16, 3]]).unwrap();
+        assert_eq!(card.interface.channels[..], [Channel::Pixels { height: 8, width: 16, colours: 3 }]);
+        for (pixels, expected) in [
+            (&[][..], "observation_0, which has 384 bytes a row"),
+            (&[[8, 16, 1]], "are 8x16x1 for observation_0"),
+            (&[[8, 16, 3], [1, 1, 1]], "has 1 columns of bytes"),
+        ] {
+            let problem = with(pixels).unwrap_err().to_string();
+            assert!(problem.starts_with("pixels") && problem.contains(expected), "{problem}");
+        }
+        let numbers = folder.path().join("numbers.parquet");
+        generate_to_file(&few("watermaze-pose"), &numbers, &NoProgress).unwrap();
+        // A card of another environment.
+        let sha256 = Card::read(&numbers).unwrap().sha256;
+        Card { sha256, ..with(&[[8, 16, 3]]).unwrap().0 }.write(&numbers).unwrap();
+        let problem = read(&numbers).unwrap_err().to_string();
+        assert!(
+            problem.contains("observation_0 holds a list of 4 integers, expected 384 bytes"),
+            "{problem}"
+        );
+    }
+
     /// Two histories of two episodes of two steps.
     fn rows() -> Rows {
         Rows {
+            kinds: vec![Kind::Integer],
             tasks: vec![3, 3, 3, 3, 5, 5, 5, 5],
             histories: vec![0, 0, 0, 0, 1, 1, 1, 1],
             numbers: vec![0, 1, 0, 1, 0, 1, 0, 1],

@@ -318,8 +318,7 @@ fn lost(all: &Histories, some: &Histories, of: &HashSet<u32>) -> u32 {
 /// Writes a Parquet file, row groups of whole histories; its SHA-256.
 fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
     let refuse = |error| Error::file(path, format!("cannot be written: {error}"));
-    let layout =
-        Layout::new(all.interface.observation_len(), OptimalActions::of(&all.steps)).map_err(refuse)?;
+    let layout = Layout::new(&all.interface, OptimalActions::of(&all.steps)).map_err(refuse)?;
     let room = (all.steps.len() / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
     let chunks: Vec<&[History]> =
         all.index.chunk_by(|a, b| a.steps.start / room == b.steps.start / room).collect();

@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use algodistill_core::model::weights::{MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
+use algodistill_core::{Channel, Interface};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -25,30 +26,83 @@ pub struct Dimensions {
     /// Whether there are tables for the observation that ends an episode, where there are
     /// observations at all. Training sets it to false where no history has such an observation.
     pub final_observation: bool,
+    /// Hidden units of the encoder of a picture, a multiple of 16; 0 for a linear one. Training sets
+    /// what is left open: [`PIXELS_HIDDEN`] where there is a pixels channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixels_hidden: Option<usize>,
+    /// The same of numbers: [`VECTOR_HIDDEN`] where there is a vector channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_hidden: Option<usize>,
 }
+
+/// Hidden units of the encoder of a picture where none are said.
+pub const PIXELS_HIDDEN: usize = 32;
+/// Hidden units of the encoder of numbers where none are said.
+pub const VECTOR_HIDDEN: usize = 64;
 
 impl Default for Dimensions {
     fn default() -> Self {
-        Self { layers: 2, d_model: 64, heads: 4, d_ff: 256, window: 128, final_observation: true }
+        Self::DEFAULT
     }
 }
 
 impl Dimensions {
+    /// The reference model.
+    pub const DEFAULT: Self = Self {
+        layers: 2,
+        d_model: 64,
+        heads: 4,
+        d_ff: 256,
+        window: 128,
+        final_observation: true,
+        pixels_hidden: None,
+        vector_hidden: None,
+    };
+
     /// Checks that a device can run such a model: the limits of the weights format.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the field.
     pub fn validate(&self) -> Result<()> {
-        let Self { layers, d_model, heads, d_ff, window, final_observation: _ } = *self;
+        let Self { layers, d_model, heads, d_ff, window, final_observation: _, pixels_hidden, vector_hidden } =
+            *self;
         within("layers", layers, MAX_LAYERS)?;
         within("d_model", d_model, MAX_WIDTH)?;
         within("d_ff", d_ff, MAX_WIDTH)?;
         within("window", window, MAX_WINDOW)?;
         check(d_model % 16 == 0, "d_model", d_model, "a multiple of 16")?;
         check(d_ff % 16 == 0, "d_ff", d_ff, "a multiple of 16")?;
+        for (field, hidden) in [("pixels_hidden", pixels_hidden), ("vector_hidden", vector_hidden)] {
+            let hidden = hidden.unwrap_or(0);
+            let valid = hidden <= MAX_WIDTH && hidden % 16 == 0;
+            check(valid, field, hidden, format!("0 or a multiple of 16 of at most {MAX_WIDTH}"))?;
+        }
         let divides = heads >= 1 && d_model % heads == 0 && (d_model / heads) % 4 == 0;
         let expected = format!("such that d_model / heads = {d_model} / heads is a multiple of 4");
         check(divides, "heads", heads, expected)
+    }
+
+    /// Hidden units of the encoder of `channel`; none where it is linear, or there is a table.
+    pub fn hidden(&self, channel: &Channel) -> Option<usize> {
+        let hidden = match channel {
+            Channel::Discrete { .. } => None,
+            Channel::Vector { .. } => Some(self.vector_hidden.unwrap_or(VECTOR_HIDDEN)),
+            Channel::Pixels { .. } => Some(self.pixels_hidden.unwrap_or(PIXELS_HIDDEN)),
+        };
+        hidden.filter(|units| *units > 0)
+    }
+
+    /// These dimensions with nothing left open for such an interface, and nothing said of what it does
+    /// not have.
+    pub fn resolved(self, interface: &Interface) -> Self {
+        let of = |said: Option<usize>, open: usize, is_there: fn(&Channel) -> bool| {
+            interface.channels.iter().any(is_there).then_some(said.unwrap_or(open))
+        };
+        Self {
+            pixels_hidden: of(self.pixels_hidden, PIXELS_HIDDEN, |c| matches!(c, Channel::Pixels { .. })),
+            vector_hidden: of(self.vector_hidden, VECTOR_HIDDEN, |c| matches!(c, Channel::Vector { .. })),
+            ..self
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The float model at work, one token at a time: the peer that the int8 agent is compared with.
 
+use super::tokens::dense_inputs;
 use super::{Parameters, NORM_EPSILON};
-use algodistill_core::{Channel, Interface, PortableRng};
+use algodistill_core::model::weights::normalised_words;
+use algodistill_core::{Channel, Interface, Normaliser, PortableRng};
 
 /// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics
 /// as `algodistill_core::Agent`.
@@ -26,9 +28,32 @@ struct Weights<'a> {
     final_observation: Vec<&'a [f32]>,
     action: &'a [f32],
     feedback: &'a [f32],
+    encoders: Vec<Encoder<'a>>,
     layers: Vec<[&'a [f32]; 6]>,
     final_norm: &'a [f32],
     head: &'a [f32],
+}
+
+/// The encoder of a channel.
+struct Encoder<'a> {
+    /// `[units, width]`, where there is a hidden layer.
+    hidden: Option<&'a [f32]>,
+    /// Of observations, then, where the model sees them, of final observations.
+    outputs: Vec<&'a [f32]>,
+}
+
+impl Encoder<'_> {
+    /// What `words` add to the residual stream.
+    fn encode(&self, kind: usize, channel: &Channel, words: &[i32], normalisers: &[Normaliser]) -> Vec<f32> {
+        let mut inputs: Vec<f32> = dense_inputs(channel, words, normalisers).collect();
+        inputs.push(1.0);
+        inputs.resize(channel.encoder_columns(), 0.0);
+        if let Some(matrix) = self.hidden {
+            inputs = matvec(matrix, &inputs);
+            inputs.iter_mut().for_each(|unit| *unit = unit.max(0.0));
+        }
+        matvec(self.outputs[kind], &inputs)
+    }
 }
 
 impl<'a> FloatAgent<'a> {
@@ -38,13 +63,22 @@ impl<'a> FloatAgent<'a> {
         let layout = parameters.layout();
         let mut tensors = layout.iter().map(|tensor| &parameters.values[tensor.range()]);
         let mut next = || tensors.next().expect("the layout lists every tensor of the model");
-        let channels = parameters.interface.channels.len();
-        let final_channels = if dimensions.final_observation { channels } else { 0 };
+        let channels = &parameters.interface.channels;
+        let discrete = channels.iter().filter(|channel| channel.table_rows() > 0).count();
+        let kinds = 1 + usize::from(dimensions.final_observation);
         let weights = Weights {
-            observation: (0..channels).map(|_| next()).collect(),
-            final_observation: (0..final_channels).map(|_| next()).collect(),
+            observation: (0..discrete).map(|_| next()).collect(),
+            final_observation: (0..discrete * (kinds - 1)).map(|_| next()).collect(),
             action: next(),
             feedback: next(),
+            encoders: channels
+                .iter()
+                .filter(|channel| channel.inputs() > 0)
+                .map(|channel| Encoder {
+                    hidden: dimensions.hidden(channel).map(|_| next()),
+                    outputs: (0..kinds).map(|_| next()).collect(),
+                })
+                .collect(),
             layers: (0..dimensions.layers).map(|_| std::array::from_fn(|_| next())).collect(),
             final_norm: next(),
             head: next(),
@@ -125,15 +159,28 @@ impl<'a> FloatAgent<'a> {
         let mut x = vec![0.0f32; d];
         let mut add_row = |table: &[f32], row: usize| add(&mut x, &table[row * d..(row + 1) * d]);
         let interface = &self.parameters.interface;
-        let observed = interface.split(observation).zip(&self.weights.observation);
-        let last = interface.split(&self.final_observation).zip(&self.weights.final_observation);
-        for ((channel, words), table) in observed.chain(last) {
-            match channel {
-                Channel::Discrete { .. } => words.iter().for_each(|word| add_row(table, *word as usize)),
+        let kinds = [&self.weights.observation, &self.weights.final_observation];
+        for (words, tables) in [observation, &self.final_observation].into_iter().zip(kinds) {
+            let tabled = interface.split(words).filter(|(channel, _)| channel.table_rows() > 0);
+            for ((_, words), table) in tabled.zip(tables) {
+                words.iter().for_each(|word| add_row(table, *word as usize));
             }
         }
         add_row(self.weights.action, self.action_row);
         add_row(self.weights.feedback, self.feedback_row);
+        let seen = [observation, &self.final_observation];
+        for (kind, words) in seen.into_iter().enumerate().take(1 + usize::from(dimensions.final_observation))
+        {
+            let mut normalisers = &self.parameters.normalisers[..];
+            let encoded = interface.split(words).filter(|(channel, _)| channel.inputs() > 0);
+            for ((channel, words), encoder) in encoded.zip(&self.weights.encoders) {
+                let own;
+                (own, normalisers) = normalisers.split_at(normalised_words(channel));
+                if !words.is_empty() {
+                    add(&mut x, &encoder.encode(kind, channel, words, own));
+                }
+            }
+        }
 
         let attended = (self.filled + 1).min(dimensions.window);
         for (layer, ring) in self.weights.layers.iter().zip(self.ring.chunks_mut(dimensions.window * 2 * d)) {

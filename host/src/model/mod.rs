@@ -18,14 +18,18 @@
 
 mod dimensions;
 mod float_agent;
+mod inputs;
+mod normaliser;
 mod tokens;
 
-pub use dimensions::Dimensions;
 pub(crate) use dimensions::{check, within};
+pub use dimensions::{Dimensions, PIXELS_HIDDEN, VECTOR_HIDDEN};
 pub use float_agent::FloatAgent;
-pub use tokens::{Previous, Tokens, NO_ROW};
+pub use inputs::{Dense, DensePart, Inputs, InputsPart, NO_ROW};
+pub use normaliser::normaliser;
+pub use tokens::{Previous, Tokens};
 
-use algodistill_core::Interface;
+use algodistill_core::{Channel, Interface, Normaliser};
 
 /// `rms_norm(x) = x / sqrt(mean(x^2) + NORM_EPSILON)` (Zhang and Sennrich 2019).
 pub const NORM_EPSILON: f32 = 1e-5;
@@ -36,6 +40,10 @@ pub const NORM_EPSILON: f32 = 1e-5;
 pub enum Role {
     /// A table of which a token adds up one row at most.
     Embedding,
+    /// From numbers or pixels to the hidden units of their encoder.
+    EncoderHidden,
+    /// From an encoder to the residual stream.
+    EncoderOutput,
     /// Gains of a norm, folded into the matrix that follows when the model is exported.
     Norm,
     /// From the residual stream to queries, keys and values, one below the other.
@@ -86,8 +94,10 @@ impl TensorLayout {
 
 /// The tensors of a model, in the one order used everywhere.
 ///
-/// `embed.observation.{c}` for each channel, `embed.final_observation.{c}` likewise where
-/// [`Dimensions::final_observation`], `embed.action`, `embed.feedback`; for each layer
+/// `embed.observation.{c}` for each discrete channel, `embed.final_observation.{c}` likewise where
+/// [`Dimensions::final_observation`], `embed.action`, `embed.feedback`; for each other channel
+/// `encode.hidden.{c}` where it has a hidden layer, `encode.observation.{c}`,
+/// `encode.final_observation.{c}` where observations at an end are seen; for each layer
 /// `attention_norm`, `query_key_value`, `attention_output`, `feed_forward_norm`, `feed_forward_up`,
 /// `feed_forward_down`; `final_norm`, `head`.
 pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayout> {
@@ -97,13 +107,24 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
         let offset = tensors.last().map_or(0, |last| last.range().end);
         tensors.push(TensorLayout { name, role, shape, offset });
     };
-    for kind in ["observation", "final_observation"].into_iter().take(observation_kinds(dimensions)) {
-        for (index, channel) in interface.channels.iter().enumerate() {
-            add(format!("embed.{kind}.{index}"), Role::Embedding, channel.table_shape(d));
+    let kinds = || ["observation", "final_observation"].into_iter().take(observation_kinds(dimensions));
+    for kind in kinds() {
+        for (index, channel) in interface.channels.iter().enumerate().filter(|(_, c)| c.table_rows() > 0) {
+            add(format!("embed.{kind}.{index}"), Role::Embedding, [channel.table_rows(), d]);
         }
     }
     add("embed.action".into(), Role::Embedding, [interface.action_rows(), d]);
     add("embed.feedback".into(), Role::Embedding, [interface.feedback_rows(), d]);
+    for (index, channel) in interface.channels.iter().enumerate().filter(|(_, c)| c.inputs() > 0) {
+        let mut columns = channel.encoder_columns();
+        if let Some(hidden) = dimensions.hidden(channel) {
+            add(format!("encode.hidden.{index}"), Role::EncoderHidden, [hidden, columns]);
+            columns = hidden;
+        }
+        for kind in kinds() {
+            add(format!("encode.{kind}.{index}"), Role::EncoderOutput, [d, columns]);
+        }
+    }
     for layer in 0..dimensions.layers {
         add(format!("layers.{layer}.attention_norm"), Role::Norm, [1, d]);
         add(format!("layers.{layer}.query_key_value"), Role::QueryKeyValue, [3 * d, d]);
@@ -119,7 +140,14 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
 
 /// Number of embedding tables: a token has one row of each at most.
 pub fn table_count(dimensions: &Dimensions, interface: &Interface) -> usize {
-    observation_kinds(dimensions) * interface.channels.len() + 2
+    let discrete = interface.channels.iter().filter(|channel| channel.table_rows() > 0).count();
+    observation_kinds(dimensions) * discrete + 2
+}
+
+/// What each matrix of [`Inputs::dense`] takes.
+fn dense_widths(dimensions: &Dimensions, interface: &Interface) -> Vec<usize> {
+    let encoders = interface.channels.iter().map(Channel::encoder_columns).filter(|width| *width > 0);
+    encoders.flat_map(|width| std::iter::repeat_n(width, observation_kinds(dimensions))).collect()
 }
 
 /// Kinds of observations that have tables of their own: those to act on, and final ones.
@@ -134,6 +162,8 @@ pub struct Parameters {
     pub dimensions: Dimensions,
     /// What the model sees and does.
     pub interface: Interface,
+    /// Of the words of all vector channels.
+    pub normalisers: Vec<Normaliser>,
     /// All tensors, one after the other in the order of [`layout`].
     pub values: Vec<f32>,
 }

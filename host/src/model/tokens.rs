@@ -1,20 +1,18 @@
-//! From the steps of an agent to rows of the embedding tables.
+//! From the steps of an agent to the inputs of the network.
 
+use super::inputs::{Dense, Inputs, NO_ROW};
 use super::{layout, table_count, Dimensions};
-use algodistill_core::{Channel, Interface};
+use algodistill_core::model::numerics::NORMALISED_BITS;
+use algodistill_core::model::weights::normalised_words;
+use algodistill_core::{Channel, Interface, Normaliser};
 
-/// In place of a row of a table that adds nothing to a token: tokens of different kinds share one
-/// `[tokens, tables]` layout.
-pub const NO_ROW: u32 = u32::MAX;
-
-/// A stream of tokens: for each, the rows of the embedding tables that it adds up.
-///
-/// Rows count through all tables in the order of [`layout`]: the observation channels, those of the
-/// final observation where the model has tables for it, the previous action, the previous feedback.
+/// A stream of tokens as it grows.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     tables: Tables,
-    rows: Vec<u32>,
+    /// Of the words of all vector channels.
+    normalisers: Vec<Normaliser>,
+    inputs: Inputs,
 }
 
 /// The step before a token.
@@ -30,17 +28,38 @@ pub struct Previous<'a> {
 }
 
 impl Tokens {
-    /// An empty stream for such a model.
-    pub fn new(dimensions: &Dimensions, interface: &Interface) -> Self {
-        Self { tables: Tables::new(dimensions, interface), rows: Vec::new() }
+    /// An empty stream for such a model; `normalisers` of the words of all vector channels.
+    pub fn new(dimensions: &Dimensions, interface: &Interface, normalisers: &[Normaliser]) -> Self {
+        Self {
+            tables: Tables::new(dimensions, interface),
+            normalisers: normalisers.into(),
+            inputs: Inputs::new(dimensions, interface),
+        }
     }
 
     /// Adds the token of a step: what is observed, and the step before, if there is one. Values
     /// outside the interface's ranges are brought to the nearest one inside.
     pub fn push(&mut self, interface: &Interface, observation: &[i32], previous: Option<Previous>) {
-        let Self { tables, rows } = self;
+        let Self { tables, normalisers, inputs } = self;
+        let token = inputs.len() as u32;
+        let kinds = 1 + usize::from(tables.final_observation);
+        let ended = previous.and_then(|step| step.ended).filter(|words| !words.is_empty());
+        let seen = ended.filter(|_| tables.final_observation);
+        for (kind, words) in [(0, Some(observation)), (1, seen)] {
+            let Some(words) = words else { continue };
+            let mut dense = inputs.dense.iter_mut().skip(kind).step_by(kinds);
+            let mut normalisers = &normalisers[..];
+            for (channel, words) in interface.split(words).filter(|(channel, _)| channel.inputs() > 0) {
+                let own;
+                (own, normalisers) = normalisers.split_at(normalised_words(channel));
+                let dense = dense.next().expect("one for each encoder and kind");
+                dense.positions.push(token);
+                encode(channel, words, own, dense);
+            }
+        }
+        let rows = &mut inputs.rows;
         observe(interface, observation, &tables.observations, rows);
-        match previous.and_then(|step| step.ended).filter(|words| !words.is_empty()) {
+        match seen {
             Some(words) => observe(interface, words, &tables.final_observations, rows),
             None => rows.extend(tables.final_observations.iter().map(|_| NO_ROW)),
         }
@@ -54,26 +73,46 @@ impl Tokens {
         rows.push(tables.feedback + feedback as u32);
     }
 
-    /// Rows of the embedding tables, `[tokens, tables]`; [`NO_ROW`] for none of a table.
-    pub fn rows(&self) -> &[u32] {
-        &self.rows
+    /// The inputs of the network.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
-    /// [`Tokens::rows`], without the rest.
-    pub fn into_rows(self) -> Vec<u32> {
-        self.rows
-    }
-
-    /// Number of tokens.
-    pub fn len(&self) -> usize {
-        self.rows.len() / self.tables.count
-    }
-
-    /// Whether there is no token.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// [`Tokens::inputs`], without the rest.
+    pub fn into_inputs(self) -> Inputs {
+        self.inputs
     }
 }
+
+/// Appends what the channel's encoder is given of its words: normalised numbers or bytes, then the
+/// constant 1, then zeros. The same as the device, but for its limit of 16 bits.
+fn encode(channel: &Channel, words: &[i32], normalisers: &[Normaliser], dense: &mut Dense) {
+    let start = dense.values.len();
+    dense.values.extend(dense_inputs(channel, words, normalisers));
+    dense.values.push(1.0);
+    dense.values.resize(start + dense.width, 0.0);
+}
+
+/// What a channel's encoder is given of its words, without the constant.
+pub(super) fn dense_inputs<'a>(
+    channel: &Channel,
+    words: &'a [i32],
+    normalisers: &'a [Normaliser],
+) -> Box<dyn Iterator<Item = f32> + 'a> {
+    match channel {
+        Channel::Discrete { .. } => Box::new(std::iter::empty()),
+        Channel::Vector { .. } => Box::new(
+            words.iter().zip(normalisers).map(|(word, own)| f32::from(own.apply(*word)) / NORMALISED_ONE),
+        ),
+        Channel::Pixels { .. } => {
+            let bytes = words.iter().flat_map(|word| word.to_le_bytes()).take(channel.inputs());
+            Box::new(bytes.map(|byte| f32::from(byte >> 1) / 127.0))
+        }
+    }
+}
+
+/// What 1 is to the device.
+const NORMALISED_ONE: f32 = (1 << NORMALISED_BITS) as f32;
 
 /// First row of each embedding table.
 #[derive(Clone, Debug)]
@@ -81,9 +120,10 @@ struct Tables {
     observations: Vec<u32>,
     /// Empty where the model has no tables for it.
     final_observations: Vec<u32>,
+    /// Whether the model sees final observations.
+    final_observation: bool,
     action: u32,
     feedback: u32,
-    count: usize,
 }
 
 impl Tables {
@@ -93,31 +133,29 @@ impl Tables {
         let row = |offset: usize| (offset / dimensions.d_model) as u32;
         let first: Vec<u32> =
             layout(dimensions, interface)[..count].iter().map(|table| row(table.offset)).collect();
-        let (observations, rest) = first.split_at(interface.channels.len());
+        let discrete = interface.channels.iter().filter(|channel| channel.table_rows() > 0).count();
+        let (observations, rest) = first.split_at(discrete);
         let (final_observations, rest) = rest.split_at(rest.len() - 2);
         Self {
             observations: observations.into(),
             final_observations: final_observations.into(),
+            final_observation: dimensions.final_observation,
             action: rest[0],
             feedback: rest[1],
-            count,
         }
     }
 }
 
 /// Appends the rows of an observation, in tables whose first rows are `first`.
 fn observe(interface: &Interface, observation: &[i32], first: &[u32], rows: &mut Vec<u32>) {
-    let channels = interface.split(observation).zip(first);
-    rows.extend(channels.map(|((channel, words), first)| first + row(channel, words)));
+    let tabled = interface.split(observation).filter(|(channel, _)| channel.table_rows() > 0);
+    rows.extend(tabled.zip(first).map(|((channel, words), first)| first + row(channel, words)));
 }
 
 /// Row of the channel's table for its words; those that are missing are 0.
 fn row(channel: &Channel, words: &[i32]) -> u32 {
-    match channel {
-        Channel::Discrete { size } => {
-            words.first().map_or(0, |&word| word.clamp(0, i32::from(*size) - 1) as u32)
-        }
-    }
+    let last = channel.table_rows().saturating_sub(1) as i32;
+    words.first().map_or(0, |&word| word.clamp(0, last) as u32)
 }
 
 #[cfg(test)]
@@ -129,14 +167,14 @@ mod tests {
         let interface = Interface::discrete(&[4, 3], 3, &[0.0, 1.0]).unwrap();
         let rows = |final_observation: bool| {
             let dimensions = Dimensions { final_observation, ..Dimensions::default() };
-            let mut tokens = Tokens::new(&dimensions, &interface);
+            let mut tokens = Tokens::new(&dimensions, &interface, &[]);
             let previous = |ended| Some(Previous { action: 1, reward: 1.0, ended });
             tokens.push(&interface, &[2, 1], None);
             tokens.push(&interface, &[2, 1], previous(None));
             tokens.push(&interface, &[2, 1], previous(Some(&[3, 9])));
             tokens.push(&interface, &[2, 1], previous(Some(&[])));
-            assert_eq!(tokens.len(), 4);
-            tokens.into_rows()
+            assert_eq!(tokens.inputs().len(), 4);
+            tokens.into_inputs().rows
         };
         let with = [
             [2, 5, NO_ROW, NO_ROW, 17, 22],

@@ -12,13 +12,13 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// All zero. `inputs` is a multiple of 16.
+    /// All zero.
     pub fn new([outputs, inputs]: [usize; 2]) -> Self {
         Self {
             outputs,
             inputs,
             forward: zeros(inputs * outputs.next_multiple_of(PANEL)),
-            backward: zeros(outputs * inputs),
+            backward: zeros(outputs * inputs.next_multiple_of(PANEL)),
         }
     }
 

@@ -166,14 +166,17 @@ impl Rl2Config {
     /// As [`Rl2Config::resolved_episodes`].
     pub fn dimensions(&self) -> Result<Dimensions> {
         let whole_trial = self.trial_steps()?.min(MAX_WINDOW as u64) as usize;
-        Ok(Dimensions {
+        let interface = self.environment.interface()?;
+        let dimensions = Dimensions {
             layers: self.layers,
             d_model: self.d_model,
             heads: self.heads,
             d_ff: self.d_ff,
             window: self.window.unwrap_or(whole_trial),
-            final_observation: self.environment.interface()?.observation_len() > 0,
-        })
+            final_observation: interface.observation_len() > 0,
+            ..Dimensions::default()
+        };
+        Ok(dimensions.resolved(&interface))
     }
 
     /// The tasks that are trained on, and those that are not.

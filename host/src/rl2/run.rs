@@ -6,7 +6,7 @@ use super::ppo::{advantages, normalize, Ppo, PpoSums, ValueHead};
 use super::trials::{Actor, Trial, Trials};
 use crate::environment::{shuffle, TaskSplit};
 use crate::files::{write_bytes, FolderLock};
-use crate::model::{Dimensions, Parameters, Role};
+use crate::model::{Dimensions, Inputs, InputsPart, Parameters, Role};
 use crate::nn::clip;
 use crate::nn::kernels::elementwise::scale;
 use crate::nn::random::{stream, Purpose};
@@ -413,20 +413,21 @@ impl Worth {
         let seen: Vec<f32> = trials.iter().flat_map(to_go).collect();
         deviation.add(seen.iter().copied());
         let unit = 1.0 / deviation.deviation();
-        let mut all = Self::empty();
+        let mut all =
+            Self::empty(trials.first().map_or_else(Inputs::default, |trial| trial.inputs.emptied()));
         for mut trial in trials {
             scale(&mut trial.rewards, unit);
             let own = advantages(&trial.rewards, &trial.values, config.discount, config.gae_lambda);
             let returns = own.iter().zip(&trial.values).map(|(advantage, value)| advantage + value);
-            all.push(&trial.rows, &trial.actions, returns, &trial.log_probabilities, &own);
+            all.push(trial.inputs.all(), &trial.actions, returns, &trial.log_probabilities, &own);
         }
         normalize(&mut all.advantages);
         all
     }
 
-    fn empty() -> Self {
+    fn empty(inputs: Inputs) -> Self {
         let batch = Batch {
-            rows: Vec::new(),
+            inputs,
             targets: Vec::new(),
             outcomes: Vec::new(),
             returns: Vec::new(),
@@ -438,14 +439,14 @@ impl Worth {
 
     fn push(
         &mut self,
-        rows: &[u32],
+        inputs: InputsPart,
         actions: &[u16],
         returns: impl IntoIterator<Item = f32>,
         log_probabilities: &[f32],
         advantages: &[f32],
     ) {
         let first = self.batch.targets.len();
-        self.batch.rows.extend_from_slice(rows);
+        self.batch.inputs.extend(inputs);
         self.batch.targets.extend_from_slice(actions);
         self.batch.returns.extend(returns);
         self.batch.sequences.push(first..self.batch.targets.len());
@@ -455,12 +456,11 @@ impl Worth {
 
     /// Some of the trials.
     fn part(&self, trials: &[u32]) -> Self {
-        let mut part = Self::empty();
-        let tables = self.batch.rows.len() / self.batch.targets.len().max(1);
+        let mut part = Self::empty(self.batch.inputs.emptied());
         for &trial in trials {
             let steps = self.batch.sequences[trial as usize].clone();
             part.push(
-                &self.batch.rows[steps.start * tables..steps.end * tables],
+                self.batch.inputs.part(steps.clone()),
                 &self.batch.targets[steps.clone()],
                 self.batch.returns[steps.clone()].iter().copied(),
                 &self.log_probabilities[steps.clone()],

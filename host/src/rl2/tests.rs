@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Two sequences of random tokens, answered with random actions.
 fn batch(dimensions: &Dimensions, interface: &Interface) -> Batch {
     let mut rng = PortableRng::new(3, 3);
-    let mut tokens = Tokens::new(dimensions, interface);
+    let mut tokens = Tokens::new(dimensions, interface, &[]);
     let (mut targets, mut returns) = (Vec::new(), Vec::new());
     for _ in 0..9 {
         tokens.push(interface, &[rng.below(4) as i32], None);
@@ -23,7 +23,7 @@ fn batch(dimensions: &Dimensions, interface: &Interface) -> Batch {
         returns.push(rng.uniform() - 0.5);
     }
     Batch {
-        rows: tokens.into_rows(),
+        inputs: tokens.into_inputs(),
         targets,
         outcomes: Vec::new(),
         returns,
@@ -37,8 +37,15 @@ fn batch(dimensions: &Dimensions, interface: &Interface) -> Batch {
 #[test]
 fn the_gradient_of_the_loss_is_that_of_finite_differences() {
     let interface = Interface::discrete(&[4], 3, &[0.0, 1.0]).unwrap();
-    let dimensions =
-        Dimensions { layers: 1, d_model: 16, heads: 2, d_ff: 16, window: 4, final_observation: false };
+    let dimensions = Dimensions {
+        layers: 1,
+        d_model: 16,
+        heads: 2,
+        d_ff: 16,
+        window: 4,
+        final_observation: false,
+        ..Dimensions::default()
+    };
     let batch = batch(&dimensions, &interface);
     let mut rng = PortableRng::new(5, 5);
     let log_probabilities: Vec<f32> = (0..9).map(|_| (0.2 + 0.6 * rng.uniform()).ln()).collect();

@@ -2,7 +2,7 @@
 
 use super::ppo::{log_softmax, ValueHead};
 use crate::environment::{AnyTask, EnvironmentConfig};
-use crate::model::{table_count, Dimensions, Previous, Tokens};
+use crate::model::{Dimensions, Inputs, Previous, Tokens};
 use crate::nn::random::{stream, Purpose};
 use crate::nn::transformer::{Contexts, Packed};
 use crate::Result;
@@ -21,8 +21,8 @@ const ROLE_BITS: u32 = 1;
 /// What happened in one trial.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trial {
-    /// Rows of the embedding tables, `[steps, tables]`.
-    pub rows: Vec<u32>,
+    /// What the network was given, a token a step.
+    pub inputs: Inputs,
     /// The actions, `[steps]`.
     pub actions: Vec<u16>,
     /// Logarithm of the probability of each.
@@ -101,20 +101,18 @@ impl Trials<'_> {
 
     /// Runs trials to their ends, step by step.
     fn together(&self, actor: &Actor, mut running: Vec<Running>) -> Vec<Trial> {
-        let tables = table_count(self.dimensions, self.interface);
         let mut contexts = Contexts::new(actor.model, running.len());
-        let mut rows = Vec::with_capacity(running.len() * tables);
         while running.iter().any(|one| !one.is_over(self.episodes)) {
-            rows.clear();
+            let mut inputs = Inputs::new(self.dimensions, self.interface);
             for one in &mut running {
                 // Those that are over wait for the others.
                 if !one.is_over(self.episodes) {
                     one.see(self.interface);
                 }
-                let all = one.tokens.rows();
-                rows.extend_from_slice(&all[all.len() - tables..]);
+                let all = one.tokens.inputs();
+                inputs.extend(all.part(all.len() - 1..all.len()));
             }
-            contexts.step(&rows);
+            contexts.step(&inputs);
             let values = actor.value_head.values(actor.value_parameters, contexts.hidden());
             for (number, one) in running.iter_mut().enumerate() {
                 if !one.is_over(self.episodes) {
@@ -171,7 +169,7 @@ impl Running {
             novelty: trials.novelty,
             barren: false,
             observed: HashSet::new(),
-            tokens: Tokens::new(trials.dimensions, trials.interface),
+            tokens: Tokens::new(trials.dimensions, trials.interface, &[]),
             trial: Trial::default(),
         })
     }
@@ -231,7 +229,7 @@ impl Running {
     }
 
     fn finish(self) -> Trial {
-        Trial { rows: self.tokens.into_rows(), ..self.trial }
+        Trial { inputs: self.tokens.into_inputs(), ..self.trial }
     }
 }
 
@@ -259,8 +257,15 @@ mod tests {
         let parameters = ["size=3", "horizon=4"].iter().map(|text| text.parse().unwrap()).collect();
         let environment = environment.with(&parameters).unwrap();
         let interface = environment.interface().unwrap();
-        let dimensions =
-            Dimensions { layers: 1, d_model: 16, heads: 2, d_ff: 16, window: 12, final_observation: true };
+        let dimensions = Dimensions {
+            layers: 1,
+            d_model: 16,
+            heads: 2,
+            d_ff: 16,
+            window: 12,
+            final_observation: true,
+            ..Dimensions::default()
+        };
         let mut model = Packed::new(&dimensions, &interface);
         model.set(&initial_parameters(&dimensions, &interface, 1).values);
         let value_head = ValueHead::new(16);
@@ -283,7 +288,7 @@ mod tests {
         let (without, with) = (trials(0.0, 0.0), trials(1.0, 0.0));
         let mut unpaid = 0;
         for (without, with) in without.iter().zip(&with) {
-            assert_eq!((&without.rows, &without.returns), (&with.rows, &with.returns));
+            assert_eq!((&without.inputs, &without.returns), (&with.inputs, &with.returns));
             let bonus: Vec<f32> =
                 with.rewards.iter().zip(&without.rewards).map(|(with, without)| with - without).collect();
             assert!(bonus.iter().all(|bonus| *bonus == 0.0 || *bonus == 1.0), "{bonus:?}");

@@ -51,9 +51,8 @@ impl Inputs {
         let mut count = 0_usize;
         for (offset, channel) in offsets.iter_mut().zip(&interface.channels) {
             *offset = u16::try_from(count).ok()?;
-            count += match channel {
-                Channel::Discrete { size } => usize::from(*size),
-            };
+            let Channel::Discrete { size } = channel else { return None };
+            count += usize::from(*size);
         }
         let pays_on =
             environment.family::<DarkRoom>().is_some_and(|room| room.reward == GoalReward::EveryStep);

@@ -3,7 +3,7 @@
 
 use super::solving::Solving;
 use super::{Columns, Outcome, Source};
-use algodistill_core::interface::MAX_OBSERVATION_WORDS;
+use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
 use algodistill_core::{Environment, PortableRng, Transition};
 
 /// How a history is run.
@@ -81,6 +81,9 @@ impl<E: Environment + Clone, S: Source> Learning for Pair<E, S> {
         match (luck, columns.observations.len()) {
             (None, 0) => record::<0>(&mut environment, &mut self.source, solving, run, rng, columns, first),
             (None, 2) => record::<2>(&mut environment, &mut self.source, solving, run, rng, columns, first),
+            (None, 0..=MAX_CHANNELS) => {
+                record::<MAX_CHANNELS>(&mut environment, &mut self.source, solving, run, rng, columns, first)
+            }
             (None, _) => record::<MAX_OBSERVATION_WORDS>(
                 &mut environment,
                 &mut self.source,

@@ -1,17 +1,19 @@
 //! Posterior sampling for reinforcement learning (Osband, Russo and Van Roy 2013) over the cells of
-//! a room: the goal of a Dark Room, a key and then a door in Key-to-Door.
+//! a room (the goal of a Dark Room, a key and then a door in Key-to-Door) or the points of a pool.
 
 use super::{pair_with, wrong_environment, Algorithm, Learning, Outcome, Source};
 use crate::environment::rooms::{cell, distance, step_towards};
+use crate::environment::watermaze::{actions_to, steer, Pilot};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::dark_room::DarkRoom;
 use algodistill_core::env::grid::{Cell, Grid, Start};
 use algodistill_core::env::key_to_door::KeyToDoor;
+use algodistill_core::env::watermaze::{Pose, Watermaze};
 use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
-/// Parameters of [`GoalSearch`] and [`KeyAndDoorSearch`].
+/// Parameters of [`GoalSearch`], [`KeyAndDoorSearch`] and [`PlatformSearch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Psrl {
@@ -23,7 +25,9 @@ impl Algorithm for Psrl {
     const NAME: &'static str = "psrl";
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        environment.family::<DarkRoom>().is_some() || environment.family::<KeyToDoor>().is_some()
+        environment.family::<DarkRoom>().is_some()
+            || environment.family::<KeyToDoor>().is_some()
+            || environment.family::<Watermaze>().is_some()
     }
 
     fn learner(
@@ -34,6 +38,9 @@ impl Algorithm for Psrl {
     ) -> Result<Box<dyn Learning>> {
         if let Some(room) = environment.family::<DarkRoom>() {
             return pair_with(environment, room, task, GoalSearch::new(room.grid(), self.target));
+        }
+        if let Some(maze) = environment.family::<Watermaze>() {
+            return pair_with(environment, maze, task, PlatformSearch::new(*maze, self.target));
         }
         match environment.family::<KeyToDoor>() {
             Some(room) => pair_with(environment, room, task, KeyAndDoorSearch::new(room, self.target)),
@@ -233,6 +240,98 @@ impl Source for KeyAndDoorSearch {
     }
 }
 
+/// Looks for the platform of a Watermaze among the points of a grid, and then goes to the middle of
+/// those that are still possible. It knows its pose: from the start of an episode, which looks
+/// different for every heading, and what it does from then on.
+#[derive(Clone, Debug)]
+pub struct PlatformSearch {
+    maze: Watermaze,
+    target: Target,
+    pilot: Pilot,
+    /// Where the middle of the platform may be.
+    possible: Vec<(f32, f32)>,
+    aim: Option<(f32, f32)>,
+    found: bool,
+}
+
+impl PlatformSearch {
+    /// A source for any platform of the pool.
+    pub fn new(maze: Watermaze, target: Target) -> Self {
+        Self { maze, target, pilot: Pilot::new(maze), possible: Vec::new(), aim: None, found: false }
+    }
+
+    fn draw(&self, pose: Pose, rng: &mut PortableRng) -> Option<(f32, f32)> {
+        match self.target {
+            Target::Random => self.possible.get(rng.below(self.possible.len() as u32) as usize).copied(),
+            Target::Nearest => {
+                let mut best = (f32::INFINITY, None);
+                for &point in &self.possible {
+                    let cost = actions_to(pose, point) + 0.5 * rng.uniform();
+                    if cost < best.0 {
+                        best = (cost, Some(point));
+                    }
+                }
+                best.1
+            }
+        }
+    }
+
+    fn middle(&self) -> Option<(f32, f32)> {
+        let count = self.possible.len() as f32;
+        let sum = self.possible.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (count > 0.0).then_some((sum.0 / count, sum.1 / count))
+    }
+}
+
+impl Source for PlatformSearch {
+    fn begin_history(&mut self) {
+        let Watermaze { half_width, radius, .. } = self.maze;
+        let most = half_width - radius;
+        let lines = (4.0 * most / radius).floor() as u32;
+        let place = |line: u32| 2.0 * most * line as f32 / lines as f32 - most;
+        let points = (0..=lines).flat_map(|x| (0..=lines).map(move |y| (place(x), place(y))));
+        self.possible.clear();
+        self.possible.extend(points.filter(|(x, y)| x.hypot(*y) >= 2.0 * radius));
+        self.aim = None;
+        self.found = false;
+    }
+
+    fn begin_episode(&mut self, _episode: u32) {
+        self.pilot.restart();
+        if !self.found {
+            self.aim = None;
+        }
+    }
+
+    fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> usize {
+        let pose = self.pilot.see(observation);
+        if self.aim.is_none() {
+            self.aim = self.draw(pose, rng);
+        }
+        self.aim.map_or(0, |aim| steer(pose, aim))
+    }
+
+    fn learn(&mut self, outcome: &Outcome) {
+        let here = self.pilot.after(outcome.action);
+        let (maze, paid) = (self.maze, outcome.reward > 0.0);
+        let lingered = self.pilot.is_lingering();
+        self.pilot.follow(outcome);
+        if lingered {
+            return;
+        }
+        self.possible.retain(|point| maze.is_on(here, *point) == paid);
+        if paid {
+            self.found = true;
+        }
+        if self.found {
+            // None where the grid is too coarse for what is left: where it was paid is good enough.
+            self.aim = self.middle().or(if paid { Some((here.x, here.y)) } else { self.aim });
+        } else if self.aim.is_some_and(|aim| maze.is_on(here, aim)) {
+            self.aim = None;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::mean_returns;
@@ -245,6 +344,17 @@ mod tests {
         // Every 0.03 is four standard errors.
         for (episode, expected) in [(0, 0.77), (2, 1.92), (4, 2.0), (9, 2.0)] {
             assert!((returns[episode] - expected).abs() < 0.03, "{episode}: {returns:?}");
+        }
+    }
+
+    /// The source of the specification, which found the platform in .56, .87, .97 and .98 of episodes.
+    #[test]
+    fn the_platform_is_found_in_a_few_episodes() {
+        for maze in [Watermaze::POSE, Watermaze { linger: true, ..Watermaze::POSE }] {
+            let returns = mean_returns(maze, Psrl { target: Target::Nearest }, 0..2_000, 6);
+            for (episode, expected) in [(0, 0.56), (1, 0.87), (2, 0.97), (5, 0.98)] {
+                assert!((returns[episode] - expected).abs() < 0.04, "{episode}: {returns:?}");
+            }
         }
     }
 

@@ -13,14 +13,13 @@ pub(crate) struct States {
 }
 
 impl States {
-    /// All observations of `interface`; `None` where there are more than `most`.
+    /// All observations of `interface`; `None` where there are more than `most`, or other channels.
     pub fn of(interface: &Interface, most: usize) -> Option<Self> {
         let mut all = Self { strides: [0; MAX_CHANNELS], count: 1 };
         for (stride, channel) in all.strides.iter_mut().zip(&interface.channels).rev() {
             *stride = all.count;
-            all.count *= match channel {
-                Channel::Discrete { size } => usize::from(*size),
-            };
+            let Channel::Discrete { size } = channel else { return None };
+            all.count *= usize::from(*size);
             if all.count > most {
                 return None;
             }

@@ -3,7 +3,7 @@
 
 use super::solving::Solving;
 use super::{Columns, FinalObservations, Learning, Outcome, Recorded, Run};
-use algodistill_core::interface::MAX_OBSERVATION_WORDS;
+use algodistill_core::interface::MAX_CHANNELS;
 use algodistill_core::{Environment, PortableRng, Transition};
 
 /// What the actors share: a learning algorithm that is updated after every turn.
@@ -113,7 +113,7 @@ impl<E: Environment + Clone, S: Shared> Learning for Team<E, S> {
 struct Actor<E, M> {
     environment: E,
     memory: M,
-    seen: [i32; MAX_OBSERVATION_WORDS],
+    seen: [i32; MAX_CHANNELS],
     episode: u32,
     /// Steps and rewards of this episode.
     steps: u64,
@@ -129,7 +129,7 @@ impl<E: Environment + Clone, M: Default> Actor<E, M> {
         Self {
             environment: environment.clone(),
             memory: M::default(),
-            seen: [0; MAX_OBSERVATION_WORDS],
+            seen: [0; MAX_CHANNELS],
             episode: 0,
             steps: 0,
             total: 0.0,

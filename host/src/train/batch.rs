@@ -11,7 +11,7 @@
 //! objective keeps of a history (expert distillation: its last episodes) is a history of its own. Where
 //! an objective does not span episodes, a sequence ends with its episode.
 
-use super::dataset::check;
+use super::dataset::{check, normalisers, ranges};
 use super::objective::{ObjectiveConfig, Place, Stream};
 use super::TrainConfig;
 use crate::history::{Histories, Slots};
@@ -19,7 +19,7 @@ use crate::model::Dimensions;
 use crate::nn::random::{stream, Purpose};
 use crate::nn::transformer::Batch;
 use crate::{Error, Result};
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::{Interface, Normaliser, PortableRng};
 use std::ops::Range;
 
 /// The training sequences of a set of histories.
@@ -27,6 +27,8 @@ pub struct Sequences<'a> {
     histories: &'a Histories,
     dimensions: Dimensions,
     objective: ObjectiveConfig,
+    /// Of the words of all vector channels.
+    normalisers: Vec<Normaliser>,
     /// One per history.
     kept: Vec<Kept>,
     /// What the model sees and does.
@@ -81,6 +83,11 @@ impl<'a> Sequences<'a> {
         }
     }
 
+    /// Numbers are as these say, in place of as the histories' own ranges.
+    pub fn normalised(self, normalisers: &[Normaliser]) -> Self {
+        Self { normalisers: normalisers.into(), ..self }
+    }
+
     fn find(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
         let objective = config.objective.inner();
         check(histories, objective)?;
@@ -108,6 +115,7 @@ impl<'a> Sequences<'a> {
         Ok(Self {
             histories,
             dimensions: config.dimensions,
+            normalisers: normalisers(&ranges(histories)),
             interface: objective.interface(&histories.interface)?,
             objective: config.objective.clone(),
             kept: all_kept,
@@ -126,7 +134,7 @@ impl<'a> Sequences<'a> {
     /// Some of the sequences of [`Sequences::batch`].
     pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Batch {
         let objective = self.objective.inner();
-        let mut tokens = Stream::new(&self.dimensions, self.interface.clone());
+        let mut tokens = Stream::new(&self.dimensions, self.interface.clone(), &self.normalisers);
         let mut sequences = Vec::with_capacity(slots.range.len());
         for slot in slots.range.clone() {
             let mut rng = PortableRng::new(self.seed, stream(purpose, update << SLOT_BITS | slot as u64));
@@ -149,7 +157,7 @@ impl<'a> Sequences<'a> {
             sequences.push(first..tokens.targets.len());
         }
         Batch {
-            rows: tokens.tokens.into_rows(),
+            inputs: tokens.tokens.into_inputs(),
             targets: tokens.targets,
             outcomes: tokens.outcomes,
             returns: Vec::new(),

@@ -11,7 +11,8 @@ use crate::model::{Dimensions, Parameters, TensorLayout};
 use crate::nn::transformer::optimizer;
 use crate::nn::AdamW;
 use crate::{Error, Result};
-use algodistill_core::Interface;
+use algodistill_core::model::weights::normalised_words;
+use algodistill_core::{Interface, Normaliser};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -54,6 +55,9 @@ struct Content<R> {
     #[serde(deserialize_with = "of_any_version")]
     dimensions: Dimensions,
     interface: Interface,
+    /// Of the words of vector channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    normalisers: Vec<Normaliser>,
     training: R,
 }
 
@@ -146,6 +150,7 @@ pub(crate) fn save(
         format: FORMAT,
         dimensions: parameters.dimensions,
         interface: parameters.interface.clone(),
+        normalisers: parameters.normalisers.clone(),
         training,
     };
     let mut tensors: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
@@ -202,7 +207,7 @@ pub(crate) fn load<R: DeserializeOwned>(
     if hexadecimal(digest.finalize()) != envelope.sha256 {
         return Err(damaged(&"its SHA-256 does not match"));
     }
-    let Content { format, dimensions, interface, training }: Content<R> =
+    let Content { format, dimensions, interface, normalisers, training }: Content<R> =
         parse(&envelope.content).map_err(|e| damaged(&e))?;
     if format != FORMAT {
         return Err(Error::file(path, format!("has format {format}; this program reads format {FORMAT}")));
@@ -211,7 +216,11 @@ pub(crate) fn load<R: DeserializeOwned>(
     if !interface.is_valid() {
         return Err(damaged(&"its interface is not valid"));
     }
-    let parameters = Parameters { dimensions, interface, values: Vec::new() };
+    let words: usize = interface.channels.iter().map(normalised_words).sum();
+    if normalisers.len() != words {
+        return Err(damaged(&"its normalisers are not as many as the numbers it sees"));
+    }
+    let parameters = Parameters { dimensions, interface, normalisers, values: Vec::new() };
     let layout = layout(&parameters);
     let prefixes = prefixes(&training);
     let tensors = layout.len() * prefixes.len();
@@ -260,6 +269,7 @@ mod tests {
             format: FORMAT,
             dimensions,
             interface: Interface::discrete(&[9, 9], 5, &[0.0, 1.0]).unwrap(),
+            normalisers: Vec::new(),
             training: TrainingRecord { config, dataset: String::new(), update: 3 },
         };
         let text = serde_json::to_string(&content).unwrap();

@@ -151,6 +151,9 @@ impl TrainConfig {
     /// none of them.
     pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
         let mut fields = parameters::fields(self);
+        for open in ["pixels_hidden", "vector_hidden"] {
+            fields.entry(open).or_insert(Value::Null);
+        }
         if field == "objective" {
             PARAMETERS.iter().for_each(|parameter| fields[*parameter] = Value::Null);
         }
@@ -179,6 +182,7 @@ impl TrainConfig {
         let mut resolved = self.clone();
         // What ended an episode is part of the token after it, in the next episode.
         resolved.dimensions.final_observation &= known && self.objective.inner().spans_episodes();
+        resolved.dimensions = resolved.dimensions.resolved(&histories.interface);
         resolved.sequence_length = Some(self.resolved_sequence_length());
         resolved
     }

@@ -5,9 +5,12 @@ use super::objective::Objective;
 use super::TrainConfig;
 use crate::files::hexadecimal;
 use crate::history::{Histories, History, Share, Slots};
+use crate::model::normaliser;
 use crate::nn::parts::part;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
+use algodistill_core::model::weights::normalised_words;
+use algodistill_core::Normaliser;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -66,6 +69,46 @@ pub(super) fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize
     digest_of(histories, &all)
 }
 
+/// The smallest and the largest of each number that the histories have seen, of the words of all vector
+/// channels; the other way round where there is none.
+pub(super) fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
+    let mut columns = histories.steps.observations.iter();
+    let mut ranges = Vec::new();
+    for channel in &histories.interface.channels {
+        let own = columns.by_ref().take(channel.words());
+        let range = |column: &Vec<i32>| {
+            let grow = |[least, most]: [i32; 2], word: &i32| [least.min(*word), most.max(*word)];
+            column.iter().fold([i32::MAX, i32::MIN], grow)
+        };
+        match normalised_words(channel) {
+            0 => own.for_each(drop),
+            _ => ranges.extend(own.map(range)),
+        }
+    }
+    ranges
+}
+
+/// [`ranges`] of histories of which every rank has its share.
+pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Vec<[i32; 2]> {
+    let own = ranges(histories);
+    let count = own.len();
+    let parts = ranks.gather(bytemuck::cast_slice::<i32, u8>(own.as_flattened()).to_vec());
+    let mut all = vec![[i32::MAX, i32::MIN]; count];
+    for part in parts {
+        let words = part.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes));
+        for (index, word) in words.enumerate() {
+            let [least, most] = &mut all[index / 2];
+            (*least, *most) = ((*least).min(word), (*most).max(word));
+        }
+    }
+    all
+}
+
+/// The normalisers of numbers with such [`ranges`].
+pub(super) fn normalisers(ranges: &[[i32; 2]]) -> Vec<Normaliser> {
+    ranges.iter().map(|[least, most]| normaliser(*least.min(most), *most.max(least))).collect()
+}
+
 /// The sequences of `rank` in a batch.
 fn slots(ranks: &Ranks, rank: usize, batch: usize) -> Slots {
     Slots { range: part(0..batch, rank, ranks.count()), batch }
@@ -105,7 +148,8 @@ pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<
     }
     let mut columns = steps.observations.iter();
     for (number, channel) in interface.channels.iter().enumerate() {
-        for column in columns.by_ref().take(channel.words()) {
+        // Only a discrete channel refuses words.
+        for column in columns.by_ref().take(channel.words()).filter(|_| channel.table_rows() > 0) {
             if let Some(step) = column.iter().position(|&word| channel.check(&[word]).is_err()) {
                 let found = column[step];
                 return wrong(format!("channel {number} of step {step} is {found}, must be {channel}"));

@@ -122,7 +122,7 @@ fn histories_that_do_not_know_them_add_nothing() {
     let histories = known_before(histories(8), 4);
     let batch = Sequences::new(&histories, &config(1)).unwrap().batch(Purpose::Batch, 0, 8);
     for (number, place) in batch.sequences.iter().enumerate() {
-        let tokens = batch.rows[4 * place.start..4 * place.end].chunks(4);
+        let tokens = batch.inputs.rows[4 * place.start..4 * place.end].chunks(4);
         let known = tokens.filter(|rows| rows[1] != NO_ROW).count();
         // Sequence i is drawn from history i.
         assert_eq!(known > 0, number < 4, "sequence {number}");

@@ -4,7 +4,7 @@
 //! all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
-use super::dataset::{gathered_digest, share};
+use super::dataset::{gathered_digest, gathered_ranges, normalisers, share};
 use super::metrics::MetricsLine;
 use super::network::Network;
 use super::objective::OfflineQ;
@@ -156,7 +156,8 @@ impl<'a> Run<'a> {
         };
         let config = config.resolved(histories, any);
         let share = share(ranks, &config);
-        let sequences = draws(ranks, histories, &config, &share.training)?;
+        let normalisers = normalisers(&gathered_ranges(ranks, histories));
+        let sequences = draws(ranks, histories, &config, &share.training)?.normalised(&normalisers);
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
                 return Err(Error::argument(
@@ -165,7 +166,7 @@ impl<'a> Run<'a> {
                 ));
             }
             Some(held_out) => {
-                let sequences = draws(ranks, held_out, &config, &share.held_out)?;
+                let sequences = draws(ranks, held_out, &config, &share.held_out)?.normalised(&normalisers);
                 Some(sequences.part(Purpose::Validation, 0, &share.held_out))
             }
             None => None,
@@ -174,6 +175,7 @@ impl<'a> Run<'a> {
         let interface = config.objective.inner().interface(&histories.interface)?;
         let network = Network::new(&config, &interface)?;
         let mut parameters = initial_parameters(&config.dimensions, &interface, config.seed);
+        parameters.normalisers = normalisers;
         let slow = config.objective.inner().action_values().map(|values| {
             values.begin(&mut parameters);
             parameters.values.clone()

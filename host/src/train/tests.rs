@@ -56,6 +56,7 @@ fn small() -> TrainConfig {
             d_ff: 48,
             window: 21,
             final_observation: true,
+            ..Dimensions::default()
         },
         sequence_length: Some(50),
         batch: 7,
@@ -110,7 +111,7 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
         let scale = 1.0 / (mean + f64::from(NORM_EPSILON)).sqrt();
         input.iter().zip(tensor(name).0).map(|(x, gain)| x * scale * gain).collect()
     };
-    let tables = batch.rows.len() / batch.targets.len();
+    let tables = batch.inputs.rows.len() / batch.targets.len();
     let actions = usize::from(parameters.interface.actions);
     let mut loss = 0.0;
     for (number, place) in batch.sequences.iter().enumerate() {
@@ -125,7 +126,7 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
             .clone()
             .enumerate()
             .map(|(position, token)| {
-                let rows = &batch.rows[token * tables..(token + 1) * tables];
+                let rows = &batch.inputs.rows[token * tables..(token + 1) * tables];
                 let shown = masks.is_none_or(|masks| !masks.hides(position));
                 let rows = rows.iter().filter(|&&row| row != NO_ROW);
                 let sum = |column| rows.clone().map(|&row| values[row as usize * d + column]).sum::<f64>();
@@ -222,8 +223,8 @@ fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, Loss
 /// Tokens of two kinds in turn, as of an objective with several tokens per step: one without
 /// feedback and without a target, one of the feedback alone.
 fn of_two_kinds(batch: &mut Batch) {
-    let tables = batch.rows.len() / batch.targets.len();
-    for (token, rows) in batch.rows.chunks_mut(tables).enumerate() {
+    let tables = batch.inputs.rows.len() / batch.targets.len();
+    for (token, rows) in batch.inputs.rows.chunks_mut(tables).enumerate() {
         match token % 2 {
             0 => (rows[tables - 1], batch.targets[token]) = (NO_ROW, NO_TARGET),
             _ => rows[..tables - 1].fill(NO_ROW),
@@ -355,7 +356,7 @@ fn logits_of_a_stream_give_the_loss_of_its_sequence() {
     let histories = histories(1, 12);
     let config = TrainConfig { batch: 1, sequence_length: Some(60), history_start_fraction: 1.0, ..small() };
     let (parameters, batch, _) = case(&config, &histories);
-    let mut tokens = Tokens::new(&config.dimensions, &histories.interface);
+    let mut tokens = Tokens::new(&config.dimensions, &histories.interface, &[]);
     let steps = &histories.steps;
     for step in 0..60 {
         let observation = [steps.observations[0][step], steps.observations[1][step]];
@@ -366,8 +367,8 @@ fn logits_of_a_stream_give_the_loss_of_its_sequence() {
         });
         tokens.push(&histories.interface, &observation, previous);
     }
-    assert_eq!(tokens.rows(), batch.rows);
-    assert_eq!(tokens.len(), 60);
+    assert_eq!(tokens.inputs().rows, batch.inputs.rows);
+    assert_eq!(tokens.inputs().len(), 60);
     let logits = forward_logits(&parameters, &tokens);
     let mut engine = Engine::new(&config.dimensions, &histories.interface, 1).unwrap();
     assert_eq!(logits, engine.logits(&parameters.values, &batch));
@@ -428,8 +429,8 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
     }
     let found = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 0, 7);
     let imitated = Sequences::new(&histories, &small()).unwrap().batch(Purpose::Batch, 0, 7);
-    assert_eq!((&found.rows, &found.sequences), (&imitated.rows, &imitated.sequences));
-    let known = found.rows.chunks(6).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
+    assert_eq!((&found.inputs.rows, &found.sequences), (&imitated.inputs.rows, &imitated.sequences));
+    let known = found.inputs.rows.chunks(6).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
     assert!(known.clone().count() == found.target_count() && found.target_count() > 100);
     for (rows, &target) in known {
         assert_eq!(u32::from(target), 2 - (rows[1] - 4));
@@ -486,10 +487,10 @@ fn parts_of_a_batch_add_up_to_the_whole() {
 
 impl Batch {
     fn split(self) -> Vec<(Vec<u32>, Vec<u16>)> {
-        let tables = self.rows.len() / self.targets.len();
+        let tables = self.inputs.rows.len() / self.targets.len();
         let part = |place: &std::ops::Range<usize>| {
             (
-                self.rows[place.start * tables..place.end * tables].to_vec(),
+                self.inputs.rows[place.start * tables..place.end * tables].to_vec(),
                 self.targets[place.clone()].to_vec(),
             )
         };
@@ -627,7 +628,7 @@ fn values_find_what_pays_in_histories_of_random_actions() {
     };
     let folder = tempfile::tempdir().unwrap();
     let model = train(&histories, None, &config, folder.path(), false, &NoProgress).unwrap().parameters;
-    let mut tokens = Tokens::new(&model.dimensions, &model.interface);
+    let mut tokens = Tokens::new(&model.dimensions, &model.interface, &[]);
     let words: Vec<i32> = (0..60).map(|_| rng.below(3) as i32).collect();
     for word in &words {
         tokens.push(&model.interface, &[rng.below(4) as i32, *word], None);

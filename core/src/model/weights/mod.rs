@@ -1,8 +1,9 @@
 //! The weights file (`.adw`). `docs/weights-format.md` is the specification.
 
 use super::kernels::SLOTS_PER_GROUP;
-use crate::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
-use crate::{Error, Interface};
+use super::numerics::{round_shift, NORMALISED_BITS};
+use crate::interface::{MAX_CHANNELS, MAX_ENCODERS, MAX_OBSERVATION_WORDS};
+use crate::{Channel, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,10 @@ pub(crate) use read::{open, Reader};
 #[cfg(feature = "write")]
 pub use write::{write, TensorParts};
 
-/// Version of the weights format that this build writes; it reads [`OLDEST_VERSION`] and later.
-pub const FORMAT_VERSION: u16 = 3;
+/// Newest version of the weights format that this build writes; it reads [`OLDEST_VERSION`] and later.
+pub const FORMAT_VERSION: u16 = 4;
+/// Version that models without encoders are written in: the newest that knew tables only.
+pub const TABLES_VERSION: u16 = 3;
 /// Oldest version of the weights format that this build reads.
 pub const OLDEST_VERSION: u16 = 2;
 /// First bytes of a weights file.
@@ -28,11 +31,16 @@ pub const CRC_OFFSET: usize = 12;
 pub const ALIGNMENT: usize = 16;
 /// Most layers of a model.
 pub const MAX_LAYERS: usize = 8;
-/// Most tensors of a model: embeddings, four per layer, the head.
-pub const MAX_TENSORS: usize = 2 * MAX_CHANNELS + 2 + 4 * MAX_LAYERS + 1;
+/// Most tensors of a model: two for each channel and a hidden layer for each encoder, action and
+/// feedback, four per layer, the head.
+pub const MAX_TENSORS: usize = 2 * MAX_CHANNELS + MAX_ENCODERS + 2 + 4 * MAX_LAYERS + 1;
 
 /// Most elements of the residual stream and of the hidden layer.
 pub const MAX_WIDTH: usize = 4096;
+/// Most columns of a matrix: those of an encoder have one more than inputs, in whole eights.
+pub const MAX_COLUMNS: usize = MAX_WIDTH + 512;
+/// Bytes of the normaliser of a word.
+pub const NORMALISER_LEN: usize = 8;
 /// Largest context window.
 pub const MAX_WINDOW: usize = 4096;
 
@@ -65,6 +73,47 @@ pub struct Dimensions {
     /// Words of the observation that ends an episode, where the model has tables for it; 0 where it
     /// has none.
     pub final_words: usize,
+    /// Of the channels without a table.
+    pub encoders: Encoders,
+}
+
+/// Dimensions of the encoders of vector and pixels channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encoders {
+    /// Most columns of the first matrix of an encoder; 0 where there is none.
+    pub columns: usize,
+    /// Hidden units of the encoder of a pixels channel, a multiple of 16; 0 for a linear one.
+    pub pixels_hidden: usize,
+    /// The same of a vector channel.
+    pub vector_hidden: usize,
+}
+
+impl Encoders {
+    /// No encoder: every channel has a table.
+    pub const NONE: Self = Self { columns: 0, pixels_hidden: 0, vector_hidden: 0 };
+
+    /// Those of `interface`.
+    pub fn new(interface: &Interface, pixels_hidden: usize, vector_hidden: usize) -> Self {
+        let columns = interface.channels.iter().map(Channel::encoder_columns).max().unwrap_or(0);
+        let of = |hidden, is_there: fn(&Channel) -> bool| match interface.channels.iter().any(is_there) {
+            true => hidden,
+            false => 0,
+        };
+        Self {
+            columns,
+            pixels_hidden: of(pixels_hidden, |channel| matches!(channel, Channel::Pixels { .. })),
+            vector_hidden: of(vector_hidden, |channel| matches!(channel, Channel::Vector { .. })),
+        }
+    }
+
+    /// Hidden units of the encoder of `channel`.
+    pub const fn hidden(&self, channel: &Channel) -> usize {
+        match channel {
+            Channel::Discrete { .. } => 0,
+            Channel::Vector { .. } => self.vector_hidden,
+            Channel::Pixels { .. } => self.pixels_hidden,
+        }
+    }
 }
 
 impl Dimensions {
@@ -79,6 +128,14 @@ impl Dimensions {
             window: u16_at::<24>(header),
             actions: u16_at::<26>(header),
             final_words: u16_at::<32>(header),
+            encoders: match u16_at::<4>(header) > TABLES_VERSION as usize {
+                true => Encoders {
+                    columns: u16_at::<34>(header),
+                    pixels_hidden: u16_at::<36>(header),
+                    vector_hidden: u16_at::<38>(header),
+                },
+                false => Encoders::NONE,
+            },
         })
     }
 
@@ -104,6 +161,16 @@ impl Dimensions {
         }
         if self.final_words > MAX_OBSERVATION_WORDS {
             return Err(Error::Dimension("final_words"));
+        }
+        let Encoders { columns, pixels_hidden, vector_hidden } = self.encoders;
+        if columns > MAX_COLUMNS || !columns.is_multiple_of(8) {
+            return Err(Error::Dimension("encoder columns"));
+        }
+        if pixels_hidden > MAX_WIDTH || !pixels_hidden.is_multiple_of(16) {
+            return Err(Error::Dimension("pixels_hidden"));
+        }
+        if vector_hidden > MAX_WIDTH || !vector_hidden.is_multiple_of(16) {
+            return Err(Error::Dimension("vector_hidden"));
         }
         Ok(())
     }
@@ -144,21 +211,80 @@ pub struct Metadata<'a> {
     pub card: &'a str,
 }
 
-/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: observation channels;
-/// the same for the observation that ends an episode, where `dimensions.final_words` is not 0;
-/// previous action, feedback; for each layer query-key-value, attention output, feed-forward up and
-/// down; head.
+/// The normaliser of a word of a vector channel: `(word - offset) * mantissa * 2^-exponent`, which
+/// is about 1 in magnitude at the ends of what the model was trained on. A mantissa of 0 makes every
+/// word 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Normaliser {
+    /// What is 0 to the model.
+    pub offset: i32,
+    /// Of the scale.
+    pub mantissa: u16,
+    /// Of the scale.
+    pub exponent: i16,
+}
+
+impl Normaliser {
+    /// As the file has it.
+    pub fn to_bytes(self) -> [u8; NORMALISER_LEN] {
+        let [a, b, c, d] = self.offset.to_le_bytes();
+        let ([e, f], [g, h]) = (self.mantissa.to_le_bytes(), self.exponent.to_le_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// From the bytes of the file: all are valid.
+    pub const fn from_bytes(bytes: [u8; NORMALISER_LEN]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        Self {
+            offset: i32::from_le_bytes([a, b, c, d]),
+            mantissa: u16::from_le_bytes([e, f]),
+            exponent: i16::from_le_bytes([g, h]),
+        }
+    }
+
+    /// The word as the model takes it: 4096 is 1, and no magnitude is larger than 32767.
+    pub fn apply(&self, word: i32) -> i16 {
+        let product = (i64::from(word) - i64::from(self.offset)) * i64::from(self.mantissa);
+        round_shift(product, i32::from(self.exponent) - NORMALISED_BITS).clamp(-32_767, 32_767) as i16
+    }
+}
+
+/// Words of `channel` that have a normaliser.
+pub const fn normalised_words(channel: &Channel) -> usize {
+    match channel {
+        Channel::Vector { size } => *size as usize,
+        Channel::Discrete { .. } | Channel::Pixels { .. } => 0,
+    }
+}
+
+/// Shapes `[rows, columns]` of the tensors of a weights file, in file order: a table for each discrete
+/// observation channel; the same for the observation that ends an episode, where
+/// `dimensions.final_words` is not 0; previous action, feedback; for each other channel its encoder
+/// (hidden layer, where it has one; observation; final observation likewise); for each layer
+/// query-key-value, attention output, feed-forward up and down; head.
 pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
+    let kinds = if dimensions.final_words > 0 { 2 } else { 1 };
     let mut shapes = Vec::new();
     // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
-    for _ in 0..if dimensions.final_words > 0 { 2 } else { 1 } {
-        for channel in &interface.channels {
-            let _ = shapes.push(channel.table_shape(d));
+    for _ in 0..kinds {
+        for rows in interface.channels.iter().map(Channel::table_rows).filter(|rows| *rows > 0) {
+            let _ = shapes.push([rows, d]);
         }
     }
     let _ = shapes.push([interface.action_rows(), d]);
     let _ = shapes.push([interface.feedback_rows(), d]);
+    for channel in interface.channels.iter().filter(|channel| channel.inputs() > 0) {
+        let mut columns = channel.encoder_columns();
+        let hidden = dimensions.encoders.hidden(channel);
+        if hidden > 0 {
+            let _ = shapes.push([hidden, columns]);
+            columns = hidden;
+        }
+        for _ in 0..kinds {
+            let _ = shapes.push([d, columns]);
+        }
+    }
     for _ in 0..dimensions.layers.min(MAX_LAYERS) {
         for shape in [[3 * d, d], [d, d], [ff, d], [d, ff]] {
             let _ = shapes.push(shape);

@@ -1,9 +1,9 @@
 //! Reading a weights file: it is validated once and stays where it is.
 
-use super::{checksum, padded, shapes, u16_at, Dimensions, Metadata};
-use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS, OLDEST_VERSION};
+use super::{checksum, normalised_words, padded, shapes, u16_at, Dimensions, Encoders, Metadata};
+use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS, NORMALISER_LEN, OLDEST_VERSION};
 use crate::model::tensor::Tensor;
-use crate::Error;
+use crate::{Channel, Error};
 use heapless::Vec;
 
 /// A weights file whose header and metadata are validated; its tensors are validated as they are
@@ -33,6 +33,11 @@ impl<'a> Reader<'a> {
         self.taken += 1;
         self.parameters += data.len();
         Ok(Tensor::new(scales, data, columns, i32::from(exponent)))
+    }
+
+    /// The normalisers of the words of a channel, each of [`NORMALISER_LEN`] bytes.
+    pub fn normalisers(&mut self, channel: &Channel) -> Result<&'a [u8], Error> {
+        take_padded(&mut self.rest, NORMALISER_LEN * normalised_words(channel))
     }
 
     /// Whether nothing is left of the file.
@@ -71,8 +76,12 @@ pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     }
     dimensions.check()?;
     let metadata_len = u32_at(file, 28).ok_or(Error::Truncated)? as usize;
-    // Version 2 had no field at 32.
-    let reserved = [file.get(6..8), file.get(if version == 2 { 32 } else { 34 }..HEADER_LEN)];
+    let fields_end = match version {
+        2 => 32,
+        3 => 34,
+        _ => 40,
+    };
+    let reserved = [file.get(6..8), file.get(fields_end..HEADER_LEN)];
     if reserved.iter().any(|bytes| !is_zero(bytes.unwrap_or(&[1]))) {
         return Err(Error::Leftover);
     }
@@ -83,7 +92,9 @@ pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     let interface = &metadata.interface;
     let valid = interface.is_valid()
         && usize::from(interface.actions) == dimensions.actions
-        && [0, interface.observation_len()].contains(&dimensions.final_words);
+        && [0, interface.observation_len()].contains(&dimensions.final_words)
+        && dimensions.encoders
+            == Encoders::new(interface, dimensions.encoders.pixels_hidden, dimensions.encoders.vector_hidden);
     if !valid || !unread.is_empty() {
         return Err(Error::Metadata);
     }

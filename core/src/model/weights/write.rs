@@ -2,7 +2,8 @@
 
 extern crate alloc;
 
-use super::{checksum, padded, shapes, Dimensions, Metadata, CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC};
+use super::{checksum, normalised_words, padded, shapes, Dimensions, Encoders, Metadata, Normaliser};
+use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, TABLES_VERSION};
 use crate::model::kernels::code;
 use crate::{Error, Interface, Model};
 use alloc::vec;
@@ -21,18 +22,26 @@ pub struct TensorParts<'a> {
 }
 
 /// The bytes of a weights file, whose `tensors` are those of [`shapes`] in their order and whose
-/// training card is `card` (JSON text).
+/// training card is `card` (JSON text). `normalisers`: one for each word of each vector channel.
+///
+/// A model without encoders is written as the version before them, so that its bytes and its readers
+/// are the same as ever.
 ///
 /// # Errors
 /// What [`Model::decode`] refuses is refused here; [`Error::Metadata`] also where the tensors are
-/// not those of [`shapes`].
+/// not those of [`shapes`], or the normalisers not as many as the words.
 pub fn write(
     dimensions: &Dimensions,
     interface: &Interface,
+    normalisers: &[Normaliser],
     tensors: &[TensorParts],
     card: &str,
 ) -> Result<Vec<u8>, Error> {
     dimensions.check()?;
+    let words: usize = interface.channels.iter().map(normalised_words).sum();
+    if normalisers.len() != words {
+        return Err(Error::Metadata);
+    }
     let shapes = shapes(dimensions, interface);
     let fits = |([rows, columns], tensor): (&[usize; 2], &TensorParts)| {
         tensor.scales.len() == *rows && tensor.data.len() == rows * columns
@@ -46,16 +55,22 @@ pub fn write(
 
     let mut file = vec![0u8; HEADER_LEN];
     append(&mut file, metadata.iter().copied());
+    let mut rest = normalisers.iter();
+    for words in interface.channels.iter().map(normalised_words) {
+        append(&mut file, rest.by_ref().take(words).flat_map(|normaliser| normaliser.to_bytes()));
+    }
     for ([_, columns], tensor) in shapes.iter().zip(tensors) {
         append(&mut file, tensor.scales.iter().flat_map(|scale| scale.to_le_bytes()));
         let rows = tensor.data.chunks(*columns);
         append(&mut file, rows.flat_map(|row| row.iter().enumerate().map(|(column, q)| code(column, *q))));
     }
 
-    let Dimensions { layers, d_model, heads, d_ff, window, actions, final_words } = *dimensions;
+    let Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders } = *dimensions;
+    let Encoders { columns, pixels_hidden, vector_hidden } = encoders;
+    let version = if encoders == Encoders::NONE { TABLES_VERSION } else { FORMAT_VERSION };
     let number = |value: usize| u32::try_from(value).map_err(|_| Error::Length);
     file[..4].copy_from_slice(&MAGIC);
-    file[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    file[4..6].copy_from_slice(&version.to_le_bytes());
     let length = number(file.len())?;
     file[8..12].copy_from_slice(&length.to_le_bytes());
     for (bytes, field) in file[16..28].chunks_mut(2).zip([layers, d_model, heads, d_ff, window, actions]) {
@@ -63,7 +78,10 @@ pub fn write(
         bytes.copy_from_slice(&(field as u16).to_le_bytes());
     }
     file[28..32].copy_from_slice(&number(metadata.len())?.to_le_bytes());
-    file[32..34].copy_from_slice(&(final_words as u16).to_le_bytes());
+    let fields = [final_words, columns, pixels_hidden, vector_hidden];
+    for (bytes, field) in file[32..40].chunks_mut(2).zip(fields) {
+        bytes.copy_from_slice(&(field as u16).to_le_bytes());
+    }
     let crc = checksum(&file);
     file[CRC_OFFSET..CRC_OFFSET + 4].copy_from_slice(&crc.to_le_bytes());
     Model::decode(&file)?;

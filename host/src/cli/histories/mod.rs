@@ -52,10 +52,14 @@ struct Known {
     /// Seed of the split when a card is written [default: 0].
     #[arg(long)]
     split_seed: Option<u64>,
-    /// Values of each word of an observation when a card is written, such as 16,9 [default: those
-    /// that occur].
+    /// Values of each column of integers of an observation when a card is written, such as 16,9
+    /// [default: those that occur].
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     observation_sizes: Option<Vec<u16>>,
+    /// Height, width and colours of each column of pictures of an observation when a card is written,
+    /// such as 8x16x3.
+    #[arg(long, value_name = "HxWxC,...", value_delimiter = ',', value_parser = shape)]
+    pixels: Option<Vec<[u16; 3]>>,
     /// Number of actions when a card is written [default: those that occur].
     #[arg(long, value_name = "N")]
     actions: Option<u16>,
@@ -68,9 +72,19 @@ impl Known {
             ("held_out", self.held_out.is_some()),
             ("split_seed", self.split_seed.is_some()),
             ("observation_sizes", self.observation_sizes.is_some()),
+            ("pixels", self.pixels.is_some()),
             ("actions", self.actions.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+}
+
+/// The shape of a picture from `8x16x3`.
+fn shape(text: &str) -> std::result::Result<[u16; 3], String> {
+    let numbers: Vec<u16> = text.split('x').filter_map(|number| number.parse().ok()).collect();
+    match (<[u16; 3]>::try_from(numbers), text.matches('x').count()) {
+        (Ok(shape), 2) => Ok(shape),
+        _ => Err("expected HEIGHTxWIDTHxCOLOURS, such as 8x16x3".into()),
     }
 }
 
@@ -116,6 +130,7 @@ fn check(path: &Path, write_card: bool, known: &Known) -> Result<Report> {
         (Err(_), _) => {
             let foreign = Foreign {
                 observation_sizes: known.observation_sizes.clone(),
+                pixels: known.pixels.clone().unwrap_or_default(),
                 actions: known.actions,
                 held_out: known.held_out,
                 split_seed: known.split_seed.unwrap_or(0),

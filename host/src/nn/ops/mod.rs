@@ -8,6 +8,7 @@ pub mod action_values;
 pub mod attention;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod encoder;
 pub mod feed_forward;
 pub mod norm_linear;
 pub mod projection;

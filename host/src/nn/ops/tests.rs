@@ -208,8 +208,15 @@ fn attention() {
             1 => tokens + up_to(9, &mut rng),
             _ => up_to(tokens as u32, &mut rng),
         };
-        let dimensions =
-            Dimensions { layers: 1, d_model: d, heads, d_ff: 16, window, final_observation: false };
+        let dimensions = Dimensions {
+            layers: 1,
+            d_model: d,
+            heads,
+            d_ff: 16,
+            window,
+            final_observation: false,
+            ..Dimensions::default()
+        };
         let (masks, width) = (masks(number / 4), d / heads);
         let composed: &dyn Fn([Traced; 1]) -> Traced = &|[query_key_value]| {
             // One matrix after the other: [tokens, 3, heads, width] with the parts in front.

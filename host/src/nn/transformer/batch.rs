@@ -4,15 +4,15 @@ pub use crate::model::NO_ROW;
 pub use crate::nn::ops::action_values::ActionValueOptions;
 pub use crate::nn::ops::cross_entropy::NO_TARGET;
 
+use crate::model::Inputs;
 use crate::nn::Masks;
 use std::ops::Range;
 
 /// Sequences that are trained on together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Rows of the embedding tables, `[tokens, tables]`, sequence after sequence; see
-    /// [`Tokens`](crate::model::Tokens).
-    pub rows: Vec<u32>,
+    /// Of all tokens, sequence after sequence; see [`Tokens`](crate::model::Tokens).
+    pub inputs: Inputs,
     /// The action that each token should be answered with, or [`NO_TARGET`], `[tokens]`.
     pub targets: Vec<u16>,
     /// What came of the action of each token, `[tokens]`; empty where the objective does not ask.

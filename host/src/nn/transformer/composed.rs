@@ -3,7 +3,7 @@
 //! engine: `bench train` measures both.
 
 use super::{Batch, LossOptions, NO_ROW, NO_TARGET};
-use crate::model::{layout, table_count, Dimensions, Role, NORM_EPSILON};
+use crate::model::{layout, table_count, Dense, DensePart, Dimensions, Role, NORM_EPSILON};
 use crate::nn::masks::{Masks, Site};
 use crate::{Error, Result};
 use algodistill_core::Interface;
@@ -16,11 +16,13 @@ pub struct Composed<D> {
     dimensions: Dimensions,
     actions: usize,
     tables: usize,
+    /// Whether each encoder has a hidden layer.
+    encoders: Vec<bool>,
     parameters: Vec<Parameter>,
 }
 
 /// One tensor of the network: all embedding tables together, each third of `query_key_value`, every
-/// other tensor of the layout.
+/// other tensor of the layout, those of the encoders among them.
 struct Parameter {
     range: Range<usize>,
     /// `[rows, columns]`; the embedding tables have one row more than values, of zeros.
@@ -38,6 +40,9 @@ struct Inputs<D: Device<f32>> {
     /// Rows of the embedding tables, `[tokens * tables]`, with the row of zeros behind them for
     /// [`NO_ROW`].
     rows: Tensor<(usize,), usize, D>,
+    /// What the matrices of the encoders are given, `[tokens, width]` each, zero where a token has
+    /// nothing to encode.
+    dense: Vec<Matrix<D>>,
     /// 0 inside the band, a large negative number outside, `[length, length]`.
     band: Matrix<D>,
     /// Target probability times the weight of the cross-entropy over the number of targets, `[tokens,
@@ -89,7 +94,15 @@ impl<D: Device<f32>> Composed<D> {
                 parameters.push(Parameter { range, shape: (rows, columns) });
             }
         }
-        Self { device, dimensions: *dimensions, actions: usize::from(interface.actions), tables, parameters }
+        let with_encoder = interface.channels.iter().filter(|channel| channel.inputs() > 0);
+        Self {
+            device,
+            dimensions: *dimensions,
+            actions: usize::from(interface.actions),
+            tables,
+            encoders: with_encoder.map(|channel| dimensions.hidden(channel).is_some()).collect(),
+            parameters,
+        }
     }
 
     /// Mean loss over all tokens of the batch that have a target.
@@ -181,6 +194,17 @@ impl<D: Device<f32>> Composed<D> {
 
         let embedded: Matrix<D, T> = next().try_gather(inputs.rows.clone())?;
         let mut stream = embedded.try_reshape_like(&(tokens, self.tables, d))?.try_sum::<_, Axis<1>>()?;
+        let kinds = 1 + usize::from(self.dimensions.final_observation);
+        for (&has_hidden, dense) in self.encoders.iter().zip(inputs.dense.chunks(kinds)) {
+            let hidden = has_hidden.then(&mut next);
+            for given in dense {
+                let mut units = given.retaped::<T>();
+                if let Some(hidden) = &hidden {
+                    units = linear(units, hidden.with_empty_tape())?.try_relu()?;
+                }
+                stream = stream.try_add(linear(units, next())?)?;
+            }
+        }
         if let Some(masks) = &inputs.masks {
             stream = stream.try_mul(masks.token.clone())?;
         }
@@ -235,7 +259,7 @@ impl<D: Device<f32>> Composed<D> {
         for (number, place) in batch.sequences.iter().enumerate() {
             for (position, source) in place.clone().enumerate() {
                 let token = number * length + position;
-                let from = &batch.rows[source * self.tables..(source + 1) * self.tables];
+                let from = &batch.inputs.rows[source * self.tables..(source + 1) * self.tables];
                 for (place, &row) in rows[token * self.tables..].iter_mut().zip(from) {
                     *place = if row == NO_ROW { row_of_zeros } else { row as usize };
                 }
@@ -256,6 +280,19 @@ impl<D: Device<f32>> Composed<D> {
                 }
             }
         }
+        let mut dense = Vec::with_capacity(batch.inputs.dense.len());
+        for (index, Dense { width, .. }) in batch.inputs.dense.iter().enumerate() {
+            let mut values = vec![0.0; tokens * width];
+            for (number, place) in batch.sequences.iter().enumerate() {
+                let own = batch.inputs.part(place.clone());
+                let DensePart { positions, values: given, first } = own.dense(index);
+                for (position, given) in positions.iter().zip(given.chunks_exact(*width)) {
+                    let token = number * length + (position - first) as usize;
+                    values[token * width..(token + 1) * width].copy_from_slice(given);
+                }
+            }
+            dense.push(self.device.try_tensor_from_vec(values, (tokens, *width))?);
+        }
         let band = band(length, self.dimensions.window);
         let masks = match options.masks.as_ref().filter(|masks| !masks.is_zero()) {
             Some(masks) => Some(self.masks(masks, batch.first_sequence, sequences, length)?),
@@ -274,6 +311,7 @@ impl<D: Device<f32>> Composed<D> {
             sequences,
             length,
             rows: self.device.try_tensor_from_vec(rows, (tokens * self.tables,))?,
+            dense,
             band: self.device.try_tensor_from_vec(band, (length, length))?,
             targets: self.device.try_tensor_from_vec(targets, shape)?,
             action_values,

@@ -7,7 +7,7 @@
 
 use super::network::{self, Sequence};
 use super::plan::{Plan, Weights, Workspace};
-use crate::model::Dimensions;
+use crate::model::{Dimensions, Inputs};
 use crate::nn::kernels::product::{product, Left, Right, Size, PANEL};
 use crate::nn::kernels::{softmax, zeros, Buffer};
 use algodistill_core::Interface;
@@ -62,15 +62,15 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Runs the next token of every context: its rows of the embedding tables, `[count, tables]`, as
-    /// [`Tokens`](crate::model::Tokens) makes them.
-    pub fn step(&mut self, rows: &[u32]) {
+    /// Runs the next token of every context: `count` tokens, as [`Tokens`](crate::model::Tokens)
+    /// makes them.
+    pub fn step(&mut self, inputs: &Inputs) {
         let Packed { plan, weights } = self.model;
         let Dimensions { d_model: d, heads, window, .. } = plan.dimensions;
         self.filled = (self.filled + 1).min(window);
         let (slot, filled, count) = (self.next, self.filled, self.count);
         let (rings, scores) = (&mut self.rings, &mut self.scores);
-        let sequence = Sequence { rows, masks: None };
+        let sequence = Sequence { inputs: inputs.all(), masks: None };
         network::pass(plan, weights, sequence, &mut self.workspace, |layer, activations, _| {
             let number = layer.attention.layer;
             let rows = activations.query_key_value.chunks_exact(3 * d);
@@ -152,20 +152,26 @@ mod tests {
     #[test]
     fn contexts_say_what_the_engine_and_the_float_agent_say() {
         let interface = Interface::discrete(&[5, 3], 3, &[0.0, 1.0]).unwrap();
-        let dimensions =
-            Dimensions { layers: 2, d_model: 32, heads: 2, d_ff: 48, window: 7, final_observation: true };
+        let dimensions = Dimensions {
+            layers: 2,
+            d_model: 32,
+            heads: 2,
+            d_ff: 48,
+            window: 7,
+            final_observation: true,
+            ..Dimensions::default()
+        };
         let parameters = initial_parameters(&dimensions, &interface, 5);
         let mut model = Packed::new(&dimensions, &interface);
         model.set(&parameters.values);
         let count = 3;
         let mut contexts = Contexts::new(&model, count);
         let mut agents: Vec<FloatAgent> = (0..count).map(|_| FloatAgent::new(&parameters)).collect();
-        let mut streams = vec![Tokens::new(&dimensions, &interface); count];
+        let mut streams = vec![Tokens::new(&dimensions, &interface, &[]); count];
         let mut before: Vec<Option<Step>> = vec![None; count];
         let mut rng = PortableRng::new(2, 0);
-        let tables = crate::model::table_count(&dimensions, &interface);
         for step in 0..20 {
-            let mut rows = Vec::new();
+            let mut inputs = Inputs::new(&dimensions, &interface);
             let mut observations = Vec::new();
             for (stream, before) in streams.iter_mut().zip(&before) {
                 let seen = [rng.below(5) as i32, rng.below(3) as i32];
@@ -175,10 +181,10 @@ mod tests {
                     ended: ended.as_ref().map(|words| &words[..]),
                 });
                 stream.push(&interface, &seen, previous);
-                rows.extend_from_slice(&stream.rows()[step * tables..]);
+                inputs.extend(stream.inputs().part(step..step + 1));
                 observations.push(seen);
             }
-            contexts.step(&rows);
+            contexts.step(&inputs);
             for (number, agent) in agents.iter_mut().enumerate() {
                 let action = rng.below(3) as usize;
                 agent.demonstrate(&observations[number], action);

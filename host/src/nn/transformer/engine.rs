@@ -136,8 +136,8 @@ impl Engine {
         let (plan, weights) = (&self.plan, &self.weights);
         let of_sequence = |place: &Range<usize>| -> Vec<f32> {
             let mut workspace = lock(&self.workspaces[rayon::current_thread_index().unwrap_or(0)]);
-            let rows = &batch.rows[place.start * plan.tables..place.end * plan.tables];
-            network::forward(plan, weights, Sequence { rows, masks: None }, &mut workspace);
+            let sequence = Sequence { inputs: batch.inputs.part(place.clone()), masks: None };
+            network::forward(plan, weights, sequence, &mut workspace);
             workspace_logits(plan, &workspace, place.len()).collect()
         };
         let sequences = self.pool.install(|| batch.sequences.par_iter().map(of_sequence).collect::<Vec<_>>());
@@ -182,9 +182,9 @@ impl Engine {
         for number in sequences {
             let tokens = sweep.batch.sequences[number].clone();
             let masks = sweep.masks.map(|masks| masks.sequence(sweep.batch.first_sequence + number));
-            let rows = &sweep.batch.rows[tokens.start * plan.tables..tokens.end * plan.tables];
-            let sequence = Sequence { rows, masks: masks.as_ref() };
-            network::forward(plan, weights, sequence, &mut workspace);
+            let sequence =
+                Sequence { inputs: sweep.batch.inputs.part(tokens.clone()), masks: masks.as_ref() };
+            network::forward(plan, weights, sequence.clone(), &mut workspace);
             let wide = tokens.len() * plan.dimensions.d_model;
             let w = &mut *workspace;
             sums += sweep.loss.of_sequence(Passed {
@@ -256,9 +256,11 @@ pub fn forward_logits(parameters: &Parameters, tokens: &Tokens) -> Vec<f32> {
     let plan = Plan::new(&parameters.dimensions, &parameters.interface);
     let mut weights = Weights::new(&plan);
     weights.set(&plan, &parameters.values);
-    let mut workspace = Workspace::new(&plan, tokens.len());
-    network::forward(&plan, &weights, Sequence { rows: tokens.rows(), masks: None }, &mut workspace);
-    workspace_logits(&plan, &workspace, tokens.len()).collect()
+    let inputs = tokens.inputs().all();
+    let count = inputs.len();
+    let mut workspace = Workspace::new(&plan, count);
+    network::forward(&plan, &weights, Sequence { inputs, masks: None }, &mut workspace);
+    workspace_logits(&plan, &workspace, count).collect()
 }
 
 /// The logits that a forward pass over `tokens` left, without padding.

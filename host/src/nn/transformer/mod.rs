@@ -9,6 +9,8 @@
 mod batch;
 pub mod composed;
 pub mod contexts;
+#[cfg(test)]
+mod encoder_tests;
 pub mod engine;
 mod initial;
 mod loss;
@@ -41,8 +43,15 @@ mod tests {
 
     #[test]
     fn the_first_step_moves_by_the_rate_and_decays_matrices_only() {
-        let dimensions =
-            Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4, final_observation: true };
+        let dimensions = Dimensions {
+            layers: 1,
+            d_model: 16,
+            heads: 1,
+            d_ff: 16,
+            window: 4,
+            final_observation: true,
+            ..Dimensions::default()
+        };
         let interface = Interface::discrete(&[3], 2, &[0.0, 1.0]).unwrap();
         let mut optimizer = optimizer(&dimensions, &interface);
         let mut values = vec![1.0; optimizer.first.len()];

@@ -2,18 +2,20 @@
 //! equations): the operations one after the other, on a workspace that is allocated once.
 
 use super::plan::{LayerActivations, LayerPlaces, LayerWeights, Plan, Weights, Workspace};
+use crate::model::InputsPart;
 use crate::nn::masks::{SequenceMasks, Site};
 use crate::nn::ops::attention::{self, Attention};
 use crate::nn::ops::embedding::Embedding;
+use crate::nn::ops::encoder::Encoder;
 use crate::nn::ops::feed_forward::{self, FeedForward};
 use crate::nn::ops::norm_linear::{self, NormLinear};
 use crate::nn::ops::projection::Projection;
 
 /// One sequence.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Sequence<'a> {
-    /// See [`crate::model::Tokens::rows`].
-    pub rows: &'a [u32],
+    /// Of its tokens.
+    pub inputs: InputsPart<'a>,
     /// Masks of this sequence, if any are drawn.
     pub masks: Option<&'a SequenceMasks>,
 }
@@ -51,9 +53,24 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn embedding<'a>(plan: &Plan, sequence: Sequence<'a>) -> Embedding<'a> {
-    let Sequence { rows, masks } = sequence;
+fn embedding<'a>(plan: &Plan, sequence: &Sequence<'a>) -> Embedding<'a> {
+    let (rows, masks) = (sequence.inputs.rows(), sequence.masks);
     Embedding { rows, tables: plan.tables, width: plan.dimensions.d_model, masks }
+}
+
+/// The encoders, each for one kind of observation: the number of the encoder, and of the kind.
+fn encoders<'a>(
+    weights: &'a Weights,
+    sequence: &Sequence<'a>,
+) -> impl Iterator<Item = ([usize; 2], Encoder<'a>)> {
+    let (inputs, masks) = (sequence.inputs.clone(), sequence.masks);
+    let all = weights.encoders.iter().enumerate().flat_map(|(number, encoder)| {
+        let outputs = encoder.outputs.iter().enumerate();
+        outputs.map(move |(kind, output)| ([number, kind], encoder.hidden.as_ref(), output))
+    });
+    all.enumerate().map(move |(index, (place, hidden, output))| {
+        (place, Encoder { hidden, output, inputs: inputs.dense(index), masks })
+    })
 }
 
 fn head<'a>(plan: &Plan, weights: &'a Weights) -> NormLinear<'a> {
@@ -63,7 +80,7 @@ fn head<'a>(plan: &Plan, weights: &'a Weights) -> NormLinear<'a> {
 /// Fills the workspace's activations and leaves the logits in `workspace.logits`, `[tokens,
 /// actions_padded]`.
 pub fn forward(plan: &Plan, weights: &Weights, sequence: Sequence, workspace: &mut Workspace) {
-    let tokens = sequence.rows.len() / plan.tables;
+    let tokens = sequence.inputs.len();
     pass(plan, weights, sequence, workspace, |layer, a, buffers| {
         layer.attention.forward(&a.query_key_value, tokens, &mut a.attended, &mut a.log_sums, buffers);
     });
@@ -79,12 +96,15 @@ pub fn pass(
     mut attend: impl FnMut(&Layer, &mut LayerActivations, &mut attention::Buffers),
 ) {
     let d = plan.dimensions.d_model;
-    let tokens = sequence.rows.len() / plan.tables;
+    let tokens = sequence.inputs.len();
     workspace.reserve(plan, tokens);
     let w = workspace;
     let wide = tokens * d;
     let tables = &weights.values[plan.embeddings.clone()];
-    embedding(plan, sequence).forward(tables, &mut w.streams[0][..wide]);
+    embedding(plan, &sequence).forward(tables, &mut w.streams[0][..wide]);
+    for (_, encoder) in encoders(weights, &sequence) {
+        encoder.forward(&mut w.streams[0][..wide], &mut w.encoder);
+    }
     for (index, a) in w.layers.iter_mut().enumerate() {
         let layer = Layer::new(plan, weights, index, sequence.masks);
         let [input, middle, result] = &mut w.streams[2 * index..2 * index + 3] else { unreachable!() };
@@ -108,7 +128,7 @@ pub fn backward(
     gradient: &mut [f32],
 ) {
     let d = plan.dimensions.d_model;
-    let tokens = sequence.rows.len() / plan.tables;
+    let tokens = sequence.inputs.len();
     let w = workspace;
     let wide = tokens * d;
     let stream_gradient = &mut w.stream_gradient[..wide];
@@ -147,7 +167,21 @@ pub fn backward(
         layer.query_key_value.backward(input, &a.normed, &w.wide, None, gradients, &mut w.block);
     }
     let [tables] = parts(gradient, [&plan.embeddings]);
-    embedding(plan, sequence).backward(stream_gradient, tables);
+    embedding(plan, &sequence).backward(stream_gradient, tables);
+    for ([number, kind], encoder) in encoders(weights, &sequence) {
+        let places = &plan.encoders[number];
+        let output = places.outputs[kind].range();
+        match &places.hidden {
+            None => {
+                let [output] = parts(gradient, [&output]);
+                encoder.backward(stream_gradient, None, output, &mut w.encoder);
+            }
+            Some(hidden) => {
+                let [hidden, output] = parts(gradient, [&hidden.range(), &output]);
+                encoder.backward(stream_gradient, Some(hidden), output, &mut w.encoder);
+            }
+        }
+    }
 }
 
 /// The gradients of some tensors, all at once.

@@ -1,10 +1,10 @@
 //! Where everything lies: parameters, packed weights, and the activations of one sequence.
 
-use crate::model::{layout, table_count, Dimensions, TensorLayout};
+use crate::model::{layout, table_count, Dimensions, Role, TensorLayout};
 use crate::nn::kernels::product::PANEL;
 use crate::nn::kernels::{zeros, Buffer};
 use crate::nn::matrix::Matrix;
-use crate::nn::ops::{attention, feed_forward, norm_linear::Normed, ROWS};
+use crate::nn::ops::{attention, encoder, feed_forward, norm_linear::Normed, ROWS};
 use algodistill_core::Interface;
 use std::ops::Range;
 
@@ -21,9 +21,17 @@ pub struct Plan {
     pub parameters: usize,
     /// All embedding tables, one after the other.
     pub embeddings: Range<usize>,
+    pub encoders: Vec<EncoderPlaces>,
     pub layers: Vec<LayerPlaces>,
     pub final_norm: Range<usize>,
     pub head_matrix: TensorLayout,
+}
+
+/// Where the parameters of an encoder lie.
+pub struct EncoderPlaces {
+    pub hidden: Option<TensorLayout>,
+    /// Of observations, then, where the model sees them, of final observations.
+    pub outputs: Vec<TensorLayout>,
 }
 
 /// Where the parameters of a layer lie.
@@ -41,7 +49,11 @@ impl Plan {
     pub fn new(dimensions: &Dimensions, interface: &Interface) -> Self {
         let tensors = layout(dimensions, interface);
         let tables = table_count(dimensions, interface);
-        let mut rest = tensors[tables..].iter().cloned();
+        let behind_tables = tensors[tables..].iter();
+        let of_encoders =
+            |tensor: &&TensorLayout| matches!(tensor.role, Role::EncoderHidden | Role::EncoderOutput);
+        let matrices: Vec<TensorLayout> = behind_tables.take_while(of_encoders).cloned().collect();
+        let mut rest = tensors[tables + matrices.len()..].iter().cloned();
         let mut next = || rest.next().expect("the layout has every tensor of every layer");
         let layers = (0..dimensions.layers)
             .map(|_| LayerPlaces {
@@ -60,6 +72,7 @@ impl Plan {
             actions_padded: actions.next_multiple_of(PANEL),
             tables,
             embeddings: 0..tensors[tables - 1].range().end,
+            encoders: encoders(dimensions, interface, matrices),
             layers,
             final_norm: next().range(),
             head_matrix: next(),
@@ -68,12 +81,36 @@ impl Plan {
     }
 }
 
+/// The matrices of the encoders, encoder by encoder.
+fn encoders(
+    dimensions: &Dimensions,
+    interface: &Interface,
+    matrices: Vec<TensorLayout>,
+) -> Vec<EncoderPlaces> {
+    let mut matrices = matrices.into_iter();
+    let kinds = 1 + usize::from(dimensions.final_observation);
+    let with_encoder = interface.channels.iter().filter(|channel| channel.inputs() > 0);
+    with_encoder
+        .map(|channel| EncoderPlaces {
+            hidden: dimensions.hidden(channel).and_then(|_| matrices.next()),
+            outputs: matrices.by_ref().take(kinds).collect(),
+        })
+        .collect()
+}
+
 /// The parameters in the form that the passes read.
 pub struct Weights {
     /// All parameters, as they are.
     pub values: Buffer,
+    pub encoders: Vec<EncoderWeights>,
     pub layers: Vec<LayerWeights>,
     pub head: Matrix,
+}
+
+/// The packed matrices of an encoder.
+pub struct EncoderWeights {
+    pub hidden: Option<Matrix>,
+    pub outputs: Vec<Matrix>,
 }
 
 /// The packed matrices of a layer.
@@ -97,12 +134,27 @@ impl Weights {
                 feed_forward_down: Matrix::new(places.feed_forward_down.shape),
             })
             .collect();
-        Self { values: zeros(plan.parameters), layers, head: Matrix::new(plan.head_matrix.shape) }
+        let encoders = plan.encoders.iter().map(|places| EncoderWeights {
+            hidden: places.hidden.as_ref().map(|tensor| Matrix::new(tensor.shape)),
+            outputs: places.outputs.iter().map(|tensor| Matrix::new(tensor.shape)).collect(),
+        });
+        Self {
+            values: zeros(plan.parameters),
+            encoders: encoders.collect(),
+            layers,
+            head: Matrix::new(plan.head_matrix.shape),
+        }
     }
 
     /// Takes new values, `plan.parameters` of them.
     pub fn set(&mut self, plan: &Plan, values: &[f32]) {
         self.values.copy_from_slice(values);
+        for (encoder, places) in self.encoders.iter_mut().zip(&plan.encoders) {
+            let matrices = encoder.hidden.iter_mut().chain(&mut encoder.outputs);
+            for (matrix, tensor) in matrices.zip(places.hidden.iter().chain(&places.outputs)) {
+                matrix.pack(&values[tensor.range()]);
+            }
+        }
         for (layer, places) in self.layers.iter_mut().zip(&plan.layers) {
             layer.query_key_value.pack(&values[places.query_key_value.range()]);
             layer.attention_output.pack(&values[places.attention_output.range()]);
@@ -137,6 +189,7 @@ pub struct Workspace {
     /// `[tokens, max(3 d_model, d_ff)]`: gradients of wide activations.
     pub wide: Buffer,
     pub attention: attention::Buffers,
+    pub encoder: encoder::Scratch,
 }
 
 /// What the backward pass needs of a layer.
@@ -156,6 +209,8 @@ impl Workspace {
     pub fn new(plan: &Plan, tokens: usize) -> Self {
         let Dimensions { d_model, d_ff, heads, layers, .. } = plan.dimensions;
         let rows = |width: usize| zeros(tokens * width);
+        let hidden = plan.encoders.iter().filter_map(|encoder| encoder.hidden.as_ref());
+        let units = hidden.map(|tensor| tensor.shape[0]).max().unwrap_or(0);
         let activations = || LayerActivations {
             normed: Normed::new(tokens, d_model),
             query_key_value: rows(3 * d_model),
@@ -176,6 +231,7 @@ impl Workspace {
             block: zeros(ROWS * d_model),
             wide: rows(d_ff.max(3 * d_model)),
             attention: attention::Buffers::new(&plan.dimensions, tokens),
+            encoder: encoder::Scratch::new(d_model, units),
         }
     }
 

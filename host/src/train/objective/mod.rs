@@ -5,7 +5,7 @@ use crate::history::Histories;
 use crate::model::{Dimensions, Previous, Tokens};
 use crate::nn::transformer::Outcome;
 use crate::{Error, Result};
-use algodistill_core::Interface;
+use algodistill_core::{Interface, Normaliser};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -99,9 +99,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(dimensions: &Dimensions, interface: Interface) -> Self {
+    pub(super) fn new(dimensions: &Dimensions, interface: Interface, normalisers: &[Normaliser]) -> Self {
         Self {
-            tokens: Tokens::new(dimensions, &interface),
+            tokens: Tokens::new(dimensions, &interface, normalisers),
             targets: Vec::new(),
             outcomes: Vec::new(),
             observation: vec![0; interface.observation_len()],

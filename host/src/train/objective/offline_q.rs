@@ -138,13 +138,14 @@ fn scale_head(parameters: &mut Parameters, factor: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Inputs;
     use crate::nn::transformer::Outcome;
 
     /// Two sequences of tokens whose two actions have the values 0 and `best`.
     fn batch() -> (Batch, Vec<f32>) {
         let outcome = |(reward, ended)| Outcome { reward, ended };
         let batch = Batch {
-            rows: vec![0; 5],
+            inputs: Inputs::default(),
             targets: vec![0; 5],
             outcomes: [(0.0, false), (1.0, true), (0.0, false), (2.0, false), (1.0, true)]
                 .map(outcome)

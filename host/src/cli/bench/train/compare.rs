@@ -21,7 +21,15 @@ pub const TABLE: [Shape; 4] = [
 /// A shape with 4 heads and four times as many hidden units as its width.
 const fn shape([layers, d_model, window]: [usize; 3], sequence_length: usize, batch: usize) -> Shape {
     let d_ff = 4 * d_model;
-    let dimensions = Dimensions { layers, d_model, heads: 4, d_ff, window, final_observation: false };
+    let dimensions = Dimensions {
+        layers,
+        d_model,
+        heads: 4,
+        d_ff,
+        window,
+        final_observation: false,
+        ..Dimensions::DEFAULT
+    };
     Shape { dimensions, sequence_length, batch }
 }
 

@@ -102,7 +102,7 @@ impl Problem {
     /// Writes the batch and the parameters for programs that are not this one (see
     /// `benches/peers/README.md`).
     pub fn write_data(&self) -> Result<tempfile::NamedTempFile> {
-        let words = self.batch.rows.iter().copied();
+        let words = self.batch.inputs.rows.iter().copied();
         let words = words.chain(self.batch.targets.iter().map(|&target| u32::from(target)));
         let words = words.chain(self.parameters.iter().map(|value| value.to_bits()));
         let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
@@ -184,8 +184,15 @@ mod tests {
 
     #[test]
     fn counts_the_operations_of_a_model_small_enough_to_count_by_hand() {
-        let dimensions =
-            Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 32, window: 2, final_observation: false };
+        let dimensions = Dimensions {
+            layers: 1,
+            d_model: 16,
+            heads: 1,
+            d_ff: 32,
+            window: 2,
+            final_observation: false,
+            ..Dimensions::default()
+        };
         let shape = Shape { dimensions, sequence_length: 4, batch: 1 };
         // Pairs: 1 + 2 + 2 + 2.
         let expected = 6.0 * (4.0 * 256.0 + 2.0 * 512.0 + 5.0 * 16.0) + 12.0 * 16.0 * 7.0 / 4.0;
@@ -194,15 +201,22 @@ mod tests {
 
     #[test]
     fn the_data_file_has_rows_targets_and_parameters() {
-        let dimensions =
-            Dimensions { layers: 1, d_model: 16, heads: 1, d_ff: 16, window: 4, final_observation: false };
+        let dimensions = Dimensions {
+            layers: 1,
+            d_model: 16,
+            heads: 1,
+            d_ff: 16,
+            window: 4,
+            final_observation: false,
+            ..Dimensions::default()
+        };
         let shape = Shape { dimensions, sequence_length: 8, batch: 2 };
         let problem = Problem::new(shape).unwrap();
         let bytes = std::fs::read(problem.write_data().unwrap().path()).unwrap();
         let words: Vec<u32> =
             bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
         assert_eq!(words.len(), 16 * 4 + 16 + problem.parameters.len());
-        assert_eq!(words[..64], problem.batch.rows);
+        assert_eq!(words[..64], problem.batch.inputs.rows);
         assert_eq!(words[64], u32::from(problem.batch.targets[0]));
         assert_eq!(f32::from_bits(*words.last().unwrap()), *problem.parameters.last().unwrap());
     }

@@ -18,6 +18,7 @@ const BASE: Shape = Shape {
         d_ff: 256,
         window: 128,
         final_observation: false,
+        ..Dimensions::DEFAULT
     },
     sequence_length: 128,
     batch: 128,

@@ -1,0 +1,41 @@
+//! The scale of numbers, from what was seen of them.
+
+use algodistill_core::model::numerics::Scale;
+use algodistill_core::Normaliser;
+
+/// The normaliser that makes the middle of `lowest` to `highest` 0 and the ends -1 and 1; of a number
+/// that is always the same, 0.
+pub fn normaliser(lowest: i32, highest: i32) -> Normaliser {
+    let (lowest, highest) = (i64::from(lowest), i64::from(highest));
+    let offset = lowest + (highest - lowest) / 2;
+    let half = ((highest - lowest + 1) / 2).max(1) as u64;
+    let scale = Scale::new((1 << 62) / half, 62);
+    Normaliser {
+        offset: offset as i32,
+        // 15 bits.
+        mantissa: scale.mantissa as u16,
+        exponent: scale.exponent as i16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_the_range_are_one_and_what_is_far_outside_is_limited() {
+        for (lowest, highest) in [(-5, 5), (100, 100_001), (-900_000, 70), (i32::MIN, i32::MAX)] {
+            let own = normaliser(lowest, highest);
+            for (word, expected) in [(highest, 4_096), (lowest, -4_096)] {
+                let found = i32::from(own.apply(word));
+                assert!((found - expected).abs() <= 1, "{word}: {found}");
+            }
+            if highest < i32::MAX {
+                assert_eq!([i32::MAX, i32::MIN].map(|word| own.apply(word)), [32_767, -32_767]);
+            }
+        }
+        // One step apart, and always the same.
+        assert_eq!([0, 1].map(|word| normaliser(0, 1).apply(word)), [0, 4_096]);
+        assert_eq!([-7, -6].map(|word| normaliser(-7, -7).apply(word)), [0, 4_096]);
+    }
+}
