@@ -111,13 +111,13 @@ impl Channel {
     }
 }
 
-/// What a word may be, for people: `0 to 8`.
+/// What is observed, for people: `0 to 8`, `4 numbers`, `8x16x3 pixels`.
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Channel::Discrete { size } => write!(f, "0 to {}", size.saturating_sub(1)),
-            Channel::Vector { .. } => f.write_str("any number of 32 bits"),
-            Channel::Pixels { .. } => f.write_str("any four bytes"),
+            Channel::Vector { size } => write!(f, "{size} numbers"),
+            Channel::Pixels { height, width, colours } => write!(f, "{height}x{width}x{colours} pixels"),
         }
     }
 }

@@ -40,6 +40,7 @@ experiments! {
     "bandit",
     "linear-bandit",
     "restless-bandit",
+    "watermaze",
     "methods-dark-room",
     "objectives-key-to-door",
     "offline-q-key-to-door",

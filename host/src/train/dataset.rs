@@ -92,6 +92,9 @@ pub(super) fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
 pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Vec<[i32; 2]> {
     let own = ranges(histories);
     let count = own.len();
+    if count == 0 {
+        return own;
+    }
     let parts = ranks.gather(bytemuck::cast_slice::<i32, u8>(own.as_flattened()).to_vec());
     let mut all = vec![[i32::MAX, i32::MIN]; count];
     for part in parts {
