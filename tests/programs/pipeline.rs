@@ -144,3 +144,32 @@ fn a_training_killed_between_checkpoints_ends_with_the_same_files() {
     };
     assert_eq!(losses(&whole), losses(&killed));
 }
+
+/// Generates, trains, exports and evaluates where numbers or pictures are seen.
+#[test]
+fn numbers_and_pictures_go_all_the_way() {
+    let folder = TempDir::new().unwrap();
+    let run = |arguments: &str| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
+        let done = command.args(arguments.split_whitespace()).current_dir(&folder).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    for (environment, seen) in [("watermaze", "8x16x3 pixels"), ("watermaze-pose", "4 numbers")] {
+        run(&format!(
+            "generate --environment {environment} --tasks 6 --held-out 2 --episodes 4 --out h.parquet"
+        ));
+        run("histories check h.parquet");
+        run("train h.parquet --out run --updates 4 --batch 2 --window 16 --layers 1 --checkpoint-every 2");
+        run("train h.parquet --out run --resume");
+        run("export run --histories h.parquet --out model.adw");
+        assert!(run("inspect model.adw").contains(seen));
+        let report: Value = serde_json::from_str(&run(
+            "--json evaluate model.adw --episodes 3 --runs 1 --compare-float run/model.safetensors",
+        ))
+        .unwrap();
+        assert_eq!(report["environment"], environment);
+        assert!(report["kl_nats"].as_f64().unwrap() < 0.01, "{report}");
+        run("play model.adw --episodes 1");
+        std::fs::remove_dir_all(folder.path().join("run")).unwrap();
+    }
+}

@@ -570,9 +570,10 @@ impl Reader {
         self.places.observations.iter().map(|place| place.kind).collect()
     }
 
-    /// All rows, one entry a row group.
+    /// All rows, one entry a row group that has any.
     pub fn rows(&self) -> std::result::Result<Vec<Rows>, String> {
-        self.groups().map(|group| self.group(group)).collect()
+        let with_rows = self.groups().filter(|group| self.starts[*group] < self.starts[group + 1]);
+        with_rows.map(|group| self.group(group)).collect()
     }
 
     /// The histories: reads two columns only. Each is of one task unless they are of `several`.
@@ -774,12 +775,18 @@ impl Places {
     fn read_final_observations(
         &self,
         group: &dyn RowGroupReader,
+        kinds: &[Kind],
     ) -> std::result::Result<FinalObservations, String> {
         let columns: Vec<Values> = self
             .final_observations
             .iter()
             .map(|&place| read_observations(group, place, true))
             .collect::<std::result::Result<_, _>>()?;
+        let unlike = |(column, kind): (&Values, &Kind)| !column.kind.fits(*kind);
+        if let Some(number) = columns.iter().zip(kinds).position(unlike) {
+            let (found, expected) = (columns[number].kind, kinds[number]);
+            return Err(format!("{FINAL_OBSERVATION}_{number} holds {found}, expected {expected}"));
+        }
         let mut all = FinalObservations::default();
         let mut next = vec![0; columns.len()];
         let mut words = Vec::new();
@@ -824,6 +831,7 @@ impl Places {
             }
             kinds.push(kind);
         }
+        let final_observations = self.read_final_observations(group, &kinds)?;
         let float = "a finite number in the range of f32";
         let action = |value| u8::try_from(value).ok().map(u16::from);
         Ok(Rows {
@@ -844,7 +852,7 @@ impl Places {
                     })?,
                 },
                 dones: read::<BoolType, _>(group, self.dones, "true or false", None, Some)?,
-                final_observations: self.read_final_observations(group)?,
+                final_observations,
                 optimal_actions: match self.optimal_actions {
                     None => Vec::new(),
                     Some(column) => read_integers(group, column, AN_ACTION, Some(u16::MAX), action)?,
@@ -906,7 +914,10 @@ fn read_observations(
                     "column {name} has another number of bytes in row {row} of its row group, expected {bytes} in all"
                 ));
             }
-            let known = values.iter().map(Option::is_some).collect();
+            let known: Vec<bool> = values.iter().map(Option::is_some).collect();
+            if bytes == 0 && known.contains(&true) {
+                return Err(format!("column {name} has no bytes in a row, expected those of a picture"));
+            }
             let words = values.into_iter().flatten().flat_map(|(_, words)| words).collect();
             return Ok(Values { kind: Kind::Bytes(bytes), known, words });
         }
@@ -953,7 +964,8 @@ fn read_lists_of<T: DataType>(
     let reader: ColumnReader = group.get_column_reader(column).map_err(text)?;
     let mut reader = get_typed_column_reader::<T>(reader);
     let a_number = description.max_def_level();
-    let element_is_optional = description.self_type().is_optional();
+    // Not `is_optional`, which is also true of what is repeated.
+    let element_is_optional = description.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
     // Behind a list that is null, and one that is empty.
     let an_empty_list = a_number - 1 - i16::from(element_is_optional);
     let mut all: Vec<Option<Vec<i32>>> = Vec::new();

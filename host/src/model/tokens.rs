@@ -85,7 +85,7 @@ impl Tokens {
 }
 
 /// Appends what the channel's encoder is given of its words: normalised numbers or bytes, then the
-/// constant 1, then zeros. The same as the device, but for its limit of 16 bits.
+/// constant 1, then zeros.
 fn encode(channel: &Channel, words: &[i32], normalisers: &[Normaliser], dense: &mut Dense) {
     let start = dense.values.len();
     dense.values.extend(dense_inputs(channel, words, normalisers));
