@@ -3,7 +3,7 @@
 use crate::arguments::RandomModelArguments;
 use crate::environment::Environment;
 use crate::usage::Wrong;
-use algodistill_core::model::weights::{normalised_words, shapes, write, TensorParts};
+use algodistill_core::model::weights::{shapes, write, TensorParts};
 use algodistill_core::{Dimensions, Encoders, Interface, Normaliser, PortableRng};
 use anyhow::Context;
 use std::fs;
@@ -51,6 +51,11 @@ fn weights(dimensions: &Dimensions, interface: &Interface, seed: u64) -> anyhow:
     let parts = tensors.iter().map(|(scales, data)| TensorParts { scales, data, exponent: 29 });
     // Of numbers of 16 bits.
     let normaliser = Normaliser { offset: 0, mantissa: 0x4000, exponent: 29 };
-    let words = interface.channels.iter().map(normalised_words).sum();
-    Ok(write(dimensions, interface, &vec![normaliser; words], &parts.collect::<Vec<_>>(), "{}")?)
+    Ok(write(
+        dimensions,
+        interface,
+        &vec![normaliser; interface.normalised_words()],
+        &parts.collect::<Vec<_>>(),
+        "{}",
+    )?)
 }

@@ -1,6 +1,6 @@
 //! int8 models with random weights, as the oracle reads them and as a weights file.
 
-use algodistill_core::model::weights::{normalised_words, shapes, write, TensorParts};
+use algodistill_core::model::weights::{shapes, write, TensorParts};
 use algodistill_core::{Channel, Dimensions, Encoders, Interface, Normaliser, PortableRng};
 
 /// A model small enough for exhaustive tests, in Dark Room, with tables for the final observation.
@@ -87,8 +87,7 @@ impl Int8Model {
             Int8Tensor { shape, scales, data, exponent }
         });
         let tensors = tensors.collect();
-        let words = interface.channels.iter().map(normalised_words).sum();
-        let normalisers = (0..words).map(|_| normaliser(&mut rng)).collect();
+        let normalisers = (0..interface.normalised_words()).map(|_| normaliser(&mut rng)).collect();
         Self { tensors, normalisers, dimensions, interface }
     }
 

@@ -4,7 +4,6 @@ pub mod int8;
 pub mod oracle;
 
 use algodistill::model::{layout, Dimensions, Parameters};
-use algodistill_core::model::weights::normalised_words;
 use algodistill_core::{Interface, Normaliser, PortableRng};
 
 /// Random parameters at the scale of a trained model: logits of a few units, attention neither flat
@@ -18,9 +17,9 @@ pub fn random_parameters(dimensions: Dimensions, interface: Interface, seed: u64
         let centre = if tensor.name.ends_with("norm") { 1.0 } else { 0.0 };
         values.extend(tensor.range().map(|_| centre + spread * gaussian(&mut rng)));
     }
-    let words = interface.channels.iter().map(normalised_words).sum();
     // Of numbers of any 32 bits.
-    let normalisers = vec![Normaliser { offset: 0, mantissa: 0x4000, exponent: 44 }; words];
+    let normalisers =
+        vec![Normaliser { offset: 0, mantissa: 0x4000, exponent: 44 }; interface.normalised_words()];
     Parameters { dimensions, interface, normalisers, values }
 }
 

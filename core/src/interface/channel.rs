@@ -58,6 +58,14 @@ impl Channel {
         }
     }
 
+    /// Words that have a normaliser in the model.
+    pub const fn normalised_words(&self) -> usize {
+        match self {
+            Channel::Vector { size } => *size as usize,
+            Channel::Discrete { .. } | Channel::Pixels { .. } => 0,
+        }
+    }
+
     /// Columns of the first matrix of the channel's encoder: its inputs, the constant 1, and zeros up
     /// to a multiple of eight. 0 where a table takes the encoder's place.
     pub const fn encoder_columns(&self) -> usize {

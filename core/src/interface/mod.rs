@@ -72,6 +72,11 @@ impl Interface {
         self.channels.iter().map(Channel::words).sum()
     }
 
+    /// Words of an observation that have a normaliser in the model.
+    pub fn normalised_words(&self) -> usize {
+        self.channels.iter().map(Channel::normalised_words).sum()
+    }
+
     /// Each channel with its words of `observation`; words that are missing give a shorter slice.
     pub fn split<'o>(&self, observation: &'o [i32]) -> impl Iterator<Item = (&Channel, &'o [i32])> {
         let mut rest = observation;

@@ -21,7 +21,7 @@ pub(crate) struct Encoder<'a> {
     final_observation: Option<Tensor<'a>>,
 }
 
-/// What [`Encoder::add`] adds to and works in.
+/// An encoder, and what [`Room::add`] adds to and works in.
 pub(super) struct Room<'r, 's, 'a> {
     pub kernels: Kernels,
     pub scratch: &'r mut Scratch<'s>,

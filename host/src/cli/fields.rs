@@ -407,10 +407,12 @@ mod tests {
     fn the_options_are_the_fields_of_the_configuration() {
         let mut options: Vec<&str> = options().map(|field| field.name).collect();
         let fields = fields(&TrainConfig::default());
-        // What is open is not written.
-        let open = ["pixels_hidden", "vector_hidden"];
-        let mut fields: Vec<&str> =
-            fields.keys().map(String::as_str).filter(|name| *name != "threads").chain(open).collect();
+        let mut fields: Vec<&str> = fields
+            .keys()
+            .map(String::as_str)
+            .filter(|name| *name != "threads")
+            .chain(Dimensions::OPEN)
+            .collect();
         options.sort_unstable();
         fields.sort_unstable();
         assert_eq!(options, fields);

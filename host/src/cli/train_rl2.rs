@@ -29,8 +29,8 @@ pub struct Args {
     /// it.
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// Go on from the run's last checkpoint, or begin where there is none, with the run's own config.toml unless --config is
-    /// given.
+    /// Go on from the run's last checkpoint, or begin where there is none, with the run's own
+    /// config.toml unless --config is given.
     #[arg(long)]
     pub resume: bool,
     /// The configuration's fields.

@@ -1,7 +1,6 @@
 //! Writing the weights file of a quantized model.
 
 use super::QuantizedModel;
-use crate::model::{PIXELS_HIDDEN, VECTOR_HIDDEN};
 use crate::{Error, Result};
 use algodistill_core::model::weights::{self, TensorParts};
 use algodistill_core::{Dimensions, Encoders};
@@ -11,6 +10,7 @@ use algodistill_core::{Dimensions, Encoders};
 /// # Errors
 /// What the device would refuse is refused here.
 pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
+    let resolved = model.dimensions.resolved(&model.interface);
     let dimensions = Dimensions {
         layers: model.dimensions.layers,
         d_model: model.dimensions.d_model,
@@ -24,8 +24,8 @@ pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
         },
         encoders: Encoders::new(
             &model.interface,
-            model.dimensions.pixels_hidden.unwrap_or(PIXELS_HIDDEN),
-            model.dimensions.vector_hidden.unwrap_or(VECTOR_HIDDEN),
+            resolved.pixels_hidden.unwrap_or(0),
+            resolved.vector_hidden.unwrap_or(0),
         ),
     };
     let tensors: Vec<_> = model

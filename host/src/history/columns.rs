@@ -169,7 +169,8 @@ impl Layout {
                 Channel::Discrete { .. } => self.encode_column::<Int32Type>(column, own[0])?,
                 Channel::Vector { .. } => self.encode_lists(column, len, 1, everywhere)?,
                 Channel::Pixels { .. } => {
-                    self.encode_bytes(column, len, channel.inputs(), false, everywhere)?
+                    let pictures = bytes_of(channel, everywhere);
+                    self.encode_known::<ByteArrayType>(column, len, pictures)?
                 }
             });
         }
@@ -193,10 +194,12 @@ impl Layout {
                     let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
                         known(rows, &mut |row, words| add(row, words[0]));
                     };
-                    self.encode_nullable(column, len, known)?
+                    self.encode_known::<Int32Type>(column, len, known)?
                 }
                 Channel::Vector { .. } => self.encode_lists(column, len, 2, known)?,
-                Channel::Pixels { .. } => self.encode_bytes(column, len, channel.inputs(), true, known)?,
+                Channel::Pixels { .. } => {
+                    self.encode_known::<ByteArrayType>(column, len, bytes_of(channel, known))?
+                }
             });
         }
         match self.optimal_actions {
@@ -213,7 +216,7 @@ impl Layout {
                         }
                     }
                 };
-                columns.push(self.encode_nullable(columns.len(), steps.len(), known)?);
+                columns.push(self.encode_known::<Int32Type>(columns.len(), steps.len(), known)?);
             }
         }
         Ok(EncodedRows { columns })
@@ -245,14 +248,16 @@ impl Layout {
     }
 
     /// `len` rows, null but where `known` adds a value: it is asked for a range of the rows, and says
-    /// each of them by its place within the range, in ascending order.
-    fn encode_nullable(
+    /// each of them by its place within the range, in ascending order. Where the column is not
+    /// nullable, that is all of them.
+    fn encode_known<T: DataType>(
         &self,
         column: usize,
         len: usize,
-        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, i32)),
+        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, T::T)),
     ) -> Result<(Bytes, ColumnCloseResult)> {
-        self.write_column::<Int32Type>(column, |writer| {
+        let nullable = self.schema.column(column).max_def_level() > 0;
+        self.write_column::<T>(column, |writer| {
             let (mut values, mut levels) = (Vec::new(), Vec::with_capacity(BATCH));
             for first in (0..len).step_by(BATCH) {
                 let rows = first..(first + BATCH).min(len);
@@ -263,13 +268,13 @@ impl Layout {
                     values.push(value);
                     levels[row] = 1;
                 });
-                writer.write_batch(&values, Some(&levels), None)?;
+                writer.write_batch(&values, nullable.then_some(&levels), None)?;
             }
             Ok(())
         })
     }
 
-    /// As [`Layout::encode_nullable`], of the numbers of a row; `level` is that of a row which has
+    /// As [`Layout::encode_known`], of the numbers of a row; `level` is that of a row which has
     /// them.
     fn encode_lists(
         &self,
@@ -304,32 +309,6 @@ impl Layout {
         })
     }
 
-    /// As [`Layout::encode_nullable`], of the first `bytes` of the words of a row.
-    fn encode_bytes(
-        &self,
-        column: usize,
-        len: usize,
-        bytes: usize,
-        nullable: bool,
-        known: impl Fn(Range<usize>, &mut dyn FnMut(usize, &[i32])),
-    ) -> Result<(Bytes, ColumnCloseResult)> {
-        self.write_column::<ByteArrayType>(column, |writer| {
-            let (mut values, mut levels) = (Vec::new(), Vec::new());
-            for first in (0..len).step_by(BATCH) {
-                let rows = first..(first + BATCH).min(len);
-                values.clear();
-                levels.clear();
-                levels.resize(rows.len(), 0);
-                known(rows, &mut |row, words| {
-                    values.push(ByteArray::from(bytemuck::cast_slice::<i32, u8>(words)[..bytes].to_vec()));
-                    levels[row] = 1;
-                });
-                writer.write_batch(&values, nullable.then_some(&levels), None)?;
-            }
-            Ok(())
-        })
-    }
-
     fn write_column<T: DataType>(
         &self,
         column: usize,
@@ -343,6 +322,19 @@ impl Layout {
         write(typed)?;
         let closed = close(writer)?;
         Ok((sink.into_inner()?.into(), closed))
+    }
+}
+
+/// As `known`, with the words of a picture as its bytes.
+fn bytes_of(
+    channel: &Channel,
+    known: impl Fn(Range<usize>, &mut dyn FnMut(usize, &[i32])),
+) -> impl Fn(Range<usize>, &mut dyn FnMut(usize, ByteArray)) {
+    let bytes = channel.inputs();
+    move |rows, add| {
+        known(rows, &mut |row, words| {
+            add(row, ByteArray::from(bytemuck::cast_slice::<i32, u8>(words)[..bytes].to_vec()));
+        });
     }
 }
 

@@ -27,18 +27,18 @@ pub struct Dimensions {
     /// observations at all. Training sets it to false where no history has such an observation.
     pub final_observation: bool,
     /// Hidden units of the encoder of a picture, a multiple of 16; 0 for a linear one. Training sets
-    /// what is left open: [`PIXELS_HIDDEN`] where there is a pixels channel.
+    /// what is left open: 32 where there is a pixels channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels_hidden: Option<usize>,
-    /// The same of numbers: [`VECTOR_HIDDEN`] where there is a vector channel.
+    /// The same of numbers: 64 where there is a vector channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vector_hidden: Option<usize>,
 }
 
 /// Hidden units of the encoder of a picture where none are said.
-pub const PIXELS_HIDDEN: usize = 32;
+const PIXELS_HIDDEN: usize = 32;
 /// Hidden units of the encoder of numbers where none are said.
-pub const VECTOR_HIDDEN: usize = 64;
+const VECTOR_HIDDEN: usize = 64;
 
 impl Default for Dimensions {
     fn default() -> Self {
@@ -47,6 +47,9 @@ impl Default for Dimensions {
 }
 
 impl Dimensions {
+    /// The fields that may be open, and are not written then.
+    pub(crate) const OPEN: [&str; 2] = ["pixels_hidden", "vector_hidden"];
+
     /// The reference model.
     pub const DEFAULT: Self = Self {
         layers: 2,

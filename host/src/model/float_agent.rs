@@ -1,8 +1,7 @@
 //! The float model at work, one token at a time: the peer that the int8 agent is compared with.
 
-use super::tokens::dense_inputs;
-use super::{Parameters, NORM_EPSILON};
-use algodistill_core::model::weights::normalised_words;
+use super::tokens::{encode, encoded};
+use super::{discrete_channels, observation_kinds, Parameters, NORM_EPSILON};
 use algodistill_core::{Channel, Interface, Normaliser, PortableRng};
 
 /// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics
@@ -45,9 +44,8 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     /// What `words` add to the residual stream.
     fn encode(&self, kind: usize, channel: &Channel, words: &[i32], normalisers: &[Normaliser]) -> Vec<f32> {
-        let mut inputs: Vec<f32> = dense_inputs(channel, words, normalisers).collect();
-        inputs.push(1.0);
-        inputs.resize(channel.encoder_columns(), 0.0);
+        let mut inputs = Vec::new();
+        encode(channel, words, normalisers, &mut inputs);
         if let Some(matrix) = self.hidden {
             inputs = matvec(matrix, &inputs);
             inputs.iter_mut().for_each(|unit| *unit = unit.max(0.0));
@@ -64,8 +62,8 @@ impl<'a> FloatAgent<'a> {
         let mut tensors = layout.iter().map(|tensor| &parameters.values[tensor.range()]);
         let mut next = || tensors.next().expect("the layout lists every tensor of the model");
         let channels = &parameters.interface.channels;
-        let discrete = channels.iter().filter(|channel| channel.table_rows() > 0).count();
-        let kinds = 1 + usize::from(dimensions.final_observation);
+        let discrete = discrete_channels(&parameters.interface);
+        let kinds = observation_kinds(dimensions);
         let weights = Weights {
             observation: (0..discrete).map(|_| next()).collect(),
             final_observation: (0..discrete * (kinds - 1)).map(|_| next()).collect(),
@@ -169,13 +167,9 @@ impl<'a> FloatAgent<'a> {
         add_row(self.weights.action, self.action_row);
         add_row(self.weights.feedback, self.feedback_row);
         let seen = [observation, &self.final_observation];
-        for (kind, words) in seen.into_iter().enumerate().take(1 + usize::from(dimensions.final_observation))
-        {
-            let mut normalisers = &self.parameters.normalisers[..];
-            let encoded = interface.split(words).filter(|(channel, _)| channel.inputs() > 0);
-            for ((channel, words), encoder) in encoded.zip(&self.weights.encoders) {
-                let own;
-                (own, normalisers) = normalisers.split_at(normalised_words(channel));
+        for (kind, words) in seen.into_iter().enumerate().take(observation_kinds(&dimensions)) {
+            let channels = encoded(interface, words, &self.parameters.normalisers);
+            for ((channel, words, own), encoder) in channels.zip(&self.weights.encoders) {
                 if !words.is_empty() {
                     add(&mut x, &encoder.encode(kind, channel, words, own));
                 }

@@ -48,6 +48,15 @@ impl Inputs {
         Self { rows: Vec::new(), dense: dense.collect(), tables: self.tables }
     }
 
+    /// Takes all tokens away; their memory stays.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        for dense in &mut self.dense {
+            dense.positions.clear();
+            dense.values.clear();
+        }
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.rows.len().checked_div(self.tables).unwrap_or(0)

@@ -22,8 +22,8 @@ mod inputs;
 mod normaliser;
 mod tokens;
 
+pub use dimensions::Dimensions;
 pub(crate) use dimensions::{check, within};
-pub use dimensions::{Dimensions, PIXELS_HIDDEN, VECTOR_HIDDEN};
 pub use float_agent::FloatAgent;
 pub use inputs::{Dense, DensePart, Inputs, InputsPart, NO_ROW};
 pub use normaliser::normaliser;
@@ -140,8 +140,12 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
 
 /// Number of embedding tables: a token has one row of each at most.
 pub fn table_count(dimensions: &Dimensions, interface: &Interface) -> usize {
-    let discrete = interface.channels.iter().filter(|channel| channel.table_rows() > 0).count();
-    observation_kinds(dimensions) * discrete + 2
+    observation_kinds(dimensions) * discrete_channels(interface) + 2
+}
+
+/// Channels with a table.
+fn discrete_channels(interface: &Interface) -> usize {
+    interface.channels.iter().filter(|channel| channel.table_rows() > 0).count()
 }
 
 /// What each matrix of [`Inputs::dense`] takes.
@@ -150,8 +154,8 @@ fn dense_widths(dimensions: &Dimensions, interface: &Interface) -> Vec<usize> {
     encoders.flat_map(|width| std::iter::repeat_n(width, observation_kinds(dimensions))).collect()
 }
 
-/// Kinds of observations that have tables of their own: those to act on, and final ones.
-fn observation_kinds(dimensions: &Dimensions) -> usize {
+/// Kinds of observations that have tables and matrices of their own: those to act on, and final ones.
+pub(crate) fn observation_kinds(dimensions: &Dimensions) -> usize {
     1 + usize::from(dimensions.final_observation)
 }
 

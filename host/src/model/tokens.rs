@@ -1,9 +1,8 @@
 //! From the steps of an agent to the inputs of the network.
 
-use super::inputs::{Dense, Inputs, NO_ROW};
-use super::{layout, table_count, Dimensions};
+use super::inputs::{Inputs, NO_ROW};
+use super::{discrete_channels, layout, observation_kinds, table_count, Dimensions};
 use algodistill_core::model::numerics::NORMALISED_BITS;
-use algodistill_core::model::weights::normalised_words;
 use algodistill_core::{Channel, Interface, Normaliser};
 
 /// A stream of tokens as it grows.
@@ -42,19 +41,14 @@ impl Tokens {
     pub fn push(&mut self, interface: &Interface, observation: &[i32], previous: Option<Previous>) {
         let Self { tables, normalisers, inputs } = self;
         let token = inputs.len() as u32;
-        let kinds = 1 + usize::from(tables.final_observation);
         let ended = previous.and_then(|step| step.ended).filter(|words| !words.is_empty());
-        let seen = ended.filter(|_| tables.final_observation);
+        let seen = ended.filter(|_| tables.kinds > 1);
         for (kind, words) in [(0, Some(observation)), (1, seen)] {
             let Some(words) = words else { continue };
-            let mut dense = inputs.dense.iter_mut().skip(kind).step_by(kinds);
-            let mut normalisers = &normalisers[..];
-            for (channel, words) in interface.split(words).filter(|(channel, _)| channel.inputs() > 0) {
-                let own;
-                (own, normalisers) = normalisers.split_at(normalised_words(channel));
-                let dense = dense.next().expect("one for each encoder and kind");
+            let dense = inputs.dense.iter_mut().skip(kind).step_by(tables.kinds);
+            for ((channel, words, own), dense) in encoded(interface, words, normalisers).zip(dense) {
                 dense.positions.push(token);
-                encode(channel, words, own, dense);
+                encode(channel, words, own, &mut dense.values);
             }
         }
         let rows = &mut inputs.rows;
@@ -84,31 +78,37 @@ impl Tokens {
     }
 }
 
-/// Appends what the channel's encoder is given of its words: normalised numbers or bytes, then the
-/// constant 1, then zeros.
-fn encode(channel: &Channel, words: &[i32], normalisers: &[Normaliser], dense: &mut Dense) {
-    let start = dense.values.len();
-    dense.values.extend(dense_inputs(channel, words, normalisers));
-    dense.values.push(1.0);
-    dense.values.resize(start + dense.width, 0.0);
+/// The channels with an encoder, each with its words of `observation` and the normalisers of these.
+pub(super) fn encoded<'o>(
+    interface: &'o Interface,
+    observation: &'o [i32],
+    normalisers: &'o [Normaliser],
+) -> impl Iterator<Item = (&'o Channel, &'o [i32], &'o [Normaliser])> {
+    let mut rest = normalisers;
+    interface.split(observation).filter(|(channel, _)| channel.inputs() > 0).map(move |(channel, words)| {
+        let own;
+        (own, rest) = rest.split_at(channel.normalised_words());
+        (channel, words, own)
+    })
 }
 
-/// What a channel's encoder is given of its words, without the constant.
-pub(super) fn dense_inputs<'a>(
-    channel: &Channel,
-    words: &'a [i32],
-    normalisers: &'a [Normaliser],
-) -> Box<dyn Iterator<Item = f32> + 'a> {
+/// Appends what the channel's encoder is given of its words: normalised numbers or bytes, then the
+/// constant 1, then zeros.
+pub(super) fn encode(channel: &Channel, words: &[i32], normalisers: &[Normaliser], values: &mut Vec<f32>) {
+    let end = values.len() + channel.encoder_columns();
     match channel {
-        Channel::Discrete { .. } => Box::new(std::iter::empty()),
-        Channel::Vector { .. } => Box::new(
-            words.iter().zip(normalisers).map(|(word, own)| f32::from(own.apply(*word)) / NORMALISED_ONE),
-        ),
+        Channel::Discrete { .. } => return,
+        Channel::Vector { .. } => {
+            let numbers = words.iter().zip(normalisers);
+            values.extend(numbers.map(|(word, own)| f32::from(own.apply(*word)) / NORMALISED_ONE));
+        }
         Channel::Pixels { .. } => {
             let bytes = words.iter().flat_map(|word| word.to_le_bytes()).take(channel.inputs());
-            Box::new(bytes.map(|byte| f32::from(byte >> 1) / 127.0))
+            values.extend(bytes.map(|byte| f32::from(byte >> 1) / 127.0));
         }
     }
+    values.push(1.0);
+    values.resize(end, 0.0);
 }
 
 /// What 1 is to the device.
@@ -120,8 +120,8 @@ struct Tables {
     observations: Vec<u32>,
     /// Empty where the model has no tables for it.
     final_observations: Vec<u32>,
-    /// Whether the model sees final observations.
-    final_observation: bool,
+    /// See [`observation_kinds`].
+    kinds: usize,
     action: u32,
     feedback: u32,
 }
@@ -133,13 +133,12 @@ impl Tables {
         let row = |offset: usize| (offset / dimensions.d_model) as u32;
         let first: Vec<u32> =
             layout(dimensions, interface)[..count].iter().map(|table| row(table.offset)).collect();
-        let discrete = interface.channels.iter().filter(|channel| channel.table_rows() > 0).count();
-        let (observations, rest) = first.split_at(discrete);
+        let (observations, rest) = first.split_at(discrete_channels(interface));
         let (final_observations, rest) = rest.split_at(rest.len() - 2);
         Self {
             observations: observations.into(),
             final_observations: final_observations.into(),
-            final_observation: dimensions.final_observation,
+            kinds: observation_kinds(dimensions),
             action: rest[0],
             feedback: rest[1],
         }

@@ -102,8 +102,9 @@ impl Trials<'_> {
     /// Runs trials to their ends, step by step.
     fn together(&self, actor: &Actor, mut running: Vec<Running>) -> Vec<Trial> {
         let mut contexts = Contexts::new(actor.model, running.len());
+        let mut inputs = Inputs::new(self.dimensions, self.interface);
         while running.iter().any(|one| !one.is_over(self.episodes)) {
-            let mut inputs = Inputs::new(self.dimensions, self.interface);
+            inputs.clear();
             for one in &mut running {
                 // Those that are over wait for the others.
                 if !one.is_over(self.episodes) {

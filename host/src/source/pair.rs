@@ -93,6 +93,10 @@ impl<E: Environment + Clone, S: Source> Learning for Pair<E, S> {
                 columns,
                 first,
             ),
+            (Some(luck), 0..=MAX_CHANNELS) => {
+                let mut environment = WithLuck { environment: &mut environment, luck };
+                record::<MAX_CHANNELS>(&mut environment, &mut self.source, solving, run, rng, columns, first)
+            }
             (Some(luck), _) => {
                 let mut environment = WithLuck { environment: &mut environment, luck };
                 record::<MAX_OBSERVATION_WORDS>(

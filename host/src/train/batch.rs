@@ -11,7 +11,7 @@
 //! objective keeps of a history (expert distillation: its last episodes) is a history of its own. Where
 //! an objective does not span episodes, a sequence ends with its episode.
 
-use super::dataset::{check, normalisers, ranges};
+use super::dataset::check;
 use super::objective::{ObjectiveConfig, Place, Stream};
 use super::TrainConfig;
 use crate::history::{Histories, Slots};
@@ -49,7 +49,7 @@ struct Kept {
 }
 
 impl<'a> Sequences<'a> {
-    /// Finds the sequences of `histories`.
+    /// Finds the sequences of `histories`; `normalisers` of the words of all vector channels.
     ///
     /// A sequence may begin at any episode that leaves a full sequence, and at the first one that
     /// does not, so that the history's last steps are trained on as well.
@@ -57,8 +57,8 @@ impl<'a> Sequences<'a> {
     /// # Errors
     /// [`Error::Argument`] where there is no step, the columns do not fit together, a value is
     /// outside the interface's range, or the objective needs what the histories do not have.
-    pub fn new(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
-        let mut sequences = Self::find(histories, config)?;
+    pub fn new(histories: &'a Histories, config: &TrainConfig, normalisers: &[Normaliser]) -> Result<Self> {
+        let mut sequences = Self::find(histories, config, normalisers)?;
         sequences.kept.retain(|kept| !kept.steps.is_empty());
         if sequences.kept.is_empty() {
             return Err(Error::argument("histories", "hold no step to train on"));
@@ -71,8 +71,13 @@ impl<'a> Sequences<'a> {
     ///
     /// # Errors
     /// As [`Sequences::new`]; [`Error::Argument`] for a history without steps that is needed.
-    pub fn of_slots(histories: &'a Histories, config: &TrainConfig, slots: &Slots) -> Result<Self> {
-        let sequences = Self::find(histories, config)?;
+    pub fn of_slots(
+        histories: &'a Histories,
+        config: &TrainConfig,
+        normalisers: &[Normaliser],
+        slots: &Slots,
+    ) -> Result<Self> {
+        let sequences = Self::find(histories, config, normalisers)?;
         let needed = slots.histories(sequences.kept.len());
         match needed.into_iter().find(|&history| sequences.kept[history].steps.is_empty()) {
             Some(empty) => {
@@ -83,12 +88,7 @@ impl<'a> Sequences<'a> {
         }
     }
 
-    /// Numbers are as these say, in place of as the histories' own ranges.
-    pub fn normalised(self, normalisers: &[Normaliser]) -> Self {
-        Self { normalisers: normalisers.into(), ..self }
-    }
-
-    fn find(histories: &'a Histories, config: &TrainConfig) -> Result<Self> {
+    fn find(histories: &'a Histories, config: &TrainConfig, normalisers: &[Normaliser]) -> Result<Self> {
         let objective = config.objective.inner();
         check(histories, objective)?;
         let length = config.resolved_sequence_length().div_ceil(objective.tokens_per_step());
@@ -115,7 +115,7 @@ impl<'a> Sequences<'a> {
         Ok(Self {
             histories,
             dimensions: config.dimensions,
-            normalisers: normalisers(&ranges(histories)),
+            normalisers: normalisers.into(),
             interface: objective.interface(&histories.interface)?,
             objective: config.objective.clone(),
             kept: all_kept,

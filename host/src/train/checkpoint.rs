@@ -11,7 +11,6 @@ use crate::model::{Dimensions, Parameters, TensorLayout};
 use crate::nn::transformer::optimizer;
 use crate::nn::AdamW;
 use crate::{Error, Result};
-use algodistill_core::model::weights::normalised_words;
 use algodistill_core::{Interface, Normaliser};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
@@ -216,8 +215,7 @@ pub(crate) fn load<R: DeserializeOwned>(
     if !interface.is_valid() {
         return Err(damaged(&"its interface is not valid"));
     }
-    let words: usize = interface.channels.iter().map(normalised_words).sum();
-    if normalisers.len() != words {
+    if normalisers.len() != interface.normalised_words() {
         return Err(damaged(&"its normalisers are not as many as the numbers it sees"));
     }
     let parameters = Parameters { dimensions, interface, normalisers, values: Vec::new() };

@@ -151,7 +151,7 @@ impl TrainConfig {
     /// none of them.
     pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
         let mut fields = parameters::fields(self);
-        for open in ["pixels_hidden", "vector_hidden"] {
+        for open in Dimensions::OPEN {
             fields.entry(open).or_insert(Value::Null);
         }
         if field == "objective" {

@@ -9,7 +9,6 @@ use crate::model::normaliser;
 use crate::nn::parts::part;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
-use algodistill_core::model::weights::normalised_words;
 use algodistill_core::Normaliser;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -71,7 +70,7 @@ pub(super) fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize
 
 /// The smallest and the largest of each number that the histories have seen, of the words of all vector
 /// channels; the other way round where there is none.
-pub(super) fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
+fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
     let mut columns = histories.steps.observations.iter();
     let mut ranges = Vec::new();
     for channel in &histories.interface.channels {
@@ -80,7 +79,7 @@ pub(super) fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
             let grow = |[least, most]: [i32; 2], word: &i32| [least.min(*word), most.max(*word)];
             column.iter().fold([i32::MAX, i32::MIN], grow)
         };
-        match normalised_words(channel) {
+        match channel.normalised_words() {
             0 => own.for_each(drop),
             _ => ranges.extend(own.map(range)),
         }

@@ -19,6 +19,7 @@ use crate::nn::{clip, Masks};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
+use algodistill_core::Normaliser;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
         let config = config.resolved(histories, any);
         let share = share(ranks, &config);
         let normalisers = normalisers(&gathered_ranges(ranks, histories));
-        let sequences = draws(ranks, histories, &config, &share.training)?.normalised(&normalisers);
+        let sequences = draws(ranks, histories, &config, &normalisers, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
                 return Err(Error::argument(
@@ -166,7 +167,7 @@ impl<'a> Run<'a> {
                 ));
             }
             Some(held_out) => {
-                let sequences = draws(ranks, held_out, &config, &share.held_out)?.normalised(&normalisers);
+                let sequences = draws(ranks, held_out, &config, &normalisers, &share.held_out)?;
                 Some(sequences.part(Purpose::Validation, 0, &share.held_out))
             }
             None => None,
@@ -344,11 +345,12 @@ fn draws<'a>(
     ranks: &Ranks,
     histories: &'a Histories,
     config: &TrainConfig,
+    normalisers: &[Normaliser],
     slots: &Slots,
 ) -> Result<Sequences<'a>> {
     match ranks.count() {
-        1 => Sequences::new(histories, config),
-        _ => Sequences::of_slots(histories, config, slots),
+        1 => Sequences::new(histories, config, normalisers),
+        _ => Sequences::of_slots(histories, config, normalisers, slots),
     }
 }
 

@@ -213,7 +213,7 @@ fn variants() -> Vec<TrainConfig> {
 }
 
 fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, LossOptions) {
-    let sequences = Sequences::new(histories, config).unwrap();
+    let sequences = Sequences::new(histories, config, &[]).unwrap();
     let batch = sequences.batch(Purpose::Batch, 1, config.batch);
     let label_smoothing = config.label_smoothing;
     let options = LossOptions { label_smoothing, masks: Some(masks(config)), action_values: None };
@@ -388,7 +388,7 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
     // Behind both kinds of observations.
     let none = 2 * (4 + 3) + 3;
     let of = |config: &TrainConfig| {
-        let sequences = Sequences::new(&histories, config).unwrap();
+        let sequences = Sequences::new(&histories, config, &[]).unwrap();
         (0..50).flat_map(|update| sequences.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
     };
     let all = of(&config);
@@ -415,7 +415,7 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
 fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_known() {
     let mut histories = histories(5, 9);
     let config = TrainConfig { objective: ObjectiveConfig::named("decision-pretrained").unwrap(), ..small() };
-    let refused = |histories: &Histories| Sequences::new(histories, &config).err().unwrap().to_string();
+    let refused = |histories: &Histories| Sequences::new(histories, &config, &[]).err().unwrap().to_string();
     assert!(refused(&histories).contains("have no optimal actions"));
     let count = histories.steps.len();
     histories.steps.optimal_actions = vec![NO_TARGET; count];
@@ -427,8 +427,8 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
         let observed = histories.steps.observations[1][step] as u16;
         *optimal = if step % 2 == 0 { 2 - observed } else { NO_TARGET };
     }
-    let found = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 0, 7);
-    let imitated = Sequences::new(&histories, &small()).unwrap().batch(Purpose::Batch, 0, 7);
+    let found = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 0, 7);
+    let imitated = Sequences::new(&histories, &small(), &[]).unwrap().batch(Purpose::Batch, 0, 7);
     assert_eq!((&found.inputs.rows, &found.sequences), (&imitated.inputs.rows, &imitated.sequences));
     let known = found.inputs.rows.chunks(6).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
     assert!(known.clone().count() == found.target_count() && found.target_count() > 100);
@@ -441,7 +441,7 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
 fn a_rank_draws_its_sequences_of_the_batch() {
     let mut histories = histories(30, 9);
     let config = TrainConfig { batch: 7, ..small() };
-    let whole = Sequences::new(&histories, &config).unwrap().batch(Purpose::Batch, 4, 7);
+    let whole = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 4, 7);
     let whole = (whole.first_sequence, whole.split());
     assert_eq!(whole.0, 0);
     let slots = Slots { range: 2..5, batch: 7 };
@@ -452,12 +452,12 @@ fn a_rank_draws_its_sequences_of_the_batch() {
             history.steps.end = history.steps.start;
         }
     }
-    let sequences = Sequences::of_slots(&histories, &config, &slots).unwrap();
+    let sequences = Sequences::of_slots(&histories, &config, &[], &slots).unwrap();
     let part = sequences.part(Purpose::Batch, 4, &slots);
     assert_eq!(part.first_sequence, 2);
     assert_eq!(part.split(), whole.1[2..5]);
     let more = Slots { range: 0..5, batch: 7 };
-    let problem = Sequences::of_slots(&histories, &config, &more).err().unwrap().to_string();
+    let problem = Sequences::of_slots(&histories, &config, &[], &more).err().unwrap().to_string();
     assert!(problem.contains("history 0 has no step"), "{problem}");
 }
 
@@ -467,7 +467,7 @@ fn parts_of_a_batch_add_up_to_the_whole() {
     let config = TrainConfig { batch: 16, dropout: 0.2, token_masking: 0.1, ..small() };
     let (parameters, batch, options) = case(&config, &histories);
     let mut engine = Engine::new(&config.dimensions, &histories.interface, 2).unwrap();
-    let sequences = Sequences::new(&histories, &config).unwrap();
+    let sequences = Sequences::new(&histories, &config, &[]).unwrap();
     let mut sum = |batch: &Batch| {
         let mut gradient = vec![0.0; parameters.values.len()];
         let loss = engine.sum_and_gradient(&parameters.values, batch, &options, &mut gradient);
@@ -504,7 +504,7 @@ fn histories_that_do_not_fit_the_interface_are_refused() {
     let refused = |change: fn(&mut Histories)| {
         let mut histories = valid.clone();
         change(&mut histories);
-        Sequences::new(&histories, &small()).err().unwrap().to_string()
+        Sequences::new(&histories, &small(), &[]).err().unwrap().to_string()
     };
     assert!(refused(|h| h.index.clear()).contains("no step"));
     assert!(refused(|h| h.steps.actions[3] = 3).contains("action of step 3"));

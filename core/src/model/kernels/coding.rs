@@ -19,7 +19,8 @@
 
 /// Most elements of a sum that is kept times 256: 512 * 128 * 127 < 2^23.
 pub(super) const CHUNK: usize = 512;
-/// Room for every width of the format: the residual stream, the hidden layer, a picture and its constant.
+/// Room for every width of the format: the residual stream, the hidden layer, a picture and its
+/// constant.
 const CHUNKS: usize = crate::model::weights::MAX_COLUMNS / CHUNK;
 /// Slots that share a word of the ring's values.
 pub const SLOTS_PER_GROUP: usize = 4;
@@ -67,7 +68,8 @@ pub struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// `vector`: at most [`MAX_COLUMNS`](crate::model::weights::MAX_COLUMNS) elements, a multiple of four; what is in excess is left out.
+    /// `vector`: at most [`MAX_COLUMNS`](crate::model::weights::MAX_COLUMNS) elements, a multiple of
+    /// four; what is in excess is left out.
     /// `memory`: one element for four of the vector.
     #[cfg_attr(target_arch = "x86_64", inline(always))]
     pub fn new(vector: &'a [i8], memory: &'a mut [[i16; 4]]) -> Self {

@@ -249,14 +249,6 @@ impl Normaliser {
     }
 }
 
-/// Words of `channel` that have a normaliser.
-pub const fn normalised_words(channel: &Channel) -> usize {
-    match channel {
-        Channel::Vector { size } => *size as usize,
-        Channel::Discrete { .. } | Channel::Pixels { .. } => 0,
-    }
-}
-
 /// Shapes `[rows, columns]` of the tensors of a weights file, in file order: a table for each discrete
 /// observation channel; the same for the observation that ends an episode, where
 /// `dimensions.final_words` is not 0; previous action, feedback; for each other channel its encoder

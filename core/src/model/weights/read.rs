@@ -1,6 +1,6 @@
 //! Reading a weights file: it is validated once and stays where it is.
 
-use super::{checksum, normalised_words, padded, shapes, u16_at, Dimensions, Encoders, Metadata};
+use super::{checksum, padded, shapes, u16_at, Dimensions, Encoders, Metadata};
 use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS, NORMALISER_LEN, OLDEST_VERSION};
 use crate::model::tensor::Tensor;
 use crate::{Channel, Error};
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
 
     /// The normalisers of the words of a channel, each of [`NORMALISER_LEN`] bytes.
     pub fn normalisers(&mut self, channel: &Channel) -> Result<&'a [u8], Error> {
-        take_padded(&mut self.rest, NORMALISER_LEN * normalised_words(channel))
+        take_padded(&mut self.rest, NORMALISER_LEN * channel.normalised_words())
     }
 
     /// Whether nothing is left of the file.

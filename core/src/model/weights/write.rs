@@ -2,10 +2,10 @@
 
 extern crate alloc;
 
-use super::{checksum, normalised_words, padded, shapes, Dimensions, Encoders, Metadata, Normaliser};
+use super::{checksum, padded, shapes, Dimensions, Encoders, Metadata, Normaliser};
 use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, TABLES_VERSION};
 use crate::model::kernels::code;
-use crate::{Error, Interface, Model};
+use crate::{Channel, Error, Interface, Model};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -38,8 +38,7 @@ pub fn write(
     card: &str,
 ) -> Result<Vec<u8>, Error> {
     dimensions.check()?;
-    let words: usize = interface.channels.iter().map(normalised_words).sum();
-    if normalisers.len() != words {
+    if normalisers.len() != interface.normalised_words() {
         return Err(Error::Metadata);
     }
     let shapes = shapes(dimensions, interface);
@@ -56,7 +55,7 @@ pub fn write(
     let mut file = vec![0u8; HEADER_LEN];
     append(&mut file, metadata.iter().copied());
     let mut rest = normalisers.iter();
-    for words in interface.channels.iter().map(normalised_words) {
+    for words in interface.channels.iter().map(Channel::normalised_words) {
         append(&mut file, rest.by_ref().take(words).flat_map(|normaliser| normaliser.to_bytes()));
     }
     for ([_, columns], tensor) in shapes.iter().zip(tensors) {

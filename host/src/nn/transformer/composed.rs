@@ -3,7 +3,8 @@
 //! engine: `bench train` measures both.
 
 use super::{Batch, LossOptions, NO_ROW, NO_TARGET};
-use crate::model::{layout, table_count, Dense, DensePart, Dimensions, Role, NORM_EPSILON};
+use crate::model::{layout, observation_kinds, table_count};
+use crate::model::{Dense, DensePart, Dimensions, Role, NORM_EPSILON};
 use crate::nn::masks::{Masks, Site};
 use crate::{Error, Result};
 use algodistill_core::Interface;
@@ -194,7 +195,7 @@ impl<D: Device<f32>> Composed<D> {
 
         let embedded: Matrix<D, T> = next().try_gather(inputs.rows.clone())?;
         let mut stream = embedded.try_reshape_like(&(tokens, self.tables, d))?.try_sum::<_, Axis<1>>()?;
-        let kinds = 1 + usize::from(self.dimensions.final_observation);
+        let kinds = observation_kinds(&self.dimensions);
         for (&has_hidden, dense) in self.encoders.iter().zip(inputs.dense.chunks(kinds)) {
             let hidden = has_hidden.then(&mut next);
             for given in dense {

@@ -2,7 +2,6 @@
 
 use crate::model::{layout, Dimensions, Parameters, Role};
 use crate::nn::random::{stream, Purpose};
-use algodistill_core::model::weights::normalised_words;
 use algodistill_core::{Interface, Normaliser, PortableRng};
 
 /// Standard deviation of the embeddings: three or more are added up to a token.
@@ -28,7 +27,6 @@ pub fn initial_parameters(dimensions: &Dimensions, interface: &Interface, seed: 
             *value = (2.0 * rng.uniform() - 1.0) * 3f32.sqrt() * deviation;
         }
     }
-    let words = interface.channels.iter().map(normalised_words).sum();
-    let normalisers = vec![Normaliser::default(); words];
+    let normalisers = vec![Normaliser::default(); interface.normalised_words()];
     Parameters { dimensions: *dimensions, interface: interface.clone(), normalisers, values }
 }

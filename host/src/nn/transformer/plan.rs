@@ -1,6 +1,6 @@
 //! Where everything lies: parameters, packed weights, and the activations of one sequence.
 
-use crate::model::{layout, table_count, Dimensions, Role, TensorLayout};
+use crate::model::{layout, observation_kinds, table_count, Dimensions, TensorLayout};
 use crate::nn::kernels::product::PANEL;
 use crate::nn::kernels::{zeros, Buffer};
 use crate::nn::matrix::Matrix;
@@ -49,12 +49,15 @@ impl Plan {
     pub fn new(dimensions: &Dimensions, interface: &Interface) -> Self {
         let tensors = layout(dimensions, interface);
         let tables = table_count(dimensions, interface);
-        let behind_tables = tensors[tables..].iter();
-        let of_encoders =
-            |tensor: &&TensorLayout| matches!(tensor.role, Role::EncoderHidden | Role::EncoderOutput);
-        let matrices: Vec<TensorLayout> = behind_tables.take_while(of_encoders).cloned().collect();
-        let mut rest = tensors[tables + matrices.len()..].iter().cloned();
+        let mut rest = tensors[tables..].iter().cloned();
         let mut next = || rest.next().expect("the layout has every tensor of every layer");
+        let with_encoder = interface.channels.iter().filter(|channel| channel.inputs() > 0);
+        let encoders = with_encoder
+            .map(|channel| EncoderPlaces {
+                hidden: dimensions.hidden(channel).map(|_| next()),
+                outputs: (0..observation_kinds(dimensions)).map(|_| next()).collect(),
+            })
+            .collect();
         let layers = (0..dimensions.layers)
             .map(|_| LayerPlaces {
                 attention_norm: next().range(),
@@ -72,30 +75,13 @@ impl Plan {
             actions_padded: actions.next_multiple_of(PANEL),
             tables,
             embeddings: 0..tensors[tables - 1].range().end,
-            encoders: encoders(dimensions, interface, matrices),
+            encoders,
             layers,
             final_norm: next().range(),
             head_matrix: next(),
             parameters: tensors.last().map_or(0, |tensor| tensor.range().end),
         }
     }
-}
-
-/// The matrices of the encoders, encoder by encoder.
-fn encoders(
-    dimensions: &Dimensions,
-    interface: &Interface,
-    matrices: Vec<TensorLayout>,
-) -> Vec<EncoderPlaces> {
-    let mut matrices = matrices.into_iter();
-    let kinds = 1 + usize::from(dimensions.final_observation);
-    let with_encoder = interface.channels.iter().filter(|channel| channel.inputs() > 0);
-    with_encoder
-        .map(|channel| EncoderPlaces {
-            hidden: dimensions.hidden(channel).and_then(|_| matrices.next()),
-            outputs: matrices.by_ref().take(kinds).collect(),
-        })
-        .collect()
 }
 
 /// The parameters in the form that the passes read.
