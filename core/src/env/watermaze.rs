@@ -31,7 +31,7 @@ pub enum View {
 pub struct Watermaze {
     /// Half of a side of the pool, 3 to 100.
     pub half_width: f32,
-    /// Radius of the platform, 0.5 to 10 and less than a third of `half_width`.
+    /// Radius of the platform, 0.6 to 10 and less than a third of `half_width`.
     pub radius: f32,
     /// Most steps of an episode.
     pub horizon: u32,
@@ -286,8 +286,8 @@ impl Family for Watermaze {
 
     fn check(&self) -> Result<(), ParameterError> {
         ParameterError::unless((3.0..=100.0).contains(&self.half_width), "half_width", "3 to 100")?;
-        let radius = (0.5..=10.0).contains(&self.radius) && 3.0 * self.radius < self.half_width;
-        ParameterError::unless(radius, "radius", "0.5 to 10 and less than a third of half_width")?;
+        let radius = (0.6..=10.0).contains(&self.radius) && 3.0 * self.radius < self.half_width;
+        ParameterError::unless(radius, "radius", "0.6 to 10 and less than a third of half_width")?;
         check_horizon(self.horizon)?;
         ParameterError::unless((1..=64).contains(&self.rows), "rows", "1 to 64")?;
         let columns = (2..=64).contains(&self.columns) && self.columns.is_multiple_of(2);

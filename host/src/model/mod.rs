@@ -81,6 +81,9 @@ pub struct TensorLayout {
     pub role: Role,
     /// `[rows, columns]`; `[1, n]` for the norms.
     pub shape: [usize; 2],
+    /// Columns that are given something: all, or all but the last ones of an encoder, which are zeros
+    /// up to a multiple of eight.
+    pub inputs: usize,
     /// First value in [`Parameters::values`].
     pub offset: usize,
 }
@@ -103,10 +106,11 @@ impl TensorLayout {
 pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayout> {
     let (d, ff) = (dimensions.d_model, dimensions.d_ff);
     let mut tensors: Vec<TensorLayout> = Vec::new();
-    let mut add = |name: String, role: Role, shape: [usize; 2]| {
+    let mut add_padded = |name: String, role: Role, shape: [usize; 2], inputs: usize| {
         let offset = tensors.last().map_or(0, |last| last.range().end);
-        tensors.push(TensorLayout { name, role, shape, offset });
+        tensors.push(TensorLayout { name, role, shape, inputs, offset });
     };
+    let mut add = |name, role, shape: [usize; 2]| add_padded(name, role, shape, shape[1]);
     let kinds = || ["observation", "final_observation"].into_iter().take(observation_kinds(dimensions));
     for kind in kinds() {
         for (index, channel) in interface.channels.iter().enumerate().filter(|(_, c)| c.table_rows() > 0) {
@@ -116,15 +120,17 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
     add("embed.action".into(), Role::Embedding, [interface.action_rows(), d]);
     add("embed.feedback".into(), Role::Embedding, [interface.feedback_rows(), d]);
     for (index, channel) in interface.channels.iter().enumerate().filter(|(_, c)| c.inputs() > 0) {
-        let mut columns = channel.encoder_columns();
+        // The numbers of the channel and the constant 1.
+        let (mut columns, mut inputs) = (channel.encoder_columns(), channel.inputs() + 1);
         if let Some(hidden) = dimensions.hidden(channel) {
-            add(format!("encode.hidden.{index}"), Role::EncoderHidden, [hidden, columns]);
-            columns = hidden;
+            add_padded(format!("encode.hidden.{index}"), Role::EncoderHidden, [hidden, columns], inputs);
+            (columns, inputs) = (hidden, hidden);
         }
         for kind in kinds() {
-            add(format!("encode.{kind}.{index}"), Role::EncoderOutput, [d, columns]);
+            add_padded(format!("encode.{kind}.{index}"), Role::EncoderOutput, [d, columns], inputs);
         }
     }
+    let mut add = |name, role, shape: [usize; 2]| add_padded(name, role, shape, shape[1]);
     for layer in 0..dimensions.layers {
         add(format!("layers.{layer}.attention_norm"), Role::Norm, [1, d]);
         add(format!("layers.{layer}.query_key_value"), Role::QueryKeyValue, [3 * d, d]);

@@ -18,6 +18,8 @@ pub enum Purpose {
     Evaluation = 6,
     /// The order in which RL2 goes through its trials.
     Order = 7,
+    /// The random play in which RL2 finds the ranges of numbers.
+    Ranges = 8,
 }
 
 /// Number of the random stream of `purpose` and `index` (an update, a tensor), for

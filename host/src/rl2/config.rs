@@ -7,7 +7,6 @@ use crate::parameters::{fields, replace, Parameters};
 use crate::{Error, Result};
 use algodistill_core::env::dark_room::DarkRoom;
 use algodistill_core::model::weights::MAX_WINDOW;
-use algodistill_core::Channel;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -256,15 +255,6 @@ impl Rl2Config {
         if let Some(episodes) = self.episodes {
             within("episodes", episodes as usize, MAX_SIZE)?;
         }
-        let seen = self.environment.interface()?;
-        if seen.channels.iter().any(|channel| matches!(channel, Channel::Vector { .. })) {
-            let problem = format!(
-                "is {}, where numbers are seen: RL2 does not know their ranges before it begins; distil it, or take \
-                 another environment",
-                self.environment.preset_name()
-            );
-            return Err(Error::argument("environment", problem));
-        }
         let steps = self.trial_steps()?;
         let horizon = self.environment.horizon().unwrap_or(0);
         let expected = format!("such that episodes * {horizon} steps = {steps} is at most {MAX_TRIAL_STEPS}");
@@ -325,7 +315,6 @@ mod tests {
         let valid = Rl2Config::default();
         valid.validate().unwrap();
         let custom = EnvironmentConfig::custom(valid.environment.interface().unwrap());
-        let pose = EnvironmentConfig::preset("watermaze-pose").unwrap();
         for (config, problem) in [
             (Rl2Config { trials: 0, ..valid.clone() }, "rl2.trials: is 0"),
             (Rl2Config { window: Some(0), ..valid.clone() }, "rl2.window: is 0"),
@@ -340,7 +329,6 @@ mod tests {
             (Rl2Config { learning_rate: f32::NAN, ..valid.clone() }, "rl2.learning_rate: is NaN"),
             (Rl2Config { d_model: 60, ..valid.clone() }, "rl2.d_model: is 60"),
             (Rl2Config { environment: custom, ..valid.clone() }, "environment: custom has no simulator"),
-            (Rl2Config { environment: pose, ..valid.clone() }, "rl2.environment: is watermaze-pose"),
         ] {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");

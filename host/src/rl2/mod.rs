@@ -10,6 +10,7 @@
 mod checkpoint;
 pub mod config;
 pub mod ppo;
+mod ranges;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use super::checkpoint::{optimizer, Reached, Rl2Checkpoint, Rl2Record, RunningDeviation};
 use super::config::Rl2Config;
 use super::ppo::{advantages, normalize, Ppo, PpoSums, ValueHead};
+use super::ranges;
 use super::trials::{Actor, Trial, Trials};
 use crate::environment::{shuffle, TaskSplit};
 use crate::files::{write_bytes, FolderLock};
@@ -207,7 +208,7 @@ impl Run {
                     let then = read_file::<ConfigFile>(&own, TABLE)?.rl2;
                     refuse_changed(&own, TABLE, &then.comparable(), &config.comparable())?;
                 }
-                beginning(&config, &dimensions, &interface)
+                beginning(&config, &dimensions, &interface)?
             }
         };
         write_config(&own, &config)?;
@@ -302,6 +303,7 @@ impl Run {
             environment: &self.config.environment,
             interface: &self.interface,
             dimensions: &self.dimensions,
+            normalisers: &self.state.parameters.normalisers,
             episodes: self.config.resolved_episodes()?,
             novelty,
             barren,
@@ -390,8 +392,12 @@ impl Run {
 }
 
 /// The state before the first iteration.
-fn beginning(config: &Rl2Config, dimensions: &Dimensions, interface: &Interface) -> Rl2Checkpoint {
+///
+/// # Errors
+/// Those of making a task.
+fn beginning(config: &Rl2Config, dimensions: &Dimensions, interface: &Interface) -> Result<Rl2Checkpoint> {
     let mut parameters = initial_parameters(dimensions, interface, config.seed);
+    parameters.normalisers = ranges::normalisers(config, interface)?;
     for tensor in parameters.layout().iter().filter(|tensor| tensor.role == Role::Head) {
         scale(&mut parameters.values[tensor.range()], HEAD_SCALE);
     }
@@ -400,7 +406,7 @@ fn beginning(config: &Rl2Config, dimensions: &Dimensions, interface: &Interface)
     let config = config.comparable();
     let record = Rl2Record { config, iteration: 0, steps: 0 };
     let reached = Reached { record, updates: 0, returns: RunningDeviation::default() };
-    Rl2Checkpoint { optimizer: optimizer(&parameters), parameters, values, reached }
+    Ok(Rl2Checkpoint { optimizer: optimizer(&parameters), parameters, values, reached })
 }
 
 impl Worth {

@@ -6,7 +6,7 @@ use crate::model::{Dimensions, Inputs, Previous, Tokens};
 use crate::nn::random::{stream, Purpose};
 use crate::nn::transformer::{Contexts, Packed};
 use crate::Result;
-use algodistill_core::{Environment, Interface, PortableRng};
+use algodistill_core::{Environment, Interface, Normaliser, PortableRng};
 use rayon::prelude::*;
 use std::collections::HashSet;
 
@@ -53,6 +53,8 @@ pub struct Trials<'a> {
     pub interface: &'a Interface,
     /// Sizes of the model.
     pub dimensions: &'a Dimensions,
+    /// The scales of the numbers that are seen.
+    pub normalisers: &'a [Normaliser],
     /// Episodes of a trial.
     pub episodes: u32,
     /// What an observation is worth that the trial has not had before.
@@ -170,7 +172,7 @@ impl Running {
             novelty: trials.novelty,
             barren: false,
             observed: HashSet::new(),
-            tokens: Tokens::new(trials.dimensions, trials.interface, &[]),
+            tokens: Tokens::new(trials.dimensions, trials.interface, trials.normalisers),
             trial: Trial::default(),
         })
     }
@@ -276,6 +278,7 @@ mod tests {
             environment: &environment,
             interface: &interface,
             dimensions: &dimensions,
+            normalisers: &[],
             episodes: 3,
             novelty,
             barren,

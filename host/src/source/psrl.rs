@@ -250,14 +250,56 @@ pub struct PlatformSearch {
     pilot: Pilot,
     /// Where the middle of the platform may be.
     possible: Vec<(f32, f32)>,
+    /// Where it has been, with whether that was on the platform: what a finer grid must agree with.
+    visited: Vec<(Pose, bool)>,
     aim: Option<(f32, f32)>,
     found: bool,
 }
 
+/// Points of the first grid of [`PlatformSearch`] per radius of the platform.
+const FIRST_GRID: f32 = 2.0;
+/// Of the last.
+const LAST_GRID: f32 = 64.0;
+
 impl PlatformSearch {
     /// A source for any platform of the pool.
     pub fn new(maze: Watermaze, target: Target) -> Self {
-        Self { maze, target, pilot: Pilot::new(maze), possible: Vec::new(), aim: None, found: false }
+        let (pilot, possible, visited) = (Pilot::new(maze), Vec::new(), Vec::new());
+        Self { maze, target, pilot, possible, visited, aim: None, found: false }
+    }
+
+    /// Makes the points of a grid possible that agree with all that was visited.
+    fn fill(&mut self, points_per_radius: f32) {
+        let Watermaze { half_width, radius, .. } = self.maze;
+        let most = half_width - radius;
+        let lines = (2.0 * most / radius * points_per_radius).floor();
+        let place = |line: u32| 2.0 * most * line as f32 / lines - most;
+        // No farther than a radius from where it was last paid.
+        let paid = self.visited.iter().rev().find(|(_, paid)| *paid).map(|(pose, _)| *pose);
+        let near = |middle: f32| {
+            let from = ((middle - radius + most) / (2.0 * most) * lines).floor().max(0.0);
+            from as u32..=((middle + radius + most) / (2.0 * most) * lines).ceil().min(lines) as u32
+        };
+        let (columns, rows) = match paid {
+            Some(pose) => (near(pose.x), near(pose.y)),
+            None => (0..=lines as u32, 0..=lines as u32),
+        };
+        let points = columns.flat_map(|x| rows.clone().map(move |y| (place(x), place(y))));
+        let (maze, visited) = (self.maze, &self.visited);
+        self.possible.clear();
+        self.possible.extend(points.filter(|&(x, y)| {
+            (x * x + y * y).sqrt() >= 2.0 * radius
+                && visited.iter().all(|(pose, paid)| maze.is_on(*pose, (x, y)) == *paid)
+        }));
+    }
+
+    /// Where no point of the grid is left, the platform is between its points.
+    fn refine(&mut self) {
+        let mut points_per_radius = FIRST_GRID;
+        while self.possible.is_empty() && points_per_radius < LAST_GRID {
+            points_per_radius *= 2.0;
+            self.fill(points_per_radius);
+        }
     }
 
     fn draw(&self, pose: Pose, rng: &mut PortableRng) -> Option<(f32, f32)> {
@@ -276,22 +318,23 @@ impl PlatformSearch {
         }
     }
 
+    /// The possible point nearest to the middle of all: the middle itself may be ruled out, and then
+    /// nothing is learned by going there.
     fn middle(&self) -> Option<(f32, f32)> {
         let count = self.possible.len() as f32;
         let sum = self.possible.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-        (count > 0.0).then_some((sum.0 / count, sum.1 / count))
+        let away = |point: &(f32, f32)| {
+            let (dx, dy) = (point.0 - sum.0 / count, point.1 - sum.1 / count);
+            dx * dx + dy * dy
+        };
+        self.possible.iter().copied().min_by(|one, other| away(one).total_cmp(&away(other)))
     }
 }
 
 impl Source for PlatformSearch {
     fn begin_history(&mut self) {
-        let Watermaze { half_width, radius, .. } = self.maze;
-        let most = half_width - radius;
-        let lines = (4.0 * most / radius).floor() as u32;
-        let place = |line: u32| 2.0 * most * line as f32 / lines as f32 - most;
-        let points = (0..=lines).flat_map(|x| (0..=lines).map(move |y| (place(x), place(y))));
-        self.possible.clear();
-        self.possible.extend(points.filter(|(x, y)| x.hypot(*y) >= 2.0 * radius));
+        self.visited.clear();
+        self.fill(FIRST_GRID);
         self.aim = None;
         self.found = false;
     }
@@ -320,12 +363,11 @@ impl Source for PlatformSearch {
             return;
         }
         self.possible.retain(|point| maze.is_on(here, *point) == paid);
-        if paid {
-            self.found = true;
-        }
+        self.visited.push((here, paid));
+        self.found |= paid;
+        self.refine();
         if self.found {
-            // None where the grid is too coarse for what is left: where it was paid is good enough.
-            self.aim = self.middle().or(if paid { Some((here.x, here.y)) } else { self.aim });
+            self.aim = self.middle().or(self.aim);
         } else if self.aim.is_some_and(|aim| maze.is_on(here, aim)) {
             self.aim = None;
         }
@@ -347,14 +389,17 @@ mod tests {
         }
     }
 
-    /// The source of the specification, which found the platform in .56, .87, .97 and .98 of episodes.
+    /// A prototype found the platform in .56, .87, .97 and .98 of episodes, and never those between the
+    /// points of its grid.
     #[test]
-    fn the_platform_is_found_in_a_few_episodes() {
+    fn the_platform_is_found_in_a_few_episodes_and_never_lost() {
         for maze in [Watermaze::POSE, Watermaze { linger: true, ..Watermaze::POSE }] {
-            let returns = mean_returns(maze, Psrl { target: Target::Nearest }, 0..2_000, 6);
-            for (episode, expected) in [(0, 0.56), (1, 0.87), (2, 0.97), (5, 0.98)] {
-                assert!((returns[episode] - expected).abs() < 0.04, "{episode}: {returns:?}");
+            let returns = mean_returns(maze, Psrl { target: Target::Nearest }, 0..2_000, 12);
+            // Every 0.03 is three standard errors of the first.
+            for (episode, expected) in [(0, 0.53), (1, 0.87), (2, 0.98)] {
+                assert!((returns[episode] - expected).abs() < 0.03, "{episode}: {returns:?}");
             }
+            assert!(returns[6..].iter().all(|found| *found > 0.998), "{returns:?}");
         }
     }
 

@@ -19,12 +19,16 @@ pub fn initial_parameters(dimensions: &Dimensions, interface: &Interface, seed: 
             Role::Embedding => EMBEDDING_DEVIATION,
             role => {
                 let branches = if role.writes_residual() { 2 * dimensions.layers } else { 1 };
-                1.0 / ((tensor.shape[1] * branches) as f32).sqrt()
+                1.0 / ((tensor.inputs * branches) as f32).sqrt()
             }
         };
         let mut rng = PortableRng::new(seed, stream(Purpose::Initial, index as u64));
-        for value in &mut values[tensor.range()] {
-            *value = (2.0 * rng.uniform() - 1.0) * 3f32.sqrt() * deviation;
+        for row in values[tensor.range()].chunks_exact_mut(tensor.shape[1]) {
+            let (given, padding) = row.split_at_mut(tensor.inputs);
+            for value in given {
+                *value = (2.0 * rng.uniform() - 1.0) * 3f32.sqrt() * deviation;
+            }
+            padding.fill(0.0);
         }
     }
     let normalisers = vec![Normaliser::default(); interface.normalised_words()];
