@@ -8,7 +8,7 @@ use crate::model::{Dimensions, Tokens};
 use crate::nn::transformer::{initial_parameters, Batch, Engine};
 use crate::progress::{NoProgress, Progress};
 use crate::Error;
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::{Interface, Normaliser, PortableRng};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -137,6 +137,26 @@ fn the_number_of_threads_does_not_show() {
         lines.iter().filter(|line| line.held_out.is_some()).map(|line| line.iteration).collect();
     assert_eq!((lines.len(), evaluated), (6, vec![3, 6]));
     assert!(lines.iter().all(|line| line.returns.len() == 3 && line.updates > 0));
+}
+
+#[test]
+fn numbers_and_pictures_are_seen_and_a_resumed_run_keeps_their_scale() {
+    for (preset, parameters) in [("watermaze-pose", ""), ("watermaze", "rows=2")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+        let mut environment = EnvironmentConfig::preset(preset).unwrap();
+        let parameters = ["horizon=6", parameters].into_iter().filter(|text| !text.is_empty());
+        environment = environment.with(&parameters.map(|text| text.parse().unwrap()).collect()).unwrap();
+        let config = Rl2Config { environment, tasks: Some(30), iterations: 3, checkpoint_every: 2, ..small() };
+        let outcome = train(&config, &whole, false, &NoProgress).unwrap();
+        train(&config, &stopped, false, &Impatient(1.into())).unwrap_err();
+        let two = Rl2Config { threads: Some(2), ..config };
+        train(&two, &stopped, true, &NoProgress).unwrap();
+        assert!(read(&whole, "model.safetensors") == read(&stopped, "model.safetensors"), "{preset}");
+        let normalisers = outcome.parameters.normalisers;
+        assert_eq!(normalisers.len(), if preset == "watermaze" { 0 } else { 4 });
+        assert!(normalisers.iter().all(|own| *own != Normaliser::default()));
+    }
 }
 
 /// Wants to stop after some iterations.
