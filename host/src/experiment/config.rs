@@ -41,6 +41,7 @@ experiments! {
     "linear-bandit",
     "restless-bandit",
     "watermaze",
+    "watermaze-pose",
     "methods-dark-room",
     "objectives-key-to-door",
     "offline-q-key-to-door",

@@ -8,6 +8,7 @@ use crate::model::Dimensions;
 use crate::rl2::Rl2Config;
 use crate::source::SourceConfig;
 use crate::Result;
+use algodistill_core::Channel;
 use std::iter::Sum;
 use std::ops::Add;
 
@@ -159,11 +160,20 @@ impl Experiment {
     /// Multiply-adds of a token's way forward in `model`.
     fn multiply_adds(&self, model: &ModelConfig) -> Result<MultiplyAdds> {
         if let Some(rl2) = self.rl2_of(model, 0)? {
-            return Ok(multiply_adds(&rl2.dimensions()?, rl2.trial_steps()? as usize));
+            return of_policy(&rl2);
         }
         let config = model.resolve(0)?;
-        Ok(multiply_adds(&config.dimensions, config.resolved_sequence_length()))
+        let histories = self.histories.iter().find(|one| model.histories.contains(&one.name));
+        let interface = histories.map(|one| one.resolve()?.environment.interface()).transpose()?;
+        let channels = interface.map(|interface| interface.channels).unwrap_or_default();
+        Ok(multiply_adds(&config.dimensions, &channels, config.resolved_sequence_length()))
     }
+}
+
+/// Multiply-adds of a token's way forward in a policy that RL2 trains.
+fn of_policy(config: &Rl2Config) -> Result<MultiplyAdds> {
+    let channels = config.environment.interface()?.channels;
+    Ok(multiply_adds(&config.dimensions()?, &channels, config.trial_steps()? as usize))
 }
 
 /// The part of its horizon that an episode takes in the mean.
@@ -185,7 +195,7 @@ fn of_rl2(config: &Rl2Config) -> Result<(u64, u64, f64)> {
         every => config.iterations.div_ceil(every) * 2 * config.evaluation_trials as u64 * of_trial,
     };
     let steps = learned_from + evaluations;
-    let forward = multiply_adds(&config.dimensions()?, of_trial as usize).all();
+    let forward = of_policy(config)?.all();
     let seconds = steps as f64 * (forward / TRIAL_RATE + STEP_SECONDS);
     Ok((steps, learned_from * u64::from(config.epochs), seconds))
 }
@@ -203,13 +213,19 @@ impl MultiplyAdds {
 }
 
 /// Those of a token of a sequence of so many, in the mean over its places.
-fn multiply_adds(sizes: &Dimensions, sequence: usize) -> MultiplyAdds {
-    let matrices = 4 * sizes.d_model * sizes.d_model + 2 * sizes.d_model * sizes.d_ff;
+fn multiply_adds(sizes: &Dimensions, channels: &[Channel], sequence: usize) -> MultiplyAdds {
+    let encoder = |channel: &Channel| match sizes.hidden(channel) {
+        Some(units) => units * (channel.encoder_columns() + sizes.d_model),
+        None => sizes.d_model * channel.encoder_columns(),
+    };
+    let encoders = channels.iter().filter(|channel| channel.inputs() > 0).map(encoder).sum::<usize>();
+    let layer = 4 * sizes.d_model * sizes.d_model + 2 * sizes.d_model * sizes.d_ff;
     let (full, all) = (sizes.window.min(sequence) as f64, sequence as f64);
     // The window fills, then it is full.
     let attended = (full * (full + 1.0) / 2.0 + (all - full) * full) / all;
     let attention = 2.0 * sizes.d_model as f64 * attended;
-    MultiplyAdds { matrices: (sizes.layers * matrices) as f64, attention: sizes.layers as f64 * attention }
+    let matrices = (encoders + sizes.layers * layer) as f64;
+    MultiplyAdds { matrices, attention: sizes.layers as f64 * attention }
 }
 
 #[cfg(test)]
