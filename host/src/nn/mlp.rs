@@ -7,6 +7,8 @@
 use super::kernels::elementwise::{relu, relu_backward};
 use super::kernels::product::{pack_transposed, product, Left, Right, Size, PANEL};
 use super::kernels::{zeros, Buffer};
+use super::one_hot::{clip, HIDDEN};
+use super::{AdamW, Hyperparameters};
 use algodistill_core::PortableRng;
 use std::ops::Range;
 
@@ -190,6 +192,81 @@ impl Workspace {
     pub fn output_gradient(&mut self, row: usize) -> &mut [f32] {
         let last = self.gradients.len() - 1;
         &mut self.gradients[last][row * self.outputs.next_multiple_of(MULTIPLE)..][..self.outputs]
+    }
+}
+
+/// A perceptron that is being trained.
+pub struct Trained {
+    /// Its shape.
+    pub network: Mlp,
+    /// Its parameters, padded to whole rows of [`one_hot`](super::one_hot).
+    pub parameters: Buffer,
+    /// Sum of the gradients since the last step.
+    pub gradient: Buffer,
+    optimizer: AdamW,
+    steps: u64,
+    workspace: Workspace,
+}
+
+impl Trained {
+    /// A network that [`Trained::begin`] is still to draw, for batches of up to `rows` and of 1.
+    pub fn new(network: Mlp, rows: usize) -> Self {
+        let count = network.parameter_count().next_multiple_of(HIDDEN);
+        let workspace = network.workspace(rows.max(1));
+        let optimizer = AdamW::new(count, []);
+        Self { network, parameters: zeros(count), gradient: zeros(count), optimizer, steps: 0, workspace }
+    }
+
+    /// Forgets everything and draws new parameters, as [`Mlp::initial`]: for ReLU, and the last
+    /// layer with a deviation of `last / sqrt(inputs)`.
+    pub fn begin(&mut self, rng: &mut PortableRng, last: f32) {
+        let layers = self.network.layers.len();
+        let deviation = |layer, inputs: usize| match layer + 1 < layers {
+            true => (2.0 / inputs as f32).sqrt(),
+            false => last / (inputs as f32).sqrt(),
+        };
+        let drawn = self.network.initial(rng, deviation);
+        self.parameters[..drawn.len()].copy_from_slice(&drawn);
+        self.gradient.fill(0.0);
+        self.optimizer.first.fill(0.0);
+        self.optimizer.second.fill(0.0);
+        self.steps = 0;
+    }
+
+    /// As [`Mlp::forward`].
+    pub fn forward(&mut self, input: &[f32]) {
+        self.network.forward(&self.parameters, input, &mut self.workspace);
+    }
+
+    /// As [`Mlp::forward`] of a network of the same shape with other `parameters`.
+    pub fn forward_with(&mut self, parameters: &[f32], input: &[f32]) {
+        self.network.forward(parameters, input, &mut self.workspace);
+    }
+
+    /// As [`Workspace::output`].
+    pub fn output(&self, row: usize) -> &[f32] {
+        self.workspace.output(row)
+    }
+
+    /// As [`Workspace::output_gradient`].
+    pub fn output_gradient(&mut self, row: usize) -> &mut [f32] {
+        self.workspace.output_gradient(row)
+    }
+
+    /// As [`Mlp::backward`].
+    pub fn backward(&mut self, input: &[f32]) {
+        let Self { network, parameters, gradient, workspace, .. } = self;
+        network.backward(parameters, input, workspace, gradient, None);
+    }
+
+    /// One step of Adam down the gradient, clipped at the norm `largest`; the gradient is then zero
+    /// again.
+    pub fn step(&mut self, rate: f32, largest: f32) {
+        clip(self.gradient.as_chunks_mut().0, largest);
+        let Self { parameters, gradient, optimizer, .. } = self;
+        optimizer.step(&Hyperparameters::default(), self.steps, rate, gradient, parameters);
+        gradient.fill(0.0);
+        self.steps += 1;
     }
 }
 

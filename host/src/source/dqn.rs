@@ -1,7 +1,9 @@
 //! Deep Q-learning (Mnih et al. 2015) on a small network: double (van Hasselt et al. 2016), over
 //! several steps, or as Peng's Q(lambda) (Peng and Williams 1994; Daley and Amato 2019).
 
+use super::dense_q::DenseQ;
 use super::networks::{check_positive, check_rate, Active, Episode, Experience, Inputs, Paid, Several, Step};
+use super::sight::Seen;
 use super::{check_fraction, pair, random_argmax, threshold, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
@@ -86,7 +88,7 @@ impl Algorithm for Dqn {
     }
 
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        Inputs::of(environment, self.paid).is_some()
+        Inputs::of(environment, self.paid).is_some() || Seen::of(environment, self.paid, 0).is_some()
     }
 
     fn schedule(&self, usual: Schedule) -> Schedule {
@@ -106,15 +108,28 @@ impl Algorithm for Dqn {
         task: u32,
         episodes: u32,
     ) -> Result<Box<dyn Learning>> {
-        match DeepQ::new(environment, *self, episodes)? {
+        if let Some(source) = DeepQ::new(environment, *self, episodes)? {
+            return pair(environment, task, source);
+        }
+        match DenseQ::new(environment, *self, episodes)? {
             Some(source) => pair(environment, task, source),
             None => Err(wrong_environment(Self::NAME, environment)),
         }
     }
 }
 
+impl Dqn {
+    /// Epsilon of an episode of a history of `episodes`, as [`threshold`].
+    pub(super) fn explore(&self, episode: u32, episodes: u32) -> u64 {
+        let progress = (episode as f32 / (self.exploration * episodes as f32)).min(1.0);
+        // Not a number: no exploring episodes, in the first.
+        let progress = if progress.is_nan() { 1.0 } else { progress };
+        threshold(1.0 - progress * (1.0 - self.final_epsilon))
+    }
+}
+
 /// Steps that follow each other of a Q(lambda) target.
-const SEGMENT: usize = 16;
+pub(super) const SEGMENT: usize = 16;
 
 /// Q-learning with a network on one-hot inputs, a target network that follows it, replay of
 /// everything, and an epsilon-greedy policy whose epsilon falls linearly, episode by episode.
@@ -123,8 +138,8 @@ pub struct DeepQ {
     parameters: Dqn,
     experience: Experience,
     actions: usize,
-    /// Episodes until epsilon is at its last.
-    exploring_episodes: f32,
+    /// Of a history.
+    episodes: u32,
     /// Epsilon of this episode, as [`threshold`].
     explore: u64,
     online: Trained,
@@ -142,21 +157,24 @@ struct Target {
 }
 
 impl DeepQ {
-    /// A learner for any task of `environment`; `None` where its observations are too many, or
-    /// nothing is observed.
+    /// A learner for any task of `environment`; `None` where its observations are too many or not
+    /// all of indices, or nothing is observed.
     ///
     /// # Errors
     /// Where the environment has no interface.
     pub fn new(environment: &EnvironmentConfig, parameters: Dqn, episodes: u32) -> Result<Option<Self>> {
         let actions = usize::from(environment.interface()?.actions);
         let Dqn { paid, memory, .. } = parameters;
-        let Some(experience) = Experience::new(environment, paid, episodes, memory) else { return Ok(None) };
+        let inputs = |_| Inputs::of(environment, paid);
+        let Some(experience) = Experience::new(environment, episodes, memory, inputs) else {
+            return Ok(None);
+        };
         let online = Trained::new(OneHot::new(experience.inputs.count, actions));
         Ok(Some(Self {
             parameters,
             experience,
             actions,
-            exploring_episodes: parameters.exploration * episodes as f32,
+            episodes,
             explore: 0,
             target: online.parameters.clone(),
             online,
@@ -171,10 +189,7 @@ impl Source for DeepQ {
     }
 
     fn begin_episode(&mut self, episode: u32) {
-        let progress = (episode as f32 / self.exploring_episodes).min(1.0);
-        // Not a number: no exploring episodes, in the first.
-        let progress = if progress.is_nan() { 1.0 } else { progress };
-        self.explore = threshold(1.0 - progress * (1.0 - self.parameters.final_epsilon));
+        self.explore = self.parameters.explore(episode, self.episodes);
         self.experience.episode = Episode::default();
     }
 

@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 mod arms;
 mod columns;
+mod dense_q;
 mod networks;
 mod pair;
+mod sight;
 mod solving;
 mod states;
 mod team;

@@ -25,12 +25,24 @@ pub enum Paid {
 }
 
 /// Most inputs of a network.
-const MAX_INPUTS: usize = 1 << 12;
+pub(crate) const MAX_INPUTS: usize = 1 << 12;
 
 /// The inputs that are 1, one for each channel; the others are 0.
 pub(crate) type Active = [u16; MAX_CHANNELS];
 
-/// Observations as inputs of a network: one for each value of each channel, and another set of
+/// How observations become inputs of a network.
+pub(crate) trait Sight {
+    /// An observation as it is remembered.
+    type State: Copy + Default;
+
+    /// Forgets what was seen.
+    fn begin_history(&mut self) {}
+
+    /// Takes note of an observation.
+    fn see(&mut self, observation: &[i32], has_paid: bool) -> Self::State;
+}
+
+/// Indices as inputs of a network: one for each value of each channel, and another set of
 /// them once the episode has paid. (A single input for that sticks more often.)
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inputs {
@@ -44,7 +56,8 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Those of an environment; `None` where there are too many, or nothing is observed.
+    /// Those of an environment; `None` where there are too many, something else than an index is
+    /// observed, or nothing.
     pub fn of(environment: &EnvironmentConfig, paid: Paid) -> Option<Self> {
         let interface: Interface = environment.interface().ok()?;
         let mut offsets = [0; MAX_CHANNELS];
@@ -86,14 +99,23 @@ impl Inputs {
     }
 }
 
+impl Sight for Inputs {
+    type State = Active;
+
+    #[inline(always)]
+    fn see(&mut self, observation: &[i32], has_paid: bool) -> Active {
+        self.active(observation, has_paid)
+    }
+}
+
 /// A step as it is remembered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    pub state: Active,
+pub(crate) struct Step<S = Active> {
+    pub state: S,
     pub action: u16,
     pub reward: f32,
     /// Where it led.
-    pub next: Active,
+    pub next: S,
     /// Whether the episode ended with it.
     pub done: bool,
     /// Whether nothing came after it.
@@ -122,28 +144,34 @@ impl Episode {
 
 /// What an agent that replays its steps knows: where it is, and all that happened.
 #[derive(Clone, Debug)]
-pub(crate) struct Experience {
-    pub inputs: Inputs,
+pub(crate) struct Experience<I: Sight = Inputs> {
+    pub inputs: I,
     horizon: u32,
-    pub memory: Replay<Step>,
+    pub memory: Replay<Step<I::State>>,
     /// Where the last action was taken.
-    pub state: Active,
+    pub state: I::State,
     pub episode: Episode,
     /// Steps of this history.
     pub steps: u64,
 }
 
-impl Experience {
+impl<I: Sight> Experience<I> {
     /// An empty one, for histories of `episodes` episodes of `environment`, of which at most `most`
-    /// steps are remembered. `None` where [`Inputs::of`] is.
-    pub fn new(environment: &EnvironmentConfig, paid: Paid, episodes: u32, most: u32) -> Option<Self> {
+    /// steps are remembered. `None` where `inputs`, given their number, is.
+    pub fn new(
+        environment: &EnvironmentConfig,
+        episodes: u32,
+        most: u32,
+        inputs: impl FnOnce(usize) -> Option<I>,
+    ) -> Option<Self> {
         let horizon = environment.horizon().unwrap_or(0);
         let steps = u64::from(episodes) * u64::from(horizon);
+        let remembered = steps.min(most.into()) as usize;
         Some(Self {
-            inputs: Inputs::of(environment, paid)?,
+            inputs: inputs(remembered)?,
             horizon,
-            memory: Replay::new(steps.min(most.into()) as usize),
-            state: Active::default(),
+            memory: Replay::new(remembered),
+            state: I::State::default(),
             episode: Episode::default(),
             steps: 0,
         })
@@ -151,13 +179,14 @@ impl Experience {
 
     /// Forgets everything.
     pub fn begin_history(&mut self) {
+        self.inputs.begin_history();
         self.memory.clear();
         self.steps = 0;
     }
 
     /// Takes note of what is observed before an action.
     pub fn observe(&mut self, observation: &[i32]) {
-        self.state = self.inputs.active(observation, self.episode.has_paid);
+        self.state = self.inputs.see(observation, self.episode.has_paid);
     }
 
     /// Whether the networks are to be updated before the next action: every so many steps, after a
@@ -174,7 +203,7 @@ impl Experience {
             state: self.state,
             action: outcome.action as u16,
             reward: outcome.reward,
-            next: self.inputs.active(outcome.next_observation, self.episode.has_paid),
+            next: self.inputs.see(outcome.next_observation, self.episode.has_paid),
             done: outcome.done,
             terminal,
         });
@@ -183,19 +212,19 @@ impl Experience {
 
 /// A few steps that follow each other in an episode.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Several {
-    pub first: Step,
-    pub last: Step,
+pub(crate) struct Several<S = Active> {
+    pub first: Step<S>,
+    pub last: Step<S>,
     /// Discounted sum of their rewards.
     pub reward: f32,
     /// What the value after the last of them is multiplied with.
     pub discount: f32,
 }
 
-impl Several {
+impl<S: Copy> Several<S> {
     /// Step number `number` of `memory` and those after it, `count` at most.
     #[inline(always)]
-    pub fn from(memory: &Replay<Step>, number: usize, count: u32, discount: f32) -> Option<Self> {
+    pub fn from(memory: &Replay<Step<S>>, number: usize, count: u32, discount: f32) -> Option<Self> {
         let mut steps = memory.from(number).take(count as usize);
         let first = *steps.next()?;
         let mut several = Self { first, last: first, reward: first.reward, discount };

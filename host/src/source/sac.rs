@@ -155,7 +155,10 @@ impl SoftActorCritic {
     pub fn new(environment: &EnvironmentConfig, parameters: Sac, episodes: u32) -> Result<Option<Self>> {
         let actions = usize::from(environment.interface()?.actions);
         let Sac { paid, memory, .. } = parameters;
-        let Some(experience) = Experience::new(environment, paid, episodes, memory) else { return Ok(None) };
+        let inputs = |_| Inputs::of(environment, paid);
+        let Some(experience) = Experience::new(environment, episodes, memory, inputs) else {
+            return Ok(None);
+        };
         let network = Trained::new(OneHot::new(experience.inputs.count, actions));
         let zeros = || vec![0.0; actions];
         Ok(Some(Self {
