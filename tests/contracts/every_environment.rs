@@ -384,6 +384,7 @@ fn the_first_source_is_the_one_to_distill() {
         ("linear-bandit", "linucb"),
         ("restless-bandit", "belief"),
         ("watermaze", "psrl"),
+        ("servo", "self-tuning"),
     ] {
         let environment = EnvironmentConfig::preset(name).expect("a preset");
         assert_eq!(possible_sources(&environment)[0], source, "in {name}");

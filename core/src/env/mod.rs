@@ -120,6 +120,7 @@ macro_rules! environments {
             linear_bandit::LinearBandit,
             restless_bandit::RestlessBandit,
             watermaze::Watermaze,
+            servo::Servo,
         }
     };
 }

@@ -40,6 +40,13 @@ pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send +
         format!("action {action}")
     }
 
+    /// For learners with tables of states: where they cut word number `word` of an observation, a
+    /// number of a vector channel: the least number of each bin but the first. `None` where
+    /// nobody said.
+    fn bins(&self, _word: usize) -> Option<Vec<i32>> {
+        None
+    }
+
     /// Largest expected return of an episode of `task` (exact), where it is known.
     fn optimal_return(&self, _task: &Self::Task) -> Option<f64> {
         None
@@ -193,6 +200,7 @@ trait AnySimulation: Any + fmt::Debug + Send + Sync {
     fn describe(&self) -> String;
     fn defaults(&self) -> Defaults;
     fn action_name(&self, action: usize) -> String;
+    fn bins(&self, word: usize) -> Option<Vec<i32>>;
     fn ideal(&self) -> Option<Vec<f64>>;
     /// `None` past the last task, as in the methods below.
     fn task(&self, task: u32) -> Option<Box<dyn AnyTask>>;
@@ -240,6 +248,10 @@ impl<F: Simulation> AnySimulation for F {
 
     fn action_name(&self, action: usize) -> String {
         Simulation::action_name(self, action)
+    }
+
+    fn bins(&self, word: usize) -> Option<Vec<i32>> {
+        Simulation::bins(self, word)
     }
 
     fn ideal(&self) -> Option<Vec<f64>> {
@@ -504,6 +516,11 @@ impl EnvironmentConfig {
     /// As [`Simulation::action_name`].
     pub fn action_name(&self, action: usize) -> String {
         self.simulation().map_or(format!("action {action}"), |simulation| simulation.action_name(action))
+    }
+
+    /// As [`Simulation::bins`].
+    pub fn bins(&self, word: usize) -> Option<Vec<i32>> {
+        self.simulation().ok()?.bins(word)
     }
 
     /// As [`Simulation::ideal`].

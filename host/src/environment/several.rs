@@ -84,6 +84,10 @@ impl AnySimulation for Several {
         self.of.action_name(action)
     }
 
+    fn bins(&self, word: usize) -> Option<Vec<i32>> {
+        self.of.bins(word)
+    }
+
     fn ideal(&self) -> Option<Vec<f64>> {
         None
     }

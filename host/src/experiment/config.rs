@@ -42,6 +42,7 @@ experiments! {
     "restless-bandit",
     "watermaze",
     "watermaze-pose",
+    "servo",
     "methods-dark-room",
     "objectives-key-to-door",
     "offline-q-key-to-door",

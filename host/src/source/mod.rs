@@ -55,6 +55,7 @@ sources! {
     discounted_thompson::DiscountedThompson,
     psrl::Psrl,
     sweep::Sweep,
+    self_tuning::SelfTuning,
     q_learning::QLearning,
     q_lambda::QLambda,
     noise::Noise,

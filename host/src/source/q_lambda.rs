@@ -1,12 +1,12 @@
 //! Optimistic Watkins Q(lambda) (Watkins 1989; Sutton and Barto 1998, section 7.6).
 
-use super::states::States;
+use super::states::BinnedStates;
 use super::{check_fraction, pair, random_argmax, wrong_environment};
 use super::{Algorithm, Learning, Outcome, Schedule, Source};
 use crate::environment::EnvironmentConfig;
 use crate::Result;
 use algodistill_core::env::ParameterError;
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::PortableRng;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of [`TracedTable`].
@@ -59,9 +59,7 @@ impl Algorithm for QLambda {
 
     /// Where what is observed is a state, of which a table has a row.
     fn learns_in(&self, environment: &EnvironmentConfig) -> bool {
-        environment.interface().is_ok_and(|interface| {
-            !interface.channels.is_empty() && TracedTable::states(&interface).is_some()
-        })
+        TracedTable::states(environment).is_some()
     }
 
     fn schedule(&self, usual: Schedule) -> Schedule {
@@ -78,8 +76,7 @@ impl Algorithm for QLambda {
         task: u32,
         _episodes: u32,
     ) -> Result<Box<dyn Learning>> {
-        let (interface, horizon) = (environment.interface()?, environment.horizon().unwrap_or(0));
-        match TracedTable::new(&interface, horizon, *self) {
+        match TracedTable::new(environment, *self) {
             Some(table) => pair(environment, task, table),
             None => Err(wrong_environment(Self::NAME, environment)),
         }
@@ -100,7 +97,7 @@ const SMALLEST_TRACE: f32 = 1e-3;
 /// step. The policy is greedy, ties at random, so no trace is ever cut, and what explores is the
 /// optimism of the first values.
 ///
-/// The state is the number of the observation and whether this episode has paid yet: in
+/// The state is the number of the observation, numbers being in bins, and whether this episode has paid yet: in
 /// Key-to-Door, whether the agent has the key, which the observation does not show. An episode that
 /// ends before its horizon has no value beyond; the clock, which the observation does not show,
 /// ends nothing.
@@ -110,7 +107,7 @@ pub struct TracedTable {
     horizon: u32,
     actions: usize,
     /// The number of each observation.
-    numbers: States,
+    numbers: BinnedStates,
     /// Q, `actions` values a state.
     values: Vec<f32>,
     /// Index into `values` and trace of what was done in this episode.
@@ -135,14 +132,15 @@ struct Remembered {
 }
 
 impl TracedTable {
-    /// A table for every observation of `interface`; `None` where there are too many.
-    pub fn new(interface: &Interface, horizon: u32, parameters: QLambda) -> Option<Self> {
-        let numbers = Self::states(interface)?;
-        let actions = usize::from(interface.actions);
+    /// A table for every observation of `environment`; `None` where there are too many, or pictures,
+    /// or numbers without bins ([`crate::environment::Simulation::bins`]).
+    pub fn new(environment: &EnvironmentConfig, parameters: QLambda) -> Option<Self> {
+        let numbers = Self::states(environment)?;
+        let actions = usize::from(environment.interface().ok()?.actions);
         let values = vec![parameters.initial_value; 2 * actions * numbers.count];
         Some(Self {
             parameters,
-            horizon,
+            horizon: environment.horizon().unwrap_or(0),
             actions,
             numbers,
             values,
@@ -157,8 +155,9 @@ impl TracedTable {
 
     /// Where the values of each observation begin, in units of those of two states; `None` where
     /// there are too many.
-    fn states(interface: &Interface) -> Option<States> {
-        States::of(interface, MAX_VALUES / (2 * usize::from(interface.actions)))
+    fn states(environment: &EnvironmentConfig) -> Option<BinnedStates> {
+        let actions = usize::from(environment.interface().ok()?.actions);
+        BinnedStates::of(environment, MAX_VALUES / (2 * actions))
     }
 
     fn index(&self, observation: &[i32]) -> usize {
