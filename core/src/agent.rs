@@ -1,7 +1,7 @@
 //! The agent: what firmware calls.
 
 use crate::context::{snapshot_len, Pending, Ring};
-use crate::model::embedding::Token;
+use crate::model::embedding::{Encode, Token};
 use crate::model::forward::{self, Scratch, Step};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
@@ -135,6 +135,16 @@ impl<'a> Agent<'a> {
             awaits_feedback: false,
             ..self.pending
         };
+        Ok(())
+    }
+
+    /// Does what the encoders do in [`Agent::act`], and nothing else, so that it can be measured:
+    /// no later step depends on it, and no snapshot.
+    #[doc(hidden)]
+    pub fn encode(&mut self, observation: &[i32]) -> Result<(), Error> {
+        self.model.interface.check(observation)?;
+        let Self { model, scratch, kernels, .. } = self;
+        kernels.run(Encode { model, kernels: *kernels, observation, scratch });
         Ok(())
     }
 

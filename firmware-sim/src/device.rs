@@ -8,7 +8,7 @@ use crate::trace::Step;
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::PortableRng;
 use anyhow::{anyhow, bail, Context};
-use firmware_session::link::{END, FEEDBACK, OBSERVATION};
+use firmware_session::link::{observation_bytes, END, FEEDBACK, OBSERVATION};
 use firmware_session::session::World;
 use std::path::Path;
 use std::str::SplitAsciiWhitespace;
@@ -35,14 +35,19 @@ impl Bench {
 pub struct Report {
     pub kernels: String,
     pub steps: Vec<Step>,
-    /// Instructions of each step.
+    /// Instructions of each step, acting alone.
     pub instructions: Vec<u64>,
+    /// Instructions of the environment that showed each step's observation.
+    pub observe: Vec<u64>,
+    /// Instructions of the encoders in each step.
+    pub encode: Vec<u64>,
     /// High-water marks in bytes: decoding the model, then the loop.
     pub stack_start_up: u32,
     pub stack_act: u32,
     pub total_return: f64,
     pub actions_crc: u32,
     pub logits_crc: u32,
+    pub observations_crc: u32,
     /// Of the matrix-vector kernel.
     pub bench: Vec<Bench>,
     calibration: (u64, u64),
@@ -50,13 +55,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Instructions a step while the ring is filled with `window` steps: the mean, or `None` in a
-    /// shorter run.
-    pub fn instructions_full_ring(&self, window: usize) -> Option<u64> {
-        let full = self.instructions.get(window..).filter(|steps| !steps.is_empty())?;
-        Some(full.iter().sum::<u64>() / full.len() as u64)
-    }
-
     /// Instructions of a number of ticks.
     fn instructions(&self, elapsed: u64) -> anyhow::Result<u64> {
         let (instructions, ticks) = self.calibration;
@@ -89,9 +87,16 @@ impl Report {
                 if decimal::<usize>(&mut words)? != self.steps.len() {
                     bail!("the device skipped a step");
                 }
-                self.steps.push(Step { action: decimal(&mut words)?, logits_crc: hexadecimal(&mut words)? });
-                let instructions = self.instructions(decimal(&mut words)?)?;
-                self.instructions.push(instructions);
+                self.steps.push(Step {
+                    action: decimal(&mut words)?,
+                    logits_crc: hexadecimal(&mut words)?,
+                    observations_crc: hexadecimal(&mut words)?,
+                });
+                let mut count = || self.instructions(decimal(&mut words)?);
+                let [act, observe, encode] = [count()?, count()?, count()?];
+                self.instructions.push(act);
+                self.observe.push(observe);
+                self.encode.push(encode);
             }
             Some("bench") => {
                 let [rows, columns, repetitions, ticks] = {
@@ -111,6 +116,7 @@ impl Report {
                 }
                 self.total_return = f64::from(f32::from_bits(hexadecimal(&mut words)?));
                 (self.actions_crc, self.logits_crc) = (hexadecimal(&mut words)?, hexadecimal(&mut words)?);
+                self.observations_crc = hexadecimal(&mut words)?;
                 self.ended = true;
             }
             Some("error") => bail!("the device stopped: {}", words.collect::<Vec<_>>().join(" ")),
@@ -118,6 +124,12 @@ impl Report {
         }
         Ok(word == Some("step"))
     }
+}
+
+/// The mean over the steps with the ring filled with `window` others; `None` in a shorter run.
+pub fn mean_with_full_ring(instructions: &[u64], window: usize) -> Option<u64> {
+    let full = instructions.get(window..).filter(|steps| !steps.is_empty())?;
+    Some(full.iter().sum::<u64>() / full.len() as u64)
 }
 
 fn decimal<T: std::str::FromStr>(words: &mut SplitAsciiWhitespace) -> anyhow::Result<T> {
@@ -175,11 +187,11 @@ fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result
     let mut world = run.world()?;
     let mut unused = PortableRng::new(0, 0);
     let mut buffer = [0i32; MAX_OBSERVATION_WORDS];
-    let words = run.environment.family.interface().observation_len();
-    let observation = buffer.get_mut(..words).context("the observation is too long")?;
+    let interface = run.environment.family.interface();
+    let observation = buffer.get_mut(..interface.observation_len()).context("the observation is too long")?;
     while world.observe(observation, &mut unused) {
         let mut frame = vec![OBSERVATION];
-        frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
+        observation_bytes(&interface, observation, |bytes| frame.extend(bytes));
         machine.send(&frame)?;
         let action = answer(machine, report)?;
         let transition = world.apply(action, observation, &mut unused);
@@ -187,7 +199,7 @@ fn feed(machine: &mut Machine, report: &mut Report, run: &Run) -> anyhow::Result
         frame.extend(transition.reward.to_le_bytes());
         frame.push(transition.done.into());
         if transition.done {
-            frame.extend(observation.iter().flat_map(|word| word.to_le_bytes()));
+            observation_bytes(&interface, observation, |bytes| frame.extend(bytes));
         }
         machine.send(&frame)?;
     }

@@ -52,6 +52,17 @@ impl Environment {
         Some(Self { preset, family: AnyFamily::preset(preset)? })
     }
 
+    /// Those with a shipped model of their own.
+    pub fn with_shipped_model() -> impl Iterator<Item = Self> {
+        let presets = AnyFamily::preset_names().filter_map(Self::find);
+        presets.filter(|one| shipped_model(one.preset).is_file())
+    }
+
+    /// Whether it shows numbers or a picture.
+    pub fn has_encoders(&self) -> bool {
+        self.family.interface().channels.iter().any(|channel| channel.inputs() > 0)
+    }
+
     fn all() -> impl Iterator<Item = Self> {
         let presets = AnyFamily::preset_names().filter_map(Self::find);
         presets.filter(|one| one.preset == one.family.name() || shipped_model(one.preset).is_file())

@@ -20,6 +20,8 @@ pub struct Image {
     pub weights: u64,
     /// Context window of the model.
     pub window: usize,
+    /// Whether the model has encoders: for numbers or a picture.
+    pub encoders: bool,
     /// int8 parameters of the model.
     pub parameters: usize,
 }
@@ -74,6 +76,7 @@ pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -
         compiler: toolchain.version,
         weights: file.len() as u64,
         window: decoded.dimensions().window,
+        encoders: decoded.interface().channels.iter().any(|channel| channel.inputs() > 0),
         parameters: decoded.parameters(),
     })
 }

@@ -1,6 +1,6 @@
 //! What a run on a target showed, for people and for machines.
 
-use crate::device::Report;
+use crate::device::{mean_with_full_ring, Report};
 use crate::host::Run;
 use crate::image::Image;
 use crate::target::Target;
@@ -14,6 +14,8 @@ pub struct Measured {
     pub preset: &'static str,
     /// Number of the task.
     pub task: u32,
+    /// The environment ran on the host.
+    pub apart: bool,
     /// The first difference to the host, in words.
     pub difference: Option<String>,
     pub image: Image,
@@ -26,13 +28,25 @@ impl Measured {
         self.report.stack_act.max(self.report.stack_start_up)
     }
 
-    /// Instructions a step with the ring full.
+    /// Instructions a step with the ring full: the agent alone.
     pub fn instructions(&self) -> Option<u64> {
-        self.report.instructions_full_ring(self.image.window)
+        mean_with_full_ring(&self.report.instructions, self.image.window)
+    }
+
+    /// How many of them the encoders of numbers and pictures take; `None` where the model has none.
+    pub fn encoding(&self) -> Option<u64> {
+        mean_with_full_ring(&self.report.encode, self.image.window).filter(|_| self.image.encoders)
+    }
+
+    /// Instructions a step of the environment that makes the numbers or paints the picture; `None`
+    /// where there are no such, or where it did not do so on the target.
+    pub fn observing(&self) -> Option<u64> {
+        let made_there = self.image.encoders && !self.apart;
+        mean_with_full_ring(&self.report.observe, self.image.window).filter(|_| made_there)
     }
 
     pub fn json(&self) -> Value {
-        let Self { target, preset, task, difference, image, report } = self;
+        let Self { target, preset, task, difference, image, report, .. } = self;
         json!({
             "environment": preset,
             "task": task,
@@ -46,9 +60,12 @@ impl Measured {
             "total_return": report.total_return,
             "actions_crc32": format!("{:08x}", report.actions_crc),
             "logits_crc32": format!("{:08x}", report.logits_crc),
+            "observations_crc32": format!("{:08x}", report.observations_crc),
             "kernels": report.kernels,
             "instructions_first_step": report.instructions.first(),
             "instructions_per_step_full_ring": self.instructions(),
+            "instructions_encoders_per_step_full_ring": self.encoding(),
+            "instructions_observing_per_step_full_ring": self.observing(),
             "instructions_largest_step": report.instructions.iter().max(),
             "flash_bytes": image.elf.flash,
             "flash_weights_bytes": image.weights,
@@ -66,7 +83,11 @@ impl Display for Measured {
         let Self { target, difference, image, report, .. } = self;
         let verdict = difference.as_deref().unwrap_or("identical to the host");
         writeln!(f, "{} ({}): {} steps, {verdict}", target.name, target.machine, report.steps.len())?;
-        writeln!(f, "  actions CRC-32 {:08x}, logits CRC-32 {:08x}", report.actions_crc, report.logits_crc)?;
+        writeln!(
+            f,
+            "  CRC-32 of actions {:08x}, of logits {:08x}, of observations {:08x}",
+            report.actions_crc, report.logits_crc, report.observations_crc
+        )?;
         let largest = report.instructions.iter().max().copied().unwrap_or(0);
         let full = self.instructions().map_or("-".into(), |count| count.to_string());
         writeln!(
@@ -74,6 +95,10 @@ impl Display for Measured {
             "  instructions per step (not cycles): {full} with a full ring, {largest} at most; kernels {}",
             report.kernels
         )?;
+        if let Some(encoders) = self.encoding() {
+            let painting = self.observing().map_or("-".into(), |count| count.to_string());
+            writeln!(f, "  of them {encoders} in the encoders; {painting} more to show an observation")?;
+        }
         let (flash, ram, stack) = (image.elf.flash, image.elf.ram, self.stack());
         writeln!(
             f,
@@ -96,5 +121,6 @@ pub fn host_json(run: &Run, trace: &Trace) -> Value {
         "last_episode_return": trace.last_episode_return,
         "actions_crc32": format!("{:08x}", trace.actions_crc),
         "logits_crc32": format!("{:08x}", trace.logits_crc),
+        "observations_crc32": format!("{:08x}", trace.observations_crc),
     })
 }

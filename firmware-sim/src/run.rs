@@ -81,14 +81,15 @@ pub fn measure(
         target,
         preset: run.environment.preset,
         task: run.task,
-        difference: trace.difference(&report.steps),
+        apart: run.apart,
+        difference: trace.difference(&report.steps, report.observations_crc),
         image,
         report,
     })
 }
 
 fn print_host(trace: &Trace) {
-    let Trace { total_return, last_episode_return, actions_crc, logits_crc, .. } = trace;
+    let Trace { total_return, last_episode_return, actions_crc, logits_crc, observations_crc, .. } = trace;
     println!("steps {}, return {total_return}, of the last episode {last_episode_return}", trace.steps.len());
-    println!("actions CRC-32 {actions_crc:08x}, logits CRC-32 {logits_crc:08x}");
+    println!("CRC-32 of actions {actions_crc:08x}, of logits {logits_crc:08x}, of observations {observations_crc:08x}");
 }

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 /// Enough to fill a ring of 160 steps and then count 40 more.
 const EPISODES: u32 = 10;
 
+/// For environments with numbers or a picture: an episode may be short where its task is solved.
+const SEEN_EPISODES: u32 = 40;
+const SEEN_TASK: u32 = 3;
+
 /// Dimensions of the models beside the shipped one: layers, d_model, heads, d_ff.
 const SMALL: [u16; 4] = [2, 32, 4, 64];
 const LARGE: [u16; 4] = [2, 96, 4, 320];
@@ -26,25 +30,26 @@ pub fn run(arguments: &TableArguments) -> anyhow::Result<()> {
 
 fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     if !arguments.json {
-        println!("| target | parameters | instructions per step | flash: code | flash: weights | RAM: static | stack |");
-        println!("|---|---|---|---|---|---|---|");
+        println!("| environment | target | parameters | instructions per step | of them in encoders | to show an observation | flash: code | flash: weights | RAM: static | stack |");
+        println!("|---|---|---|---|---|---|---|---|---|---|");
     }
-    let models = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
-    for model in &models {
-        let run = Run {
-            model,
-            environment: &Environment::dark_room(),
-            task: 65,
-            episodes: EPISODES,
-            seed: 7,
-            apart: false,
-        };
+    let dark_room = Environment::dark_room();
+    let sizes = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
+    let sizes = sizes.map(|model| (dark_room.clone(), model, 65, EPISODES));
+    let seen = Environment::with_shipped_model().filter(Environment::has_encoders);
+    let seen = seen.map(|environment| {
+        let model = shipped_model(environment.preset);
+        (environment, model, SEEN_TASK, SEEN_EPISODES)
+    });
+    for (environment, model, task, episodes) in &sizes.into_iter().chain(seen).collect::<Vec<_>>() {
+        let (task, episodes) = (*task, *episodes);
+        let run = Run { model, environment, task, episodes, seed: 7, apart: false };
         let trace = run.trace()?;
         for target in &TARGETS {
             match measure(target, &run, &trace, arguments.build) {
                 Ok(measured) => print(arguments, &measured),
                 // A model too big for the chip does not link; that is an entry of the table.
-                Err(error) if is_too_big(&error) => too_big(arguments, target, model)?,
+                Err(error) if is_too_big(&error) => too_big(arguments, target, environment, model)?,
                 Err(error) => return Err(error),
             }
         }
@@ -52,13 +57,27 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn too_big(arguments: &TableArguments, target: &Target, model: &Path) -> anyhow::Result<()> {
+fn too_big(
+    arguments: &TableArguments,
+    target: &Target,
+    environment: &Environment,
+    model: &Path,
+) -> anyhow::Result<()> {
+    let preset = environment.preset;
     let parameters = Model::decode(&read_model(model)?)?.parameters();
     if arguments.json {
-        let json = serde_json::json!({ "target": target.name, "parameters": parameters, "fits": false });
+        let json = serde_json::json!({
+            "environment": preset,
+            "target": target.name,
+            "parameters": parameters,
+            "fits": false,
+        });
         println!("{json}");
     } else {
-        println!("| {} | {parameters} | does not link: too big for this board | | | | |", target.name);
+        println!(
+            "| {preset} | {} | {parameters} | does not link: too big for this board | | | | | | |",
+            target.name
+        );
     }
     Ok(())
 }
@@ -85,9 +104,14 @@ fn print(arguments: &TableArguments, measured: &Measured) {
     if arguments.json {
         return println!("{}", measured.json());
     }
-    let Measured { target, image, .. } = measured;
-    let instructions = measured.instructions().map_or("-".into(), |count| count.to_string());
+    let Measured { target, preset, image, .. } = measured;
+    let counts = [measured.instructions(), measured.encoding(), measured.observing()];
+    let [instructions, encoders, observing] =
+        counts.map(|count| count.map_or("-".into(), |count| count.to_string()));
     let (code, weights) = (image.elf.flash.saturating_sub(image.weights), image.weights);
     let (parameters, ram, stack) = (image.parameters, image.elf.ram, measured.stack());
-    println!("| {} | {parameters} | {instructions} | {code} | {weights} | {ram} | {stack} |", target.name);
+    println!(
+        "| {preset} | {} | {parameters} | {instructions} | {encoders} | {observing} | {code} | {weights} | {ram} | {stack} |",
+        target.name
+    );
 }

@@ -59,6 +59,12 @@ fn bandit_trace() {
     assert_golden("bandit", "3", "3");
 }
 
+/// With the CRC-32 of its pictures.
+#[test]
+fn watermaze_trace() {
+    assert_golden("watermaze", "3", "20");
+}
+
 #[test]
 fn the_task_is_the_one_asked_for_or_one_that_the_seed_draws() {
     let run = |arguments: &[&str]| {
@@ -172,13 +178,15 @@ fn the_memory_plan_agrees_with_the_run() {
     }
 }
 
-/// The environment on the host, the agent in the image.
+/// The environment on the host, the agent in the image; a picture comes as a camera's would.
 #[test]
 fn a_fed_device_acts_like_the_host() {
     if tools() {
         for target in ["cortex-m3", "riscv32imac"] {
             simulator().args(["run", "--feed", "--episodes", "10", "--target", target]).assert().success();
         }
+        let watermaze = ["run", "--feed", "--environment", "watermaze", "--episodes", "5"];
+        simulator().args(watermaze).args(["--target", "cortex-m4f"]).assert().success();
     }
 }
 

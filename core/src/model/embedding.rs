@@ -2,7 +2,7 @@
 
 use super::encoder::Room;
 use super::forward::Scratch;
-use super::kernels::Kernels;
+use super::kernels::{Kernels, Work};
 use super::numerics::{add, rescale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::Model;
@@ -42,12 +42,26 @@ pub(super) fn embed(
     }
     add_row(&model.action, token.action_row, row, residual);
     add_row(&model.feedback, token.feedback_row, row, residual);
+    encode(model, kernels, token.observation, final_observation, scratch);
+}
+
+/// Adds to the residual stream what the channels without a table say; `final_observation` is empty
+/// where there is none. One copy of it on a microcontroller.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline(never))]
+fn encode(
+    model: &Model,
+    kernels: Kernels,
+    observation: &[i32],
+    final_observation: &[i32],
+    scratch: &mut Scratch,
+) {
     if model.encoders.is_empty() {
         return;
     }
     let mut encoders = model.encoders.iter();
     let mut ended = model.interface.split(final_observation);
-    for (channel, words) in model.interface.split(token.observation) {
+    for (channel, words) in model.interface.split(observation) {
         let ended = ended.next().map_or(&[][..], |(_, words)| words);
         if channel.inputs() == 0 {
             continue;
@@ -57,6 +71,23 @@ pub(super) fn embed(
         if !ended.is_empty() {
             Room { kernels, scratch, encoder }.add(channel, ended, true);
         }
+    }
+}
+
+/// The encoders alone, without the rest of a step: what they add stays in the scratch, which the
+/// next step writes anew.
+pub(crate) struct Encode<'s, 'a> {
+    pub model: &'s Model<'a>,
+    pub kernels: Kernels,
+    pub observation: &'s [i32],
+    pub scratch: &'s mut Scratch<'a>,
+}
+
+impl Work for Encode<'_, '_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { model, kernels, observation, scratch } = self;
+        encode(model, kernels, observation, &[], scratch);
     }
 }
 

@@ -3,10 +3,12 @@
 use crate::console::Console;
 use crate::{bench, counter, semihosting, stack};
 use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
-use algodistill_core::{workspace_words, Agent, Dimensions, Encoders, Model, PortableRng, Transition};
+use algodistill_core::{
+    workspace_words, Agent, Dimensions, Encoders, Interface, Model, PortableRng, Transition,
+};
 use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
-use firmware_session::link::{logits_crc, Line, CRC, END, FEEDBACK, OBSERVATION};
+use firmware_session::link::{logits_crc, word_lens, Line, Seen, CRC, END, FEEDBACK, OBSERVATION};
 use firmware_session::request::Request;
 use firmware_session::session::{self, Monitor, Simulated, World, AGENT_STREAM};
 
@@ -60,7 +62,8 @@ pub fn run(mut console: Console) -> Result<(), &'static str> {
         }
         Request::Feed { seed } => {
             let mut rng = PortableRng::new(seed, AGENT_STREAM);
-            session::run(&mut agent, &mut Fed { console }, &mut rng, &mut report, buffer)
+            let interface = agent.model().interface().clone();
+            session::run(&mut agent, &mut Fed { console, interface }, &mut rng, &mut report, buffer)
         }
         Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
     };
@@ -82,58 +85,88 @@ fn request() -> Option<Request> {
 struct Report {
     console: Console,
     begin: u32,
-    ticks: u32,
+    observe_ticks: u32,
+    encode_ticks: u32,
     steps: u32,
     total_return: f32,
     actions: Digest<'static, u32, Table<1>>,
     logits: Digest<'static, u32, Table<1>>,
+    seen: Seen,
 }
 
 impl Report {
     fn new(console: Console) -> Self {
         let digest = || CRC.digest();
-        Self { console, begin: 0, ticks: 0, steps: 0, total_return: 0.0, actions: digest(), logits: digest() }
+        Self {
+            console,
+            begin: 0,
+            observe_ticks: 0,
+            encode_ticks: 0,
+            steps: 0,
+            total_return: 0.0,
+            actions: digest(),
+            logits: digest(),
+            seen: Seen::nothing(),
+        }
     }
 
     fn finish(mut self) {
         self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
         let line = Line::new("end").number(self.steps).hex(self.total_return.to_bits());
-        self.console.send(line.hex(self.actions.finalize()).hex(self.logits.finalize()));
+        let line = line.hex(self.actions.finalize()).hex(self.logits.finalize());
+        self.console.send(line.hex(self.seen.crc()));
     }
 }
 
 impl Monitor for Report {
-    fn acting(&mut self) {
+    fn observing(&mut self) {
+        self.begin = counter::now();
+    }
+
+    fn observed(&mut self, agent: &mut Agent, observation: &[i32]) {
+        self.observe_ticks = counter::elapsed(self.begin);
+        self.seen.add(agent.model().interface(), observation);
+        let begin = counter::now();
+        // `act` will say what is wrong with it.
+        let _ = agent.encode(observation);
+        self.encode_ticks = counter::elapsed(begin);
         self.begin = counter::now();
     }
 
     fn acted(&mut self, action: usize, logits: &[i32]) {
-        self.ticks = counter::elapsed(self.begin);
+        let ticks = counter::elapsed(self.begin);
         self.actions.update(&[action as u8]);
         for logit in logits {
             self.logits.update(&logit.to_le_bytes());
         }
         let line = Line::new("step").number(self.steps).number(action as u32);
-        self.console.send(line.hex(logits_crc(logits)).number(self.ticks));
+        let line = line.hex(logits_crc(logits)).hex(self.seen.crc()).number(ticks);
+        self.console.send(line.number(self.observe_ticks).number(self.encode_ticks));
     }
 
     fn fed_back(&mut self, transition: Transition) {
         self.steps += 1;
         self.total_return += transition.reward;
     }
+
+    fn ended(&mut self, interface: &Interface, observation: &[i32]) {
+        self.seen.add(interface, observation);
+    }
 }
 
 /// The world at the other end of the link. A link that breaks ends the run.
 struct Fed {
     console: Console,
+    interface: Interface,
 }
 
 impl Fed {
     /// Whether all of the observation came.
     fn receive(&mut self, observation: &mut [i32]) -> bool {
-        observation.iter_mut().all(|word| {
+        let lens = self.interface.channels.iter().flat_map(word_lens);
+        observation.iter_mut().zip(lens).all(|(word, len)| {
             let mut bytes = [0; 4];
-            let received = self.console.receive(&mut bytes);
+            let received = bytes.get_mut(..len).and_then(|part| self.console.receive(part));
             *word = i32::from_le_bytes(bytes);
             received.is_some()
         })

@@ -6,18 +6,25 @@
 //! kernels NAME                                  at start-up
 //! calibration INSTRUCTIONS TICKS                a loop of known length, by the instruction counter
 //! stack start-up BYTES                          high-water mark of decoding the model
-//! step INDEX ACTION LOGITS_CRC32 TICKS          after every step; the CRC is of the logits,
-//!                                               little-endian
+//! step INDEX ACTION LOGITS_CRC32 OBSERVATIONS_CRC32 TICKS OBSERVE_TICKS ENCODE_TICKS
+//!                                               after every step; the CRCs are of its logits,
+//!                                               little-endian, and of all observations so far; the
+//!                                               ticks of acting, of the world that showed the
+//!                                               observation, and of the encoders within acting
 //! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
 //! stack act BYTES                               high-water mark of the loop
-//! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32
+//! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32 OBSERVATIONS_CRC32
 //! error STAGE                                   instead of any of these
 //! ```
 //!
-//! In a fed run the host sends frames: [`OBSERVATION`] and the observation's words (i32,
-//! little-endian), and after the device's step line [`FEEDBACK`], the reward (f32, little-endian),
-//! the done flag and, where that is not 0, the words of the observation that ended the episode;
-//! [`END`] in place of an observation ends the run.
+//! In a fed run the host sends frames: [`OBSERVATION`] and the observation, and after the device's
+//! step line [`FEEDBACK`], the reward (f32, little-endian), the done flag and, where that is not 0,
+//! the observation that ended the episode; [`END`] in place of an observation ends the run.
+//!
+//! An observation is sent channel by channel: a word in four bytes, little-endian; a picture as a
+//! camera sends it, a byte for each colour of each pixel and none to fill up the last word.
+
+use algodistill_core::{Channel, Interface};
 
 /// Frame: an observation follows.
 pub const OBSERVATION: u8 = b'O';
@@ -38,7 +45,47 @@ pub fn logits_crc(logits: &[i32]) -> u32 {
     digest.finalize()
 }
 
-/// A line being written. What does not fit is dropped: the longest line has half the room.
+/// Bytes of each word of the channel on the link: four, fewer of a picture's last word.
+pub fn word_lens(channel: &Channel) -> impl Iterator<Item = usize> {
+    let bytes = match channel {
+        Channel::Discrete { .. } | Channel::Vector { .. } => 4 * channel.words(),
+        Channel::Pixels { .. } => channel.inputs(),
+    };
+    (0..channel.words()).map(move |word| bytes.saturating_sub(4 * word).min(4))
+}
+
+/// Gives `take` the bytes of an observation as they go over the link, piece by piece.
+pub fn observation_bytes(interface: &Interface, observation: &[i32], mut take: impl FnMut(&[u8])) {
+    for (channel, words) in interface.split(observation) {
+        for (word, len) in words.iter().zip(word_lens(channel)) {
+            take(word.to_le_bytes().get(..len).unwrap_or(&[]));
+        }
+    }
+}
+
+/// CRC-32 of all that was observed, as it goes over the link: what the renderer of one target does
+/// differently is seen here, even where it changes no logit.
+#[derive(Clone)]
+pub struct Seen(crc::Digest<'static, u32>);
+
+impl Seen {
+    /// Of nothing.
+    pub fn nothing() -> Self {
+        Self(CRC.digest())
+    }
+
+    /// Takes in one more observation.
+    pub fn add(&mut self, interface: &Interface, observation: &[i32]) {
+        observation_bytes(interface, observation, |bytes| self.0.update(bytes));
+    }
+
+    /// Of all observations so far.
+    pub fn crc(&self) -> u32 {
+        self.0.clone().finalize()
+    }
+}
+
+/// A line being written. What does not fit is dropped; the longest line fits.
 pub struct Line {
     bytes: [u8; 128],
     len: usize,
@@ -108,6 +155,27 @@ mod tests {
         let mut line =
             Line::new("step").number(0).number(4_294_967_295).number(10).hex(0x00ab_cdef).word("x");
         assert_eq!(line.end(), b"step 0 4294967295 10 00abcdef x\n");
+    }
+
+    #[test]
+    fn a_picture_is_sent_as_a_camera_does() {
+        let mut interface = Interface::discrete(&[4, 4], 2, &[0.0]).unwrap();
+        interface.channels[0] = Channel::Pixels { height: 3, width: 1, colours: 2 };
+        let sent = |words: &[i32]| {
+            let mut bytes = Vec::new();
+            observation_bytes(&interface, words, |part| bytes.extend_from_slice(part));
+            bytes
+        };
+        // Six bytes of the picture, not eight; what fills up its last word does not matter.
+        assert_eq!(sent(&[0x0403_0201, 0x6605, 3]), [1, 2, 3, 4, 5, 0x66, 3, 0, 0, 0]);
+        assert_eq!(sent(&[0x0403_0201, 0x7777_6605, 3]), sent(&[0x0403_0201, 0x6605, 3]));
+    }
+
+    #[test]
+    fn the_longest_line_fits() {
+        let most = u32::MAX;
+        let line = Line::new("step").number(most).number(most).hex(most).hex(most);
+        assert!(line.number(most).number(most).number(most).end().len() < 128);
     }
 
     #[test]

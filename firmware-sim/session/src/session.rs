@@ -1,6 +1,6 @@
 //! The loop that firmware has.
 
-use algodistill_core::{Agent, Environment, Error, PortableRng, Transition};
+use algodistill_core::{Agent, Environment, Error, Interface, PortableRng, Transition};
 
 /// Stream of the seed that draws actions where the environment is elsewhere, and has a generator of
 /// its own (stream 0, as in a run in one place).
@@ -20,14 +20,20 @@ pub trait World {
 /// Told about every step: implemented by the image (which measures and prints) and by the runner
 /// (which keeps the trace).
 pub trait Monitor {
-    /// The model starts to work.
-    fn acting(&mut self) {}
+    /// The world is asked for an observation.
+    fn observing(&mut self) {}
+
+    /// The world has shown `observation`, and the model starts to work on it.
+    fn observed(&mut self, _agent: &mut Agent, _observation: &[i32]) {}
 
     /// The model has worked: its action and logits.
     fn acted(&mut self, action: usize, logits: &[i32]);
 
     /// What the action brought.
     fn fed_back(&mut self, transition: Transition);
+
+    /// The episode ended with this in sight.
+    fn ended(&mut self, _interface: &Interface, _observation: &[i32]) {}
 }
 
 /// Runs `agent` in `world` until the world ends. `buffer` has room for an observation.
@@ -40,15 +46,21 @@ pub fn run(
 ) -> Result<(), Error> {
     let (needed, found) = (agent.model().interface().observation_len(), buffer.len());
     let observation = buffer.get_mut(..needed).ok_or(Error::ObservationLength { needed, found })?;
-    while world.observe(observation, rng) {
-        monitor.acting();
+    loop {
+        monitor.observing();
+        if !world.observe(observation, rng) {
+            return Ok(());
+        }
+        monitor.observed(agent, observation);
         let action = act(agent, observation, rng)?;
         monitor.acted(action, agent.logits());
         let transition = world.apply(action, observation, rng);
         agent.feedback(transition.reward, transition.done.then_some(observation))?;
         monitor.fed_back(transition);
+        if transition.done {
+            monitor.ended(agent.model().interface(), observation);
+        }
     }
-    Ok(())
 }
 
 /// [`Agent::act`] as a function of its own in the image: its instructions are counted, and a symbol
