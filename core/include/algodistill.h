@@ -22,6 +22,13 @@
      + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions) + (final_words) \
      + AD_SLOTS(window) / 2 + 3 * AD_LARGER(d_model, d_ff) / 4)
 
+// The same of a model with encoders of numbers or pictures: their most columns, and their hidden units.
+#define AD_WORKSPACE_WORDS_ENCODERS(layers, d_model, heads, d_ff, window, actions, final_words, columns, pixels, vector) \
+    (AD_WORKSPACE_WORDS(layers, d_model, heads, AD_WIDEST(d_ff, pixels, vector), window, actions, final_words)          \
+     + 3 * (AD_WIDEST(AD_WIDEST(d_ff, pixels, vector), d_model, columns)                                              \
+            - AD_WIDEST(AD_WIDEST(d_ff, pixels, vector), d_model, 0)) / 4)
+#define AD_WIDEST(a, b, c) AD_LARGER(a, AD_LARGER(b, c))
+
 // Temperature that stands for the first action with the largest logit.
 #define AD_GREEDY 0.0
 
@@ -214,6 +221,10 @@ ad_status ad_agent_reset(struct ad_agent *agent);
 // One step: runs the observation (and the action and feedback before it) through the model, draws
 // an action and writes it to `action`. `observation` may be null where the model observes nothing
 // and `count` is 0.
+//
+// An observation is the words of its channels, one after the other. A picture is its bytes, four a
+// word, the first in the lowest bits; the next channel begins with a word of its own, and bytes that
+// are left over before it do not matter.
 //
 // # Safety
 // The pointers are null or point to their types, `observation` to `count` words.

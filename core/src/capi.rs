@@ -511,6 +511,10 @@ pub unsafe extern "C" fn ad_agent_reset(agent: *mut AdAgent) -> AdStatus {
 /// an action and writes it to `action`. `observation` may be null where the model observes nothing
 /// and `count` is 0.
 ///
+/// An observation is the words of its channels, one after the other. A picture is its bytes, four a
+/// word, the first in the lowest bits; the next channel begins with a word of its own, and bytes that
+/// are left over before it do not matter.
+///
 /// # Safety
 /// The pointers are null or point to their types, `observation` to `count` words.
 #[no_mangle]

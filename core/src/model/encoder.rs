@@ -48,6 +48,12 @@ impl<'a> Encoder<'a> {
         };
         Ok(Self { normalisers, hidden, observation, final_observation })
     }
+
+    /// The normaliser of each word.
+    pub fn normalisers(&self) -> &'a [[u8; NORMALISER_LEN]] {
+        let (normalisers, _) = self.normalisers.as_chunks();
+        normalisers
+    }
 }
 
 impl Room<'_, '_, '_> {

@@ -10,7 +10,7 @@ pub(crate) mod tensor;
 pub mod weights;
 
 use crate::interface::{MAX_CHANNELS, MAX_ENCODERS};
-use crate::{Error, Interface};
+use crate::{Channel, Error, Interface};
 use encoder::Encoder;
 use heapless::Vec;
 use numerics::{square_root, Scale};
@@ -126,7 +126,16 @@ impl<'a> Model<'a> {
 
     /// Words of 32 bits of the workspace that an agent needs.
     pub fn workspace_words(&self) -> usize {
-        forward::workspace_words(&self.dimensions)
+        self.dimensions.workspace_words()
+    }
+
+    /// The normalisers of the words of channel number `channel`: none where it has no numbers.
+    pub fn normalisers(&self, channel: usize) -> impl Iterator<Item = Normaliser> + 'a {
+        let encoded = |channel: &&Channel| channel.inputs() > 0;
+        let before = self.interface.channels.iter().take(channel).filter(encoded).count();
+        let own = self.interface.channels.get(channel).filter(encoded);
+        let encoder = own.and_then(|_| self.encoders.get(before));
+        encoder.map_or(&[][..], |encoder| encoder.normalisers()).iter().copied().map(Normaliser::from_bytes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `algodistill inspect`: what is in a weights file and what it needs on a device.
 
 use super::Report;
+use crate::encoders::EncoderPlan;
 use crate::export::{TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
@@ -28,13 +29,14 @@ pub fn run(args: &Args) -> Result<Report> {
     // Of a file that was decoded.
     let version = bytes.get(4..6).map_or(0, |field| u16::from_le_bytes([field[0], field[1]]));
     let plan = MemoryPlan::new(&model, bytes.len());
+    let encoders = EncoderPlan::new(&model);
     let dimensions = model.dimensions();
     let interface = model.interface();
     let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads, d_ff {ff}, window {window}\n\
-         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}\n{warned}{plan}\
+         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}\n{encoding}{warned}{plan}\
          card       {card:#}\n",
         file = args.file.display(),
         crc = model.crc(),
@@ -47,6 +49,7 @@ pub fn run(args: &Args) -> Result<Report> {
         seen = if dimensions.final_words > 0 { "seen" } else { "not seen" },
         actions = interface.actions,
         levels = interface.reward_levels,
+        encoding = encoders.as_ref().map(EncoderPlan::text).unwrap_or_default(),
         warned = warning.as_ref().map_or(String::new(), |warning| format!("warning    {warning}\n")),
         plan = plan.text(),
     );
@@ -61,6 +64,7 @@ pub fn run(args: &Args) -> Result<Report> {
             "final_observation": dimensions.final_words > 0,
         },
         "interface": interface,
+        "encoders": encoders,
         "memory": plan,
         "card": card,
         "warnings": warning.iter().collect::<Vec<_>>(),

@@ -18,6 +18,18 @@ pub fn normaliser(lowest: i32, highest: i32) -> Normaliser {
     }
 }
 
+/// What a normaliser makes -1 and 1, about: [`normaliser`] the other way round.
+pub fn normalised_range(normaliser: Normaliser) -> [i64; 2] {
+    let half = match normaliser.mantissa {
+        0 => 0.0,
+        mantissa => 2f64.powi(normaliser.exponent.into()) / f64::from(mantissa),
+    };
+    // Half of 33 bits at most.
+    let half = half.round().min(f64::from(u32::MAX)) as i64;
+    let middle = i64::from(normaliser.offset);
+    [middle - half, middle + half]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +38,10 @@ mod tests {
     fn the_ends_of_the_range_are_one_and_what_is_far_outside_is_limited() {
         for (lowest, highest) in [(-5, 5), (100, 100_001), (-900_000, 70), (i32::MIN, i32::MAX)] {
             let own = normaliser(lowest, highest);
+            let [from, to] = normalised_range(own);
+            // 15 bits of mantissa.
+            let about = 1 + (i64::from(highest) - i64::from(lowest)) / 30_000;
+            assert!((from - i64::from(lowest)).abs() <= about && (to - i64::from(highest)).abs() <= about);
             for (word, expected) in [(highest, 4_096), (lowest, -4_096)] {
                 let found = i32::from(own.apply(word));
                 assert!((found - expected).abs() <= 1, "{word}: {found}");

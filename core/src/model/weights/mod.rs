@@ -1,5 +1,6 @@
 //! The weights file (`.adw`). `docs/weights-format.md` is the specification.
 
+use super::forward::workspace_words;
 use super::kernels::SLOTS_PER_GROUP;
 use super::numerics::{round_shift, NORMALISED_BITS};
 use crate::interface::{MAX_CHANNELS, MAX_ENCODERS, MAX_OBSERVATION_WORDS};
@@ -186,6 +187,11 @@ impl Dimensions {
     /// Bytes of the ring: int8 keys and values, and for each of them one u16 scale per head.
     pub const fn ring_bytes(&self) -> usize {
         self.layers * (self.window * (self.d_model + 4 * self.heads) + self.ring_value_bytes())
+    }
+
+    /// Words of 32 bits of the workspace of a model.
+    pub const fn workspace_words(&self) -> usize {
+        workspace_words(self)
     }
 
     /// Bytes of the values of one layer: slots in whole groups.
