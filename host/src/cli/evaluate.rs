@@ -65,7 +65,8 @@ pub struct Args {
     /// Episodes of the summary, with --steps blocks [default: the second half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = episodes, allow_hyphen_values = true)]
     mean_over: Option<(u32, u32)>,
-    /// Write STEM.json, STEM.csv and STEM.svg.
+    /// Write STEM.json, STEM.csv and STEM.svg, and STEM.trajectories.svg of an environment that can be
+    /// drawn from above.
     #[arg(long, value_name = "STEM")]
     out: Option<PathBuf>,
 }

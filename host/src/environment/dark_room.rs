@@ -1,7 +1,7 @@
 //! Dark Room on the host.
 
-use super::rooms::{action_name, cell, cells, diffuse, distance, draw, step_towards};
-use super::{Defaults, Drawing, Episode, Expert, Simulation, Tint};
+use super::rooms::{action_name, cell, cells, diffuse, distance, draw, step_towards, trajectory};
+use super::{Defaults, Drawing, Episode, Expert, Simulation, Tint, Trajectory};
 use algodistill_core::env::dark_room::{DarkRoom, DarkRoomTask, GoalReward};
 use algodistill_core::env::grid::Cell;
 use algodistill_core::PortableRng;
@@ -82,6 +82,10 @@ impl Simulation for DarkRoom {
         let mut drawing = draw(self.grid(), episode, &[(task.goal(), 'G')]);
         drawing.add(Tint::Plain, " @ agent  o trail  G goal (never shown to the model)\n");
         Some(drawing)
+    }
+
+    fn trajectory(&self, task: &DarkRoomTask, episode: &Episode) -> Option<Trajectory> {
+        Some(trajectory(self.grid(), episode, &[(task.goal(), "goal")]))
     }
 }
 
@@ -179,5 +183,9 @@ mod tests {
         assert_eq!(rows[2], " . . . . o @ . . .");
         assert_eq!(rows[3], " . . . . o . . . .");
         assert_eq!(rows[4], " . . . . o . . . .");
+        let Trajectory { path, marks, cells } = room.trajectory(&episode).unwrap();
+        // From the left and from the top, in ninths and halves of them.
+        assert_eq!((path[0], path[3]), ((0.5, 0.5), (5.5 / 9.0, 2.5 / 9.0)));
+        assert_eq!((marks[0].name, marks[0].at, cells), ("goal", (8.5 / 9.0, 0.5 / 9.0), Some(9)));
     }
 }

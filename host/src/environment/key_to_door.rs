@@ -1,7 +1,7 @@
 //! Key-to-Door on the host.
 
-use super::rooms::{action_name, cell, diffuse, draw, step_towards};
-use super::{Defaults, Drawing, Episode, Expert, Simulation, Tint};
+use super::rooms::{action_name, cell, diffuse, draw, step_towards, trajectory};
+use super::{Defaults, Drawing, Episode, Expert, Simulation, Tint, Trajectory};
 use crate::source::Outcome;
 use algodistill_core::env::grid::{Cell, Grid};
 use algodistill_core::env::key_to_door::{KeyToDoor, KeyToDoorTask};
@@ -74,6 +74,10 @@ impl Simulation for KeyToDoor {
         let shown = if self.show_goals { "shown to the model" } else { "never shown to the model" };
         drawing.add(Tint::Plain, format!(" @ agent  o trail  K key, then D door ({shown})\n"));
         Some(drawing)
+    }
+
+    fn trajectory(&self, task: &KeyToDoorTask, episode: &Episode) -> Option<Trajectory> {
+        Some(trajectory(self.grid(), episode, &[(task.key(), "key"), (task.door(), "door")]))
     }
 }
 

@@ -20,10 +20,12 @@ mod drawing;
 pub(crate) mod rooms;
 mod several;
 mod split;
+mod trajectory;
 
 pub use drawing::{Drawing, Tint};
 pub(crate) use split::shuffle;
 pub use split::TaskSplit;
+pub use trajectory::{Mark, Trajectory};
 
 /// What the host knows of an environment. Only [`Simulation::describe`] and
 /// [`Simulation::defaults`] must be there: an environment without a known optimum or expert is
@@ -72,6 +74,12 @@ pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send +
 
     /// `task` after `episode`, for people who watch: it may show what the model does not see.
     fn draw(&self, _task: &Self::Task, _episode: &Episode) -> Option<Drawing> {
+        None
+    }
+
+    /// An `episode` of `task` from above, for the figures of an evaluation; `None` where there is no
+    /// above.
+    fn trajectory(&self, _task: &Self::Task, _episode: &Episode) -> Option<Trajectory> {
         None
     }
 }
@@ -133,6 +141,9 @@ pub trait AnyTask: Environment + Send {
     /// As [`Simulation::draw`].
     fn draw(&self, episode: &Episode) -> Option<Drawing>;
 
+    /// As [`Simulation::trajectory`].
+    fn trajectory(&self, episode: &Episode) -> Option<Trajectory>;
+
     /// The task as it is now.
     fn boxed_clone(&self) -> Box<dyn AnyTask>;
 }
@@ -180,6 +191,10 @@ impl<F: Simulation> Environment for Running<F> {
 impl<F: Simulation> AnyTask for Running<F> {
     fn draw(&self, episode: &Episode) -> Option<Drawing> {
         self.family.draw(&self.task, episode)
+    }
+
+    fn trajectory(&self, episode: &Episode) -> Option<Trajectory> {
+        self.family.trajectory(&self.task, episode)
     }
 
     fn boxed_clone(&self) -> Box<dyn AnyTask> {

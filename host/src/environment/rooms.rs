@@ -1,6 +1,6 @@
 //! What the grid rooms have in common on the host.
 
-use super::{Drawing, Episode, Tint};
+use super::{Drawing, Episode, Mark, Tint, Trajectory};
 use algodistill_core::env::grid::{Cell, Grid, ACTIONS, ACTION_NAMES};
 use algodistill_core::PortableRng;
 
@@ -51,6 +51,18 @@ pub(crate) fn diffuse(grid: Grid, probabilities: &[f64]) -> Vec<f64> {
         }
     }
     next
+}
+
+/// The way through a room, and cells with their names.
+pub(crate) fn trajectory(grid: Grid, episode: &Episode, marks: &[(Cell, &'static str)]) -> Trajectory {
+    let size = f32::from(grid.size.max(1));
+    let middle = |(row, column): Cell| ((f32::from(column) + 0.5) / size, (f32::from(row) + 0.5) / size);
+    let mark = |(cell, name): &(Cell, &'static str)| Mark { name, at: middle(*cell), radius: 0.5 / size };
+    Trajectory {
+        path: episode.observations.iter().map(|observation| middle(cell(observation))).collect(),
+        marks: marks.iter().map(mark).collect(),
+        cells: Some(grid.size),
+    }
 }
 
 /// Draws a room: the agent, its trail, and marks of cells with their letters.

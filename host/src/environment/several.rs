@@ -2,6 +2,7 @@
 
 use super::{
     AnySimulation, AnyTask, Defaults, Drawing, Environment, EnvironmentConfig, Episode, Expert, Kind,
+    Trajectory,
 };
 use crate::Result;
 use algodistill_core::{Interface, PortableRng, Transition};
@@ -142,6 +143,10 @@ impl Environment for InTurn {
 impl AnyTask for InTurn {
     fn draw(&self, episode: &Episode) -> Option<Drawing> {
         self.now.draw(episode)
+    }
+
+    fn trajectory(&self, episode: &Episode) -> Option<Trajectory> {
+        self.now.trajectory(episode)
     }
 
     fn boxed_clone(&self) -> Box<dyn AnyTask> {

@@ -1,6 +1,6 @@
 //! Watermaze on the host.
 
-use super::{Defaults, Drawing, Episode, Expert, Simulation, Tint};
+use super::{Defaults, Drawing, Episode, Expert, Mark, Simulation, Tint, Trajectory};
 use crate::source::Outcome;
 use algodistill_core::env::watermaze::{Pose, View, Watermaze, WatermazeTask, ACTION_NAMES, HEADINGS};
 use algodistill_core::PortableRng;
@@ -49,6 +49,16 @@ impl Simulation for Watermaze {
         }
         drawing.add(Tint::Plain, " @ agent  o trail  # platform (never shown to the model)\n");
         Some(drawing)
+    }
+
+    fn trajectory(&self, task: &WatermazeTask, episode: &Episode) -> Option<Trajectory> {
+        let side = 2.0 * self.half_width;
+        let place = |x: f32, y: f32| ((x + self.half_width) / side, (self.half_width - y) / side);
+        let (x, y) = task.platform();
+        let platform = Mark { name: "platform", at: place(x, y), radius: self.radius / side };
+        let path = path(self, episode)?;
+        let path = path.iter().map(|pose| place(pose.x, pose.y)).collect();
+        Some(Trajectory { path, marks: vec![platform], cells: None })
     }
 }
 
@@ -304,5 +314,10 @@ mod tests {
         assert!(lines[..13].iter().any(|line| line.contains('#')), "{text}");
         assert!(lines[..13].iter().any(|line| line.contains('o')), "{text}");
         assert!(lines[21].chars().all(|letter| letter != '.'), "{text}");
+        let Trajectory { path, marks, .. } = Simulation::trajectory(&maze, &task, &episode).unwrap();
+        // From the middle to where it is, the north at the top.
+        let end = ((task.pose().x + 6.0) / 12.0, (6.0 - task.pose().y) / 12.0);
+        assert_eq!((path.len(), path[0], path[3]), (4, (0.5, 0.5), end));
+        assert_eq!((marks[0].name, marks[0].radius), ("platform", 1.0 / 12.0));
     }
 }

@@ -1,10 +1,11 @@
 //! One evaluation: learners and references on the same tasks.
 
+use super::drawn::DrawnEpisode;
 use super::fidelity::{fidelity, Fidelity};
 use super::models::{FloatModel, Int8Model};
 use super::policy::Learner;
 use super::report::{Figure, Kind, Series};
-use super::rollout::{rollout, rollout_source, Axis, Contexts};
+use super::rollout::{rollout, rollout_drawn, rollout_source, Axis, Contexts};
 use super::statistics::{
     curve, mean_over, never_solved, steps_so_far, task_mean, Cluster, Estimate, NeverSolved,
 };
@@ -64,6 +65,9 @@ pub struct Evaluation {
     pub figure: Figure,
     /// What is said under the title of its figure, too.
     pub note: Option<String>,
+    /// Episodes of the first int8 model that are drawn from above, where the environment can be:
+    /// task by task. No number depends on them.
+    pub drawn: Vec<DrawnEpisode>,
 }
 
 /// One learner's contexts and what they amount to.
@@ -120,6 +124,7 @@ impl Evaluation {
             warnings: Vec::new(),
             figure: Figure::default(),
             note: None,
+            drawn: Vec::new(),
         })
     }
 
@@ -147,7 +152,13 @@ impl Evaluation {
         let contexts = Contexts { demonstration, ..self.contexts.clone() };
         let mut clusters = Vec::new();
         for (model, learner) in learners.iter().enumerate() {
-            clusters.extend(rollout(&self.running, &contexts, model, *learner, progress)?);
+            if series.kind == Kind::Main && model == 0 {
+                let (found, drawn) = rollout_drawn(&self.running, &contexts, model, *learner, progress)?;
+                clusters.extend(found);
+                self.drawn = drawn;
+            } else {
+                clusters.extend(rollout(&self.running, &contexts, model, *learner, progress)?);
+            }
         }
         self.add(series, clusters, progress);
         Ok(())

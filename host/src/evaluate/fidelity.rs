@@ -37,10 +37,11 @@ pub fn fidelity(
         let (int8, float) = (model.agent()?, FloatAgent::new(&float.parameters));
         let mut pair = Pair { int8, float, divergence: 0.0, agreements: 0, steps: 0 };
         match model.goal() {
-            None => one_context(environment, contexts, task, run, &mut pair)?,
+            None => one_context(environment, contexts, task, run, &mut pair, None)?,
             Some(objective) => {
                 let goal = goal(&objective, wanted, environment, task)?;
-                one_context(environment, contexts, task, run, &mut Asking::new(&mut pair, goal))?
+                let mut asking = Asking::new(&mut pair, goal);
+                one_context(environment, contexts, task, run, &mut asking, None)?
             }
         };
         Ok((pair.divergence, pair.agreements, pair.steps))

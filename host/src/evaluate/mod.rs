@@ -5,6 +5,7 @@
 //! several episodes; what improves from episode to episode was learned in context.
 
 pub mod asking;
+mod drawn;
 pub mod evaluation;
 pub mod fidelity;
 pub mod models;
@@ -17,6 +18,7 @@ mod run;
 pub mod statistics;
 mod tasks;
 
+pub use drawn::DrawnEpisode;
 pub use evaluation::Evaluation;
 pub(crate) use models::unlike;
 pub use play::{play, Moment, PlayConfig, Played};

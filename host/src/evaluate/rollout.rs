@@ -1,5 +1,6 @@
 //! Runs policies in context: tasks x runs, each a fresh context of several episodes.
 
+use super::drawn::{DrawnEpisode, Watcher};
 use super::policy::{Learner, Policy};
 use super::statistics::Cluster;
 use crate::environment::{AnyTask, EnvironmentConfig};
@@ -163,15 +164,39 @@ pub fn rollout(
     learner: &dyn Learner,
     progress: &dyn Progress,
 ) -> Result<Vec<Cluster>> {
-    let points = each_context(contexts, progress, |task, run| {
+    rolled_out(environment, contexts, model, learner, false, progress).map(|(clusters, _)| clusters)
+}
+
+/// [`rollout`], and of a few of its episodes what is drawn from above.
+pub fn rollout_drawn(
+    environment: &EnvironmentConfig,
+    contexts: &Contexts,
+    model: usize,
+    learner: &dyn Learner,
+    progress: &dyn Progress,
+) -> Result<(Vec<Cluster>, Vec<DrawnEpisode>)> {
+    rolled_out(environment, contexts, model, learner, true, progress)
+}
+
+fn rolled_out(
+    environment: &EnvironmentConfig,
+    contexts: &Contexts,
+    model: usize,
+    learner: &dyn Learner,
+    draws: bool,
+    progress: &dyn Progress,
+) -> Result<(Vec<Cluster>, Vec<DrawnEpisode>)> {
+    let played = each_context(contexts, progress, |task, run| {
         let mut points = Points::new(contexts.axis());
+        let mut watcher = Watcher::of(contexts, task, run).filter(|_| draws);
         learner.in_context(task, &mut |policy| {
-            points = one_context(environment, contexts, task, run, policy)?;
+            points = one_context(environment, contexts, task, run, policy, watcher.as_mut())?;
             Ok(())
         })?;
-        Ok(points)
+        Ok((points, watcher.map(Watcher::finish)))
     })?;
-    Ok(clusters(contexts, model, points))
+    let (points, drawn): (Vec<_>, Vec<_>) = played.into_iter().unzip();
+    Ok((clusters(contexts, model, points), drawn.into_iter().flatten().flatten().collect()))
 }
 
 /// Runs the source algorithm itself on every context, as a learner that starts from nothing;
@@ -248,13 +273,14 @@ fn clusters(contexts: &Contexts, model: usize, points: Vec<Points>) -> Vec<Clust
     contexts.tasks.iter().map(cluster).collect()
 }
 
-/// One context: the values of its points, see [`Axis`].
+/// One context: the values of its points, see [`Axis`]. `watcher` sees its episodes.
 pub(super) fn one_context(
     environment: &EnvironmentConfig,
     contexts: &Contexts,
     task: u32,
     run: u32,
     policy: &mut dyn Policy,
+    mut watcher: Option<&mut Watcher>,
 ) -> Result<Points> {
     let interface = environment.interface()?;
     let mut running = Running {
@@ -290,15 +316,23 @@ pub(super) fn one_context(
     let (mut episodes, mut steps) = (0, 0);
     while !contexts.is_over(episodes, steps) {
         let left = contexts.stream.map_or(u32::MAX, |stream| stream.steps - steps);
-        steps += running.episode(left, |seen| match seen {
-            Seen::Now(observation) => policy.act(observation, &mut rng),
-            Seen::After(outcome) => {
-                policy.feedback(outcome.reward, outcome.ended())?;
-                points.add(outcome.reward, outcome.done);
-                Ok(outcome.action)
+        episodes += 1;
+        steps += running.episode(left, |seen| {
+            if let Some(watcher) = &mut watcher {
+                watcher.see(episodes, &seen);
+            }
+            match seen {
+                Seen::Now(observation) => policy.act(observation, &mut rng),
+                Seen::After(outcome) => {
+                    policy.feedback(outcome.reward, outcome.ended())?;
+                    points.add(outcome.reward, outcome.done);
+                    Ok(outcome.action)
+                }
             }
         })?;
-        episodes += 1;
+        if let Some(watcher) = &mut watcher {
+            watcher.end(episodes, &*running.task);
+        }
     }
     Ok(points)
 }
@@ -311,7 +345,7 @@ struct Running {
 }
 
 /// What whoever acts is told.
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     /// The observation to act on; the answer is the action.
     Now(&'a [i32]),
     /// What the action brought; the answer is not looked at.

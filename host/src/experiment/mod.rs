@@ -9,7 +9,7 @@
 //! seed-0.adw              its int8 model
 //! expert-seed-0/, .adw    those of another model, called expert; of a model of RL2, a run of train-rl2
 //! stages.json             how long each stage took
-//! dark-room.json          the report of an evaluation, by its name (and .csv, .svg)
+//! dark-room.json          the report of an evaluation, by its name (and .csv, .svg, .trajectories.svg)
 //! results.json            all of it in short: which reports, which claims hold
 //! ```
 //!

@@ -14,6 +14,8 @@ pub mod terminal;
 #[cfg(all(test, feature = "cli"))]
 mod tests;
 mod text;
+#[cfg(feature = "cli")]
+pub mod trajectories;
 
 pub use chart::{chart, Chart, Kind, Line, Series};
 pub use figure::{Figure, Sweep, SweepLine};
@@ -27,16 +29,19 @@ use crate::files::write_bytes;
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-/// Writes `{stem}.json`, `{stem}.csv` and, where drawing is built in (feature `cli`), `{stem}.svg`;
-/// returns their paths.
+/// Writes `{stem}.json`, `{stem}.csv` and, where drawing is built in (feature `cli`), `{stem}.svg`
+/// and, of an environment that can be drawn from above, `{stem}.trajectories.svg`; returns their
+/// paths.
 pub fn write_files(evaluation: &Evaluation, stem: &Path) -> Result<Vec<PathBuf>> {
     let chart = chart(evaluation);
     let json = format!("{:#}\n", json(evaluation));
     let contents = [
-        ("json", json),
-        ("csv", chart.csv()),
+        Some(("json", json)),
+        Some(("csv", chart.csv())),
         #[cfg(feature = "cli")]
-        ("svg", svg::render(&chart)),
+        Some(("svg", svg::render(&chart))),
+        #[cfg(feature = "cli")]
+        trajectories::render(evaluation).map(|document| ("trajectories.svg", document)),
     ];
     let write = |(extension, content): (&str, String)| {
         // Not `with_extension`: a stem may contain a dot.
@@ -44,5 +49,5 @@ pub fn write_files(evaluation: &Evaluation, stem: &Path) -> Result<Vec<PathBuf>>
         path.push(format!(".{extension}"));
         write_bytes(Path::new(&path), content.as_bytes()).map(|()| path.into())
     };
-    contents.into_iter().map(write).collect()
+    contents.into_iter().flatten().map(write).collect()
 }

@@ -116,12 +116,57 @@ fn further_models_are_lines_of_their_own() {
     assert!(svg.contains("#D55E00") && svg.contains("#56B4E9"), "each in a colour of its own");
 }
 
+/// Walks in a circle, wherever it is: no libm, so that every machine draws the same.
+struct Circling {
+    steps: usize,
+}
+
+impl Policy for Circling {
+    fn act(&mut self, _observation: &[i32], _rng: &mut PortableRng) -> Result<usize> {
+        self.steps += 1;
+        Ok(if self.steps % 4 == 0 { 1 } else { 0 })
+    }
+
+    fn feedback(&mut self, _reward: f32, _ended: Option<&[i32]>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn trajectories_are_those_of_the_episodes_that_were_counted() {
+    let environment = EnvironmentConfig::preset("watermaze").expect("a preset");
+    let parameters = ["horizon=30".parse().expect("an assignment")].into_iter().collect();
+    let environment = environment.with(&parameters).expect("an environment");
+    let contexts =
+        Contexts { tasks: vec![3, 70], runs: 2, episodes: 4, seed: 1, demonstration: None, stream: None };
+    let mut evaluation = Evaluation::new("watermaze", environment, contexts, 0..4).expect("an evaluation");
+    let circling = |_| Ok(Circling { steps: 0 });
+    evaluation.measure(Series::of(Kind::Main), &[&circling, &circling], &NoProgress).expect("measured");
+    assert_eq!(evaluation.drawn.len(), 4, "episodes 1 and 3 of two tasks, of one context each");
+    for drawn in &evaluation.drawn {
+        let cluster = evaluation.measured[0].clusters.iter().find(|cluster| cluster.task == drawn.task);
+        assert_eq!(cluster.expect("measured").runs[0][drawn.number as usize - 1], drawn.total);
+    }
+    assert_golden("trajectories.svg", &report::trajectories::render(&evaluation).expect("drawn"));
+    // Nobody is above a bandit.
+    assert_eq!(report::trajectories::render(&evaluation_of("bandit-even", 1, None)), None);
+}
+
+#[test]
+fn rooms_are_drawn_from_above() {
+    let svg = report::trajectories::render(&evaluation("dark-room", 3)).expect("drawn");
+    assert!(svg.contains("circle start, dot end, G goal") && svg.contains(">task 70<"), "{svg}");
+    // Who stays is not paid; who knows the goal, task 3, is there after five steps.
+    assert!(svg.contains("episode 1: 0 in 20 steps"), "{svg}");
+    assert!(svg.contains("episode 3: 16 in 20 steps"), "{svg}");
+}
+
 #[test]
 fn files_lie_side_by_side() {
     let folder = tempfile::tempdir().expect("a folder");
     let paths =
         report::write_files(&evaluation("dark-room", 2), &folder.path().join("curve.v1")).expect("written");
     let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    assert_eq!(names, ["curve.v1.json", "curve.v1.csv", "curve.v1.svg"]);
+    assert_eq!(names, ["curve.v1.json", "curve.v1.csv", "curve.v1.svg", "curve.v1.trajectories.svg"]);
     assert!(paths.iter().all(|path| path.exists()));
 }
