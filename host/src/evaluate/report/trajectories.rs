@@ -10,7 +10,7 @@ const SIDE: f32 = 150.0;
 /// From the left edge of a square to that of the next, and from its upper edge to that of the next.
 const STEP: (f32, f32) = (186.0, 186.0);
 /// Where the first square begins: what is left of it says which task, what is above has the title.
-const ORIGIN: (f32, f32) = (96.0, 92.0);
+const ORIGIN: (f32, f32) = (116.0, 92.0);
 
 /// Of the path, as the main line of the chart; of marks, in their order.
 const PATH: &str = "#0072B2";
@@ -25,7 +25,7 @@ pub fn render(evaluation: &Evaluation) -> Option<String> {
     let of = |task: u32| drawn.iter().filter(move |episode| episode.task == task);
     let columns = tasks.iter().map(|task| of(*task).count()).max().unwrap_or(0);
     // One square is too narrow for the title.
-    let width = (ORIGIN.0 + columns as f32 * STEP.0).max(660.0);
+    let width = (ORIGIN.0 + columns as f32 * STEP.0).max(760.0);
     let height = ORIGIN.1 + tasks.len() as f32 * STEP.1;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
