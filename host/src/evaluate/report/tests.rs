@@ -124,7 +124,7 @@ struct Circling {
 impl Policy for Circling {
     fn act(&mut self, _observation: &[i32], _rng: &mut PortableRng) -> Result<usize> {
         self.steps += 1;
-        Ok(if self.steps % 4 == 0 { 1 } else { 0 })
+        Ok(if self.steps.is_multiple_of(4) { 1 } else { 0 })
     }
 
     fn feedback(&mut self, _reward: f32, _ended: Option<&[i32]>) -> Result<()> {
