@@ -1,0 +1,114 @@
+//! Learning histories as Parquet columns: one row a step, see `docs/histories-format.md`.
+
+mod decode;
+mod encode;
+mod layout;
+mod places;
+mod reader;
+
+pub use encode::EncodedRows;
+pub use layout::{Layout, OptimalActions};
+pub use reader::Reader;
+
+use super::Steps;
+use algodistill_core::Channel;
+use std::fmt;
+use std::ops::Range;
+
+/// Name of the columns of final observations, and of optimal actions.
+const FINAL_OBSERVATION: &str = "final_observation";
+const OPTIMAL_ACTION: &str = "optimal_action";
+
+/// Values handed to a column writer, or taken from a column reader, at a time.
+const BATCH: usize = 1 << 13;
+
+/// The columns of a file, their types checked but not yet their values.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// `task_id`.
+    pub tasks: Vec<u32>,
+    /// `history_id`.
+    pub histories: Vec<u32>,
+    /// `step`.
+    pub numbers: Vec<u32>,
+    /// What the columns of the observations hold.
+    pub kinds: Vec<Kind>,
+    /// The other columns.
+    pub steps: Steps,
+}
+
+impl Rows {
+    /// Makes the tasks of the steps known where histories are of several.
+    pub fn keep_tasks(&mut self, several: bool) {
+        if several {
+            self.steps.tasks.clone_from(&self.tasks);
+        }
+    }
+
+    /// Some of the rows.
+    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+        let mut steps = Steps::new(self.steps.observations.len());
+        steps.extend(&self.steps, range.clone());
+        let ids = |column: &[u32]| column[range.clone()].to_vec();
+        Self {
+            tasks: ids(&self.tasks),
+            histories: ids(&self.histories),
+            numbers: ids(&self.numbers),
+            kinds: self.kinds.clone(),
+            steps,
+        }
+    }
+}
+
+/// What a column of observations holds, and how much of it in each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An integer.
+    Integer,
+    /// Integers; 0 where no row says how many.
+    List(usize),
+    /// Bytes; 0 where no row says how many.
+    Bytes(usize),
+}
+
+impl Kind {
+    /// What the column of a channel holds.
+    pub fn of(channel: &Channel) -> Self {
+        match channel {
+            Channel::Discrete { .. } => Self::Integer,
+            Channel::Vector { size } => Self::List((*size).into()),
+            Channel::Pixels { .. } => Self::Bytes(channel.inputs()),
+        }
+    }
+
+    /// Words of an observation.
+    pub fn words(self) -> usize {
+        match self {
+            Self::Integer => 1,
+            Self::List(numbers) => numbers,
+            Self::Bytes(bytes) => bytes.div_ceil(4),
+        }
+    }
+
+    /// Whether this can be what is `expected`: as many, or not known how many.
+    pub fn fits(self, expected: Self) -> bool {
+        match (self, expected) {
+            (Self::List(found), Self::List(wanted)) | (Self::Bytes(found), Self::Bytes(wanted)) => {
+                found == wanted || found == 0
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Integer => f.write_str("an integer"),
+            Self::List(0) => f.write_str("a list of integers"),
+            Self::List(numbers) => write!(f, "a list of {numbers} integers"),
+            Self::Bytes(0) => f.write_str("bytes"),
+            Self::Bytes(bytes) => write!(f, "{bytes} bytes"),
+        }
+    }
+}
