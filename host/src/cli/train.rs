@@ -4,7 +4,7 @@ use super::fields::Overrides;
 use super::progress::Terminal;
 use super::run_folder::{configuration, in_options};
 use super::Report;
-use crate::history::Mixture;
+use crate::history::{Mixture, Storage, IN_MEMORY};
 use crate::ranks::Ranks;
 use crate::train::{read_config, TrainConfig};
 use crate::{train, Error, Result};
@@ -33,6 +33,11 @@ pub struct Args {
     /// config.toml unless --config is given.
     #[arg(long)]
     pub resume: bool,
+    /// Megabytes of numbers and pictures of observations that are kept in memory. Where there are more,
+    /// they are kept in a file in the folder of the run, without a name, that is gone when the run ends.
+    /// The model is the same.
+    #[arg(long, value_name = "MB", default_value_t = IN_MEMORY >> 20)]
+    pub observation_memory: u64,
     /// The configuration's fields.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -58,7 +63,10 @@ fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = config(args, ranks)?;
-    let histories = Mixture::read_share(&args.histories, ranks, &train::share(ranks, &config))?;
+    let storage =
+        Storage { in_memory: args.observation_memory.saturating_mul(1 << 20), ..Storage::beside(&args.out) };
+    let share = train::share(ranks, &config);
+    let histories = Mixture::read_share(&args.histories, ranks, &share, &storage)?;
     let warnings = config.warnings(&histories.training);
     for warning in warnings.iter().filter(|_| ranks.is_first()) {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");

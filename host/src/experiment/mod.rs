@@ -40,7 +40,7 @@ use crate::evaluate::{evaluate, recorded, Contestant, Contestants, Evaluation};
 use crate::export::{encode, quantize, Training, TrainingCard};
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::history::card::card_path;
-use crate::history::{filter, generate_to_file, GenerateConfig, Mixture};
+use crate::history::{filter, generate_to_file, GenerateConfig, Mixture, Storage};
 use crate::model::Parameters;
 use crate::progress::Progress;
 use crate::train::{load_parameters, snapshot_path, train, TrainConfig, TrainOutcome};
@@ -219,7 +219,7 @@ impl Run<'_> {
             return Ok(line);
         }
         let paths: Vec<PathBuf> = model.histories.iter().map(|name| self.histories_path(name)).collect();
-        let histories = Mixture::read(&paths)?;
+        let histories = Mixture::read_with(&paths, &Storage::beside(&self.folder))?;
         for seed in 0..model.seeds {
             line.push(self.trained(name(seed), &model.resolve(seed)?, &histories, stages)?);
         }

@@ -74,7 +74,7 @@ fn generations(
         }
         (Training::Histories(record), false) => {
             let mixture = Mixture::read(histories)?;
-            if histories_digest(&mixture.training) != record.dataset {
+            if histories_digest(&mixture.training)? != record.dataset {
                 let order = if histories.len() == 1 { "" } else { ", or on these files in another order" };
                 let problem = format!("{} was trained on other histories{order}", path.display());
                 return Err(Error::file(&histories[0], problem));

@@ -1,10 +1,10 @@
 //! Histories worth learning from: a file of those that show learning best, of another file.
 
 use super::card::{Card, Returns, FORMAT_VERSION};
-use super::columns::{Layout, OptimalActions};
+use super::columns::{row_group_steps, Layout, OptimalActions};
 use super::file::{check_name, read_undivided, split_sets, Hashing};
 use super::score::{episodes, returns, Score};
-use super::{Histories, History, Steps};
+use super::{Histories, History, Steps, Storage};
 use crate::files::{hexadecimal, write_atomically};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -12,9 +12,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-
-/// Bounds on the steps of a row group. They depend on the histories only.
-const CHUNK_STEPS: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 
 /// What a history must be like to stay. Held-out histories are judged as training ones are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -160,7 +157,7 @@ pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card
         let problem = format!("is the file that is filtered, {}; choose another name", input.display());
         return Err(Error::argument("out", problem));
     }
-    let (mut card, all) = read_undivided(input)?;
+    let (mut card, all) = read_undivided(input, &Storage::default())?;
     if config.per_task && card.has_several_tasks_a_history() {
         let problem = "has histories of several tasks each, of which per_task cannot choose; leave it out";
         return Err(Error::file(input, problem));
@@ -319,7 +316,7 @@ fn lost(all: &Histories, some: &Histories, of: &HashSet<u32>) -> u32 {
 fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
     let refuse = |error| Error::file(path, format!("cannot be written: {error}"));
     let layout = Layout::new(&all.interface, OptimalActions::of(&all.steps)).map_err(refuse)?;
-    let room = (all.steps.len() / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
+    let room = row_group_steps(all.steps.len() as u64, all.interface.observation_len()) as usize;
     let chunks: Vec<&[History]> =
         all.index.chunk_by(|a, b| a.steps.start / room == b.steps.start / room).collect();
     let encode = |histories: &&[History]| {
@@ -331,6 +328,7 @@ fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
             steps: Steps::new(all.steps.observations.len()),
         };
         part.steps.extend(&all.steps, first..end);
+        part.steps.load()?;
         layout.encode(&part, source).map_err(refuse)
     };
     let encoded: Vec<_> = chunks.par_iter().map(encode).collect::<Result<_>>()?;

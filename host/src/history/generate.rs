@@ -1,6 +1,7 @@
 //! Learning histories from the source algorithms: seeded, in parallel, the same whatever the number
 //! of threads.
 
+use super::columns::row_group_steps;
 use super::tasks_per_history::draw;
 use super::{split_columns, Histories, History, Steps, TasksPerHistory};
 use crate::environment::{EnvironmentConfig, TaskSplit};
@@ -15,10 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Bounds on the steps of a Parquet row group. They depend on the configuration only, so that the
-/// file does not depend on the number of threads.
-const CHUNK_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
 
 /// Steps that one thread generates at a time: a millisecond of work, so that no thread waits long
 /// for the others.
@@ -256,7 +253,8 @@ impl<'a> Plan<'a> {
         let jobs = (0..).zip(numbered).map(|(id, (task, number))| Job { task, number, id }).collect();
         let steps = config.histories(&split).saturating_mul(config.kept_steps());
         let actors = config.source.actors() as usize;
-        let chunk_steps = (steps / 16).clamp(*CHUNK_STEPS.start(), *CHUNK_STEPS.end());
+        let words = config.environment.interface()?.observation_len();
+        let chunk_steps = row_group_steps(steps, words);
         Ok(Self {
             config,
             split,
@@ -266,7 +264,7 @@ impl<'a> Plan<'a> {
             jobs_per_chunk: ((chunk_steps / config.kept_steps().max(1)).max(1) as usize)
                 .next_multiple_of(actors),
             actors,
-            words: config.environment.interface()?.observation_len(),
+            words,
         })
     }
 

@@ -1,12 +1,15 @@
 //! Several files of histories, such as of several environments, for one model.
 
-use super::file::Opened;
-use super::{read, Card, Histories, HistoryFile, Share};
+use super::columns::Kind;
+use super::disk::Disk;
+use super::file::{divide, Opened};
+use super::{Card, Histories, HistoryFile, Share, Storage};
 use crate::ranks::Ranks;
 use crate::{Error, Result};
 use algodistill_core::Interface;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The histories of several files, one file after the other.
 ///
@@ -37,12 +40,25 @@ pub struct MixedFile {
 }
 
 impl Mixture {
+    /// Reads one file or more; numbers and pictures are kept as [`Storage::default`] says.
+    ///
+    /// # Errors
+    /// As [`Mixture::read_with`].
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+        Self::read_with(paths, &Storage::default())
+    }
+
     /// Reads one file or more.
     ///
     /// # Errors
-    /// Those of [`read`]; [`Error::File`] for a file whose interface is not that of the first one,
+    /// Those of [`read_with`](super::read_with); [`Error::File`] for a file whose interface is not that of the first one,
     /// or that holds the same bytes as another one; [`Error::Argument`] where there is no file.
-    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+    pub fn read_with(paths: &[PathBuf], storage: &Storage) -> Result<Self> {
+        let disk = storage.file(outside_bytes(paths))?;
+        let read = |path: &Path| -> Result<HistoryFile> {
+            let (card, all) = Opened::described(path)?.read_all(disk.as_ref())?;
+            Ok(divide(path, card, all))
+        };
         let (first, others) =
             paths.split_first().ok_or_else(|| Error::argument("HISTORIES", "at least one file is needed"))?;
         let mut mixture = Self::of(read(first)?);
@@ -56,16 +72,17 @@ impl Mixture {
         Ok(mixture)
     }
 
-    /// [`Mixture::read`] for one of several ranks, all of which must call it: checks and keeps the
+    /// [`Mixture::read_with`] for one of several ranks, all of which must call it: checks and keeps the
     /// steps of its share only. The index has every history, those of other ranks without
     /// steps.
     ///
     /// # Errors
-    /// As [`Mixture::read`]; [`Error::File`] where rank 0 has another file.
-    pub fn read_share(paths: &[PathBuf], ranks: &Ranks, share: &Share) -> Result<Self> {
+    /// As [`Mixture::read_with`]; [`Error::File`] where rank 0 has another file.
+    pub fn read_share(paths: &[PathBuf], ranks: &Ranks, share: &Share, storage: &Storage) -> Result<Self> {
         if ranks.count() == 1 {
-            return Self::read(paths);
+            return Self::read_with(paths, storage);
         }
+        let disk: Option<Arc<Disk>> = storage.file(outside_bytes(paths) / ranks.count() as u64)?;
         let files: Vec<Opened> = paths.iter().map(|path| Opened::new(path, ranks)).collect::<Result<_>>()?;
         let counts: Vec<[usize; 2]> = files.iter().map(Opened::counts).collect();
         let all = |part: usize| counts.iter().map(|counts| counts[part]).sum();
@@ -79,10 +96,10 @@ impl Mixture {
             });
             first = [first[0] + counts[0], first[1] + counts[1]];
             match &mut mixture {
-                None => mixture = Some(Self::of(file.read(own)?)),
+                None => mixture = Some(Self::of(file.read(own, disk.as_ref())?)),
                 Some(mixture) => {
                     mixture.check(path, &file.card)?;
-                    mixture.append(file.read(own)?);
+                    mixture.append(file.read(own, disk.as_ref())?);
                 }
             }
         }
@@ -124,6 +141,16 @@ impl Mixture {
     }
 }
 
+/// Bytes of the numbers and pictures of all files, as far as their cards can be read.
+fn outside_bytes(paths: &[PathBuf]) -> u64 {
+    let cards = paths.iter().filter_map(|path| Card::read(path).ok());
+    let bytes = cards.map(|card| {
+        let kinds: Vec<Kind> = card.interface.channels.iter().map(Kind::of).collect();
+        super::file::outside_bytes(&kinds, card.steps as usize)
+    });
+    bytes.fold(0, u64::saturating_add)
+}
+
 /// Appends histories of the same interface; which of the index they are.
 fn append(all: &mut Histories, more: &Histories) -> Range<usize> {
     let (first, steps) = (all.index.len(), all.steps.len());
@@ -155,7 +182,7 @@ pub(crate) fn difference(a: &Interface, b: &Interface) -> Option<(&'static str, 
 mod tests {
     use super::*;
     use crate::environment::EnvironmentConfig;
-    use crate::history::{generate_to_file, GenerateConfig};
+    use crate::history::{generate_to_file, read, GenerateConfig};
     use crate::progress::NoProgress;
     use crate::source::SourceConfig;
 

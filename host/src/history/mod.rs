@@ -7,25 +7,40 @@ use std::ops::Range;
 
 pub mod card;
 mod columns;
+mod disk;
 pub mod file;
 pub mod filter;
 pub mod generate;
 mod huge_pages;
 pub mod mixture;
+mod observed;
 mod score;
 mod share;
 mod tasks_per_history;
 
 pub use card::{Card, ReturnWindow};
-pub use file::{describe, generate_on, generate_to_file, read, Foreign, HistoryFile};
+pub use disk::{Storage, IN_MEMORY};
+pub use file::{
+    describe, describe_with, generate_on, generate_to_file, read, read_with, Foreign, HistoryFile,
+};
 pub use filter::{filter, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;
+pub use observed::{OnDisk, Window};
 pub use share::{Share, Slots};
 pub use tasks_per_history::TasksPerHistory;
 
 use huge_pages::zeros;
+
+/// Writes histories as another program would, without a card.
+#[cfg(test)]
+pub(crate) fn write_for_tests(path: &std::path::Path, histories: &Histories) {
+    let layout =
+        columns::Layout::new(&histories.interface, columns::OptimalActions::Absent).expect("columns");
+    let rows = layout.encode(histories, "test").and_then(|rows| rows.into_file(&layout));
+    std::fs::write(path, rows.expect("rows")).expect("a file");
+}
 
 /// The steps of many learning histories, one entry a step in every column.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +48,8 @@ pub struct Steps {
     /// Original number of the episode within its history: with `--keep-every 5` they are 0, 5, 10,
     /// ...
     pub episodes: Vec<u32>,
-    /// One column a word of the observation: what the source saw *before* the action.
+    /// One column a word of the observation: what the source saw *before* the action. Those of words
+    /// that are on a disk are empty; a [`Window`] reads either.
     pub observations: Vec<Vec<i32>>,
     /// Action taken.
     pub actions: Vec<u16>,
@@ -41,13 +57,15 @@ pub struct Steps {
     pub rewards: Vec<f32>,
     /// Whether the episode ended with this step.
     pub dones: Vec<bool>,
-    /// What was observed after the last step of an episode, where that is known.
+    /// What was observed after the last step of an episode, where that is known and in memory.
     pub final_observations: FinalObservations,
     /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at
     /// all.
     pub optimal_actions: Vec<u16>,
     /// The task of the step's episode; empty where every history is of one task, [`History::task`].
     pub tasks: Vec<u32>,
+    /// What of the observations is not in memory.
+    pub on_disk: Option<OnDisk>,
 }
 
 impl Steps {
@@ -86,6 +104,7 @@ impl Steps {
             final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
             tasks: Vec::new(),
+            on_disk: None,
         }
     }
 
@@ -124,8 +143,9 @@ impl Steps {
     }
 
     /// Appends a range of the steps of `other`. Optimal actions stay known only where both know
-    /// them, and so do the tasks of steps.
+    /// them, and so do the tasks of steps. What `other` has on a disk stays there.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
+        self.extend_on_disk(other, range.clone());
         if self.optimal_actions.len() == self.len() && other.optimal_actions.len() == other.len() {
             self.optimal_actions.extend_from_slice(&other.optimal_actions[range.clone()]);
         } else {
@@ -142,57 +162,11 @@ impl Steps {
         }
         self.episodes.extend_from_slice(&other.episodes[range.clone()]);
         for (column, other) in self.observations.iter_mut().zip(&other.observations) {
-            column.extend_from_slice(&other[range.clone()]);
+            column.extend_from_slice(other.get(range.clone()).unwrap_or(&[]));
         }
         self.actions.extend_from_slice(&other.actions[range.clone()]);
         self.rewards.extend_from_slice(&other.rewards[range.clone()]);
         self.dones.extend_from_slice(&other.dones[range]);
-    }
-
-    /// The steps of `parts`, one part after the other; every part has observations of `words`
-    /// words. Columns are copied in parallel.
-    pub fn concatenate(parts: &[&Steps], words: usize) -> Self {
-        fn column<'a, T: Copy + 'a>(parts: &[&'a Steps], of: impl Fn(&'a Steps) -> &'a [T]) -> Vec<T> {
-            let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-            parts.iter().for_each(|part| all.extend_from_slice(of(part)));
-            all
-        }
-        let mut all = Self::new(words);
-        let Self {
-            episodes,
-            observations,
-            actions,
-            rewards,
-            dones,
-            optimal_actions,
-            final_observations,
-            tasks,
-        } = &mut all;
-        let tasks_known = parts.iter().all(|part| part.tasks.len() == part.len());
-        let known = parts.iter().all(|part| part.optimal_actions.len() == part.len());
-        rayon::scope(|scope| {
-            scope.spawn(|_| *episodes = column(parts, |part| &part.episodes));
-            for (word, observation) in observations.iter_mut().enumerate() {
-                scope.spawn(move |_| *observation = column(parts, |part| &part.observations[word]));
-            }
-            scope.spawn(|_| *actions = column(parts, |part| &part.actions));
-            scope.spawn(|_| *rewards = column(parts, |part| &part.rewards));
-            scope.spawn(|_| *dones = column(parts, |part| &part.dones));
-            scope.spawn(|_| {
-                let mut first = 0;
-                for part in parts {
-                    final_observations.append(first, &part.final_observations);
-                    first += part.len();
-                }
-            });
-            if tasks_known {
-                scope.spawn(|_| *tasks = column(parts, |part| &part.tasks));
-            }
-            if known {
-                scope.spawn(|_| *optimal_actions = column(parts, |part| &part.optimal_actions));
-            }
-        });
-        all
     }
 }
 
@@ -258,5 +232,20 @@ impl Histories {
             some.index.push(History { steps: first..some.steps.len(), ..*history });
         }
         some
+    }
+
+    /// The histories of the tasks `first`, and those of the tasks `second`.
+    pub fn divide(mut self, first: &HashSet<u32>, second: &HashSet<u32>) -> [Self; 2] {
+        let later = self.of_tasks(second);
+        let of_first = self.index.iter().take_while(|history| first.contains(&history.task)).count();
+        // Files of this program have the training histories first: they stay where they are.
+        let in_order = of_first + later.index.len() == self.index.len();
+        let end = self.index[..of_first].last().map_or(0, |history| history.steps.end);
+        if in_order && end + later.steps.len() == self.steps.len() {
+            self.index.truncate(of_first);
+            self.steps.truncate(end);
+            return [self, later];
+        }
+        [self.of_tasks(first), later]
     }
 }

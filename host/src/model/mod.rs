@@ -155,7 +155,7 @@ fn discrete_channels(interface: &Interface) -> usize {
 }
 
 /// What each matrix of [`Inputs::dense`] takes.
-fn dense_widths(dimensions: &Dimensions, interface: &Interface) -> Vec<usize> {
+pub(crate) fn dense_widths(dimensions: &Dimensions, interface: &Interface) -> Vec<usize> {
     let encoders = interface.channels.iter().map(Channel::encoder_columns).filter(|width| *width > 0);
     encoders.flat_map(|width| std::iter::repeat_n(width, observation_kinds(dimensions))).collect()
 }

@@ -51,6 +51,18 @@ impl FinalObservations {
         self.words.extend_from_slice(&others.words);
     }
 
+    /// The steps that have one, ascending.
+    pub fn steps(&self) -> &[usize] {
+        &self.steps
+    }
+
+    /// Keeps only those of the first `len` steps.
+    pub fn truncate(&mut self, len: usize) {
+        let words = self.words.len() / self.steps.len().max(1);
+        self.steps.truncate(self.steps.partition_point(|&step| step < len));
+        self.words.truncate(self.steps.len() * words);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.steps.len()
@@ -105,5 +117,7 @@ mod tests {
         let first = all.clone();
         all.append(20, &first);
         assert_eq!((all.len(), all.after(29)), (6, Some(&[3, 4][..])));
+        all.truncate(10);
+        assert_eq!((all.len(), all.after(9)), (2, Some(&[3, 4][..])));
     }
 }

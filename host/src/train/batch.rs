@@ -127,12 +127,18 @@ impl<'a> Sequences<'a> {
     }
 
     /// The batch of an update: depends on the seed and `update` only.
-    pub fn batch(&self, purpose: Purpose, update: u64, sequences: usize) -> Batch {
+    ///
+    /// # Errors
+    /// Those of reading what the histories have on a disk.
+    pub fn batch(&self, purpose: Purpose, update: u64, sequences: usize) -> Result<Batch> {
         self.part(purpose, update, &Slots::all(sequences))
     }
 
     /// Some of the sequences of [`Sequences::batch`].
-    pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Batch {
+    ///
+    /// # Errors
+    /// As [`Sequences::batch`].
+    pub fn part(&self, purpose: Purpose, update: u64, slots: &Slots) -> Result<Batch> {
         let objective = self.objective.inner();
         let mut tokens = Stream::new(&self.dimensions, self.interface.clone(), &self.normalisers);
         let mut sequences = Vec::with_capacity(slots.range.len());
@@ -149,21 +155,21 @@ impl<'a> Sequences<'a> {
             for step in start..(start + self.length).min(kept.steps.end) {
                 let begins = step == kept.steps.start || (!spans && step == start);
                 let history = kept.steps.clone();
-                objective.push(Place { histories: self.histories, step, history, begins }, &mut tokens);
+                objective.push(Place { histories: self.histories, step, history, begins }, &mut tokens)?;
                 if !spans && self.histories.steps.dones[step] {
                     break;
                 }
             }
             sequences.push(first..tokens.targets.len());
         }
-        Batch {
+        Ok(Batch {
             inputs: tokens.tokens.into_inputs(),
             targets: tokens.targets,
             outcomes: tokens.outcomes,
             returns: Vec::new(),
             sequences,
             first_sequence: slots.range.start,
-        }
+        })
     }
 }
 

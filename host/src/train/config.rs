@@ -2,10 +2,11 @@
 
 use super::objective::{ObjectiveConfig, PARAMETERS};
 use crate::history::Histories;
-use crate::model::{check, within, Dimensions};
+use crate::model::{check, dense_widths, within, Dimensions};
 use crate::nn::{Hyperparameters, Schedule};
 use crate::parameters::{self, Parameters};
 use crate::{Error, Result};
+use algodistill_core::Interface;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -122,6 +123,8 @@ impl Default for TrainConfig {
 const MAX_SIZE: usize = 1 << 16;
 /// Most tokens of a batch.
 const MAX_BATCH_TOKENS: usize = 1 << 22;
+/// Most numbers that the encoders are given of a batch: a gigabyte.
+const MAX_BATCH_INPUTS: usize = 1 << 28;
 /// Bounds [`TrainConfig`]'s memory of a sequence to two gigabytes per thread.
 const MAX_ACTIVATIONS: usize = 1 << 26;
 /// Most parameters of all blocks that can be trained: the gradients of the parts of a batch are in
@@ -178,7 +181,7 @@ impl TrainConfig {
     /// The configuration of a run on `histories`: the sequence length is said, and there are no
     /// tables for what no history has. Of several ranks, `any` says whether this is so on any.
     pub(super) fn resolved(&self, histories: &Histories, any: impl FnOnce(bool) -> bool) -> Self {
-        let known = any(!histories.steps.final_observations.is_empty());
+        let known = any(histories.steps.knows_final_observations());
         let mut resolved = self.clone();
         // What ended an episode is part of the token after it, in the next episode.
         resolved.dimensions.final_observation &= known && self.objective.inner().spans_episodes();
@@ -221,6 +224,23 @@ impl TrainConfig {
             Error::Argument { argument, problem } => Error::argument(format!("train.{argument}"), problem),
             other => other,
         })
+    }
+
+    /// Checks what the fields come to with the encoders of a model with this interface.
+    pub(super) fn validate_inputs(&self, interface: &Interface) -> Result<()> {
+        let inputs: usize = dense_widths(&self.dimensions, interface).iter().sum();
+        let sequence = self.resolved_sequence_length();
+        for (field, what, sequences) in [
+            ("train.batch", "batch * sequence_length * inputs of the encoders", self.batch),
+            (
+                "train.validation_sequences",
+                "validation_sequences * sequence_length * inputs of the encoders",
+                self.validation_sequences,
+            ),
+        ] {
+            product(field, what, &[sequences, sequence, inputs], MAX_BATCH_INPUTS)?;
+        }
+        Ok(())
     }
 
     fn validate_fields(&self) -> Result<()> {

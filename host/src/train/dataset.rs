@@ -4,7 +4,7 @@
 use super::objective::Objective;
 use super::TrainConfig;
 use crate::files::hexadecimal;
-use crate::history::{Histories, History, Share, Slots};
+use crate::history::{Histories, History, Share, Slots, Steps, Window};
 use crate::model::normaliser;
 use crate::nn::parts::part;
 use crate::ranks::Ranks;
@@ -19,8 +19,11 @@ use std::ops::Range;
 ///
 /// The interface enters as postcard writes it, so a field or a kind of channel that is added later
 /// changes no digest of what was there before; columns that the histories do not have do not enter.
-pub fn histories_digest(histories: &Histories) -> String {
-    digest_of(histories, &history_digests(histories, 0..histories.index.len()).concat())
+///
+/// # Errors
+/// Those of reading what the histories have on a disk.
+pub fn histories_digest(histories: &Histories) -> Result<String> {
+    Ok(digest_of(histories, &history_digests(histories, 0..histories.index.len())?.concat()))
 }
 
 fn digest_of(histories: &Histories, history_digests: &[u8]) -> String {
@@ -31,68 +34,101 @@ fn digest_of(histories: &Histories, history_digests: &[u8]) -> String {
 }
 
 /// SHA-256 of each history of a part of the index.
-fn history_digests(histories: &Histories, part: Range<usize>) -> Vec<[u8; 32]> {
+fn history_digests(histories: &Histories, part: Range<usize>) -> Result<Vec<[u8; 32]>> {
     let columns = &histories.steps;
-    let digest = |history: &History| {
+    let digest = |history: &History| -> Result<[u8; 32]> {
         let steps = history.steps.clone();
         let mut digest = Sha256::new_with_prefix(u64::from(history.task).to_le_bytes());
         digest.update((steps.len() as u64).to_le_bytes());
-        for column in &columns.observations {
-            digest.update(bytemuck::cast_slice::<i32, u8>(&column[steps.clone()]));
-        }
+        digest_observations(columns, steps.clone(), &mut digest)?;
         digest.update(bytemuck::cast_slice::<u16, u8>(&columns.actions[steps.clone()]));
         digest.update(bytemuck::cast_slice::<f32, u8>(&columns.rewards[steps.clone()]));
         digest.update(columns.dones[steps.clone()].iter().map(|&done| u8::from(done)).collect::<Vec<u8>>());
-        for (step, words) in columns.final_observations.of_range(steps.clone()) {
-            digest.update((step as u64).to_le_bytes());
+        let mut window = Window::default();
+        for step in columns.ended(steps.clone()) {
+            let words = window.after(columns, step)?.unwrap_or(&[]);
+            digest.update(((step - steps.start) as u64).to_le_bytes());
             digest.update(bytemuck::cast_slice::<i32, u8>(words));
         }
         if !columns.optimal_actions.is_empty() {
             digest.update(bytemuck::cast_slice::<u16, u8>(&columns.optimal_actions[steps]));
         }
-        digest.finalize().into()
+        Ok(digest.finalize().into())
     };
     histories.index[part].par_iter().map(digest).collect()
 }
 
+/// Adds the words of some steps, column by column.
+fn digest_observations(steps: &Steps, range: Range<usize>, digest: &mut Sha256) -> Result<()> {
+    let count = steps.observations.len();
+    let mut window = Window::default();
+    let mut row = vec![0; count];
+    // As many columns at a time as there is room for.
+    let most = (DIGEST_WORDS / range.len().max(1)).max(1);
+    let mut next = 0;
+    while next < count {
+        let column = steps.observations[next].get(range.clone()).filter(|column| column.len() == range.len());
+        if let Some(column) = column {
+            digest.update(bytemuck::cast_slice::<i32, u8>(column));
+            next += 1;
+            continue;
+        }
+        let on_disk = steps.observations[next..].iter().take_while(|column| column.is_empty());
+        let group = next..next + on_disk.count().clamp(1, most);
+        let mut columns: Vec<Vec<i32>> = vec![Vec::with_capacity(range.len()); group.len()];
+        for step in range.clone() {
+            window.observe(steps, step, &mut row)?;
+            columns.iter_mut().zip(&row[group.clone()]).for_each(|(column, word)| column.push(*word));
+        }
+        columns.iter().for_each(|column| digest.update(bytemuck::cast_slice::<i32, u8>(column)));
+        next = group.end;
+    }
+    Ok(())
+}
+
+/// Words of columns that are brought into memory together for their digest.
+const DIGEST_WORDS: usize = 1 << 22;
+
 /// [`histories_digest`] of histories of which every rank has its share.
-pub(super) fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize) -> String {
+pub(super) fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize) -> Result<String> {
     let count = histories.index.len();
     let own = slots(ranks, ranks.rank(), batch).histories(count);
-    let parts = ranks.gather(history_digests(histories, own).concat());
+    let parts = ranks.gather(history_digests(histories, own)?.concat());
     let mut all = vec![0; 32 * count];
     for (rank, part) in parts.iter().enumerate() {
         let first = 32 * slots(ranks, rank, batch).histories(count).start;
         all[first..first + part.len()].copy_from_slice(part);
     }
-    digest_of(histories, &all)
+    Ok(digest_of(histories, &all))
 }
 
 /// The smallest and the largest of each number that the histories have seen, of the words of all vector
 /// channels; the other way round where there is none.
-fn ranges(histories: &Histories) -> Vec<[i32; 2]> {
-    let mut columns = histories.steps.observations.iter();
-    let mut ranges = Vec::new();
-    for channel in &histories.interface.channels {
-        let own = columns.by_ref().take(channel.words());
-        let range = |column: &Vec<i32>| {
-            let grow = |[least, most]: [i32; 2], word: &i32| [least.min(*word), most.max(*word)];
-            column.iter().fold([i32::MAX, i32::MIN], grow)
-        };
-        match channel.normalised_words() {
-            0 => own.for_each(drop),
-            _ => ranges.extend(own.map(range)),
+fn ranges(histories: &Histories) -> Result<Vec<[i32; 2]>> {
+    let Histories { interface, steps, .. } = histories;
+    let normalised = interface.channels.iter().map(|channel| channel.normalised_words());
+    let mut ranges = vec![[i32::MAX, i32::MIN]; normalised.sum()];
+    if ranges.is_empty() {
+        return Ok(ranges);
+    }
+    let mut window = Window::default();
+    let mut words = vec![0; interface.observation_len()];
+    for step in 0..steps.len() {
+        window.observe(steps, step, &mut words)?;
+        let parts = interface.split(&words).filter(|(channel, _)| channel.normalised_words() > 0);
+        for (word, [least, most]) in parts.flat_map(|(_, words)| words).zip(&mut ranges) {
+            (*least, *most) = ((*least).min(*word), (*most).max(*word));
         }
     }
-    ranges
+    Ok(ranges)
 }
 
 /// [`ranges`] of histories of which every rank has its share.
-pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Vec<[i32; 2]> {
-    let own = ranges(histories);
+pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Result<Vec<[i32; 2]>> {
+    let own = ranges(histories)?;
     let count = own.len();
     if count == 0 {
-        return own;
+        return Ok(own);
     }
     let parts = ranks.gather(bytemuck::cast_slice::<i32, u8>(own.as_flattened()).to_vec());
     let mut all = vec![[i32::MAX, i32::MIN]; count];
@@ -103,7 +139,7 @@ pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Vec<[i32;
             (*least, *most) = ((*least).min(word), (*most).max(word));
         }
     }
-    all
+    Ok(all)
 }
 
 /// The normalisers of numbers with such [`ranges`].
@@ -137,7 +173,7 @@ pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<
         && steps.dones.len() == count
         && [0, count].contains(&steps.optimal_actions.len())
         && steps.observations.len() == interface.observation_len()
-        && steps.observations.iter().all(|column| column.len() == count);
+        && steps.has_all_observations();
     if !same {
         return wrong(format!("the columns differ in length or number from {count} steps of the interface"));
     }
@@ -158,9 +194,16 @@ pub(super) fn check(histories: &Histories, objective: &dyn Objective) -> Result<
             }
         }
     }
-    for (step, words) in steps.final_observations.iter() {
+    let mut window = Window::default();
+    // Numbers and pictures may be anything.
+    let refuses = interface.channels.iter().any(|channel| channel.table_rows() > 0);
+    for step in steps.ended(0..usize::MAX) {
         let known = match steps.dones.get(step) {
-            Some(true) => interface.check(words).map_err(|error| error.to_string()),
+            Some(true) if !refuses && steps.on_disk.is_some() => Ok(()),
+            Some(true) => {
+                let words = window.after(steps, step)?.unwrap_or(&[]);
+                interface.check(words).map_err(|error| error.to_string())
+            }
             _ => Err("no episode ends there".into()),
         };
         if let Err(problem) = known {

@@ -120,7 +120,7 @@ fn a_run_has_tables_for_final_observations_where_they_are_known_and_wanted() {
 #[test]
 fn histories_that_do_not_know_them_add_nothing() {
     let histories = known_before(histories(8), 4);
-    let batch = Sequences::new(&histories, &config(1), &[]).unwrap().batch(Purpose::Batch, 0, 8);
+    let batch = Sequences::new(&histories, &config(1), &[]).unwrap().batch(Purpose::Batch, 0, 8).unwrap();
     for (number, place) in batch.sequences.iter().enumerate() {
         let tokens = batch.inputs.rows[4 * place.start..4 * place.end].chunks(4);
         let known = tokens.filter(|rows| rows[1] != NO_ROW).count();

@@ -16,6 +16,8 @@ mod final_observation_tests;
 pub mod metrics;
 mod network;
 pub mod objective;
+#[cfg(test)]
+mod on_disk_tests;
 mod run;
 pub(crate) mod run_files;
 #[cfg(test)]

@@ -156,8 +156,10 @@ impl<'a> Run<'a> {
             ranks_that_know[0] > 0.0
         };
         let config = config.resolved(histories, any);
+        let interface = config.objective.inner().interface(&histories.interface)?;
+        config.validate_inputs(&interface)?;
         let share = share(ranks, &config);
-        let normalisers = normalisers(&gathered_ranges(ranks, histories));
+        let normalisers = normalisers(&gathered_ranges(ranks, histories)?);
         let sequences = draws(ranks, histories, &config, &normalisers, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
@@ -168,12 +170,11 @@ impl<'a> Run<'a> {
             }
             Some(held_out) => {
                 let sequences = draws(ranks, held_out, &config, &normalisers, &share.held_out)?;
-                Some(sequences.part(Purpose::Validation, 0, &share.held_out))
+                Some(sequences.part(Purpose::Validation, 0, &share.held_out)?)
             }
             None => None,
         };
-        let dataset = gathered_digest(ranks, histories, config.batch);
-        let interface = config.objective.inner().interface(&histories.interface)?;
+        let dataset = gathered_digest(ranks, histories, config.batch)?;
         let network = Network::new(&config, &interface)?;
         let mut parameters = initial_parameters(&config.dimensions, &interface, config.seed);
         parameters.normalisers = normalisers;
@@ -233,7 +234,7 @@ impl<'a> Run<'a> {
         let config = &self.config;
         let index = self.updates_done();
         let begun = Instant::now();
-        let mut batch = self.sequences.part(Purpose::Batch, index, &self.slots);
+        let mut batch = self.sequences.part(Purpose::Batch, index, &self.slots)?;
         let action_values = config.objective.inner().action_values();
         let plain =
             LossOptions { action_values: action_values.map(OfflineQ::options), ..LossOptions::default() };

@@ -214,7 +214,7 @@ fn variants() -> Vec<TrainConfig> {
 
 fn case(config: &TrainConfig, histories: &Histories) -> (Parameters, Batch, LossOptions) {
     let sequences = Sequences::new(histories, config, &[]).unwrap();
-    let batch = sequences.batch(Purpose::Batch, 1, config.batch);
+    let batch = sequences.batch(Purpose::Batch, 1, config.batch).unwrap();
     let label_smoothing = config.label_smoothing;
     let options = LossOptions { label_smoothing, masks: Some(masks(config)), action_values: None };
     (parameters(config, &histories.interface), batch, options)
@@ -389,7 +389,9 @@ fn sequences_begin_at_episodes_and_stay_in_their_history() {
     let none = 2 * (4 + 3) + 3;
     let of = |config: &TrainConfig| {
         let sequences = Sequences::new(&histories, config, &[]).unwrap();
-        (0..50).flat_map(|update| sequences.batch(Purpose::Batch, update, 8).split()).collect::<Vec<_>>()
+        (0..50)
+            .flat_map(|update| sequences.batch(Purpose::Batch, update, 8).unwrap().split())
+            .collect::<Vec<_>>()
     };
     let all = of(&config);
     // Episodes 0 to 4 leave 22 steps; the fifth is the first that does not, and reaches the end of
@@ -427,8 +429,8 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
         let observed = histories.steps.observations[1][step] as u16;
         *optimal = if step % 2 == 0 { 2 - observed } else { NO_TARGET };
     }
-    let found = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 0, 7);
-    let imitated = Sequences::new(&histories, &small(), &[]).unwrap().batch(Purpose::Batch, 0, 7);
+    let found = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 0, 7).unwrap();
+    let imitated = Sequences::new(&histories, &small(), &[]).unwrap().batch(Purpose::Batch, 0, 7).unwrap();
     assert_eq!((&found.inputs.rows, &found.sequences), (&imitated.inputs.rows, &imitated.sequences));
     let known = found.inputs.rows.chunks(6).zip(&found.targets).filter(|(_, &target)| target != NO_TARGET);
     assert!(known.clone().count() == found.target_count() && found.target_count() > 100);
@@ -441,7 +443,7 @@ fn decision_pretraining_answers_every_step_with_its_optimal_action_where_it_is_k
 fn a_rank_draws_its_sequences_of_the_batch() {
     let mut histories = histories(30, 9);
     let config = TrainConfig { batch: 7, ..small() };
-    let whole = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 4, 7);
+    let whole = Sequences::new(&histories, &config, &[]).unwrap().batch(Purpose::Batch, 4, 7).unwrap();
     let whole = (whole.first_sequence, whole.split());
     assert_eq!(whole.0, 0);
     let slots = Slots { range: 2..5, batch: 7 };
@@ -453,7 +455,7 @@ fn a_rank_draws_its_sequences_of_the_batch() {
         }
     }
     let sequences = Sequences::of_slots(&histories, &config, &[], &slots).unwrap();
-    let part = sequences.part(Purpose::Batch, 4, &slots);
+    let part = sequences.part(Purpose::Batch, 4, &slots).unwrap();
     assert_eq!(part.first_sequence, 2);
     assert_eq!(part.split(), whole.1[2..5]);
     let more = Slots { range: 0..5, batch: 7 };
@@ -477,7 +479,7 @@ fn parts_of_a_batch_add_up_to_the_whole() {
     let parts: Vec<_> = (0..2)
         .map(|rank| {
             let slots = Slots { range: parts::part(0..16, rank, 2), batch: 16 };
-            sum(&sequences.part(Purpose::Batch, 1, &slots))
+            sum(&sequences.part(Purpose::Batch, 1, &slots).unwrap())
         })
         .collect();
     assert_eq!(parts[0].0 + parts[1].0, whole.0);

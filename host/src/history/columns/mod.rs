@@ -2,7 +2,9 @@
 
 mod decode;
 mod encode;
+mod gather;
 mod layout;
+mod observations;
 mod places;
 mod reader;
 
@@ -11,6 +13,7 @@ pub use layout::{Layout, OptimalActions};
 pub use reader::Reader;
 
 use super::Steps;
+use crate::Error;
 use algodistill_core::Channel;
 use std::fmt;
 use std::ops::Range;
@@ -21,6 +24,39 @@ const OPTIMAL_ACTION: &str = "optimal_action";
 
 /// Values handed to a column writer, or taken from a column reader, at a time.
 const BATCH: usize = 1 << 13;
+
+/// Bounds on the steps of a row group, and on its bytes before it is encoded: a reader and a writer
+/// have one a thread in memory.
+const GROUP_STEPS: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 20;
+const GROUP_BYTES: u64 = 64 << 20;
+
+/// Steps of a row group, of `steps` in all with observations of `words` words. They depend on nothing
+/// else, so that a file does not depend on the number of threads.
+pub fn row_group_steps(steps: u64, words: usize) -> u64 {
+    let bytes = 4 * words as u64 + 16;
+    (steps / 16).clamp(*GROUP_STEPS.start(), *GROUP_STEPS.end()).min(GROUP_BYTES / bytes)
+}
+
+/// Why rows cannot be had.
+#[derive(Debug)]
+pub enum Problem {
+    /// Which column of the file is wrong and how.
+    Content(String),
+    /// The observations cannot be kept.
+    Disk(Error),
+}
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self::Content(problem)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Disk(error)
+    }
+}
 
 /// The columns of a file, their types checked but not yet their values.
 #[derive(Debug, Default)]

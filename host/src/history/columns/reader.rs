@@ -1,32 +1,35 @@
 //! The rows of a file, row group by row group.
 
+use super::observations::{Observations, Values};
 use super::places::Places;
-use super::{Kind, Rows};
+use super::{Kind, Problem, Rows};
+use crate::history::disk::Disk;
 use crate::history::History;
-use bytes::Bytes;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Most rows of a file that is read: what 32-bit steps of a training run, and some gigabytes of
 /// memory, can hold.
 pub const MAX_ROWS: i64 = 1 << 28;
 
-/// A Parquet file whose columns were found. An `Err` says which column is wrong and how.
+/// A Parquet file whose columns were found. A [`Problem`] says which column is wrong and how.
 ///
 /// The Parquet library may panic on malformed bytes: the caller catches that.
-pub struct Reader {
-    file: SerializedFileReader<Bytes>,
+pub struct Reader<R: ChunkReader + 'static> {
+    file: SerializedFileReader<R>,
     places: Places,
     /// First row of each row group, and the number of rows.
     starts: Vec<usize>,
+    kinds: Vec<Kind>,
 }
 
-impl Reader {
-    /// Looks at the file's metadata.
-    pub fn open(bytes: Bytes) -> std::result::Result<Self, String> {
-        let file = SerializedFileReader::new(bytes).map_err(unreadable)?;
+impl<R: ChunkReader + 'static> Reader<R> {
+    /// Looks at the file's metadata, and at its first row.
+    pub fn open(file: R) -> Result<Self, Problem> {
+        let file = SerializedFileReader::new(file).map_err(unreadable)?;
         let metadata = file.metadata();
         let mut starts = vec![0];
         let mut rows = 0_i64;
@@ -38,24 +41,51 @@ impl Reader {
             starts.push(rows as usize);
         }
         let places = Places::find(metadata.file_metadata().schema_descr())?;
-        Ok(Self { file, places, starts })
+        let mut reader = Self { file, places, starts, kinds: Vec::new() };
+        reader.kinds = reader.first_kinds()?;
+        Ok(reader)
     }
 
-    /// What the columns of the observations hold, as far as is known without reading them.
-    pub fn kinds(&self) -> Vec<Kind> {
-        self.places.observations.iter().map(|place| place.kind).collect()
+    /// What the columns of the observations hold, and how much in each row: the first row says so.
+    /// It is read by itself, for it to be refused before more of them come.
+    fn first_kinds(&self) -> Result<Vec<Kind>, Problem> {
+        let with_rows = (0..self.file.num_row_groups()).find(|group| self.has_rows(*group));
+        let observations = self.places.observations.iter();
+        let Some(group) = with_rows else { return Ok(observations.map(|place| place.kind).collect()) };
+        let group = self.file.get_row_group(group).map_err(unreadable)?;
+        let mut values = Values::default();
+        observations
+            .map(|place| {
+                if place.kind == Kind::Integer {
+                    return Ok(Kind::Integer);
+                }
+                let mut column = Observations::new(group.as_ref(), *place, place.kind, false)?;
+                column.next(1, &mut values)?;
+                Ok(column.kind())
+            })
+            .collect()
     }
 
-    /// All rows, one entry a row group that has any.
-    pub fn rows(&self) -> std::result::Result<Vec<Rows>, String> {
-        let with_rows = self.groups().filter(|group| self.starts[*group] < self.starts[group + 1]);
-        with_rows.map(|group| self.group(group)).collect()
+    /// What the columns of the observations hold.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    fn has_rows(&self, group: usize) -> bool {
+        self.starts[group] < self.starts[group + 1]
     }
 
     /// The histories: reads two columns only. Each is of one task unless they are of `several`.
-    pub fn index(&self, several: bool) -> std::result::Result<Vec<History>, String> {
-        let groups: Vec<Vec<History>> =
-            self.groups().map(|group| self.group_index(group)).collect::<std::result::Result<_, String>>()?;
+    pub fn index(&self, several: bool) -> Result<Vec<History>, Problem> {
+        let groups: Vec<Vec<History>> = (0..self.file.num_row_groups())
+            .into_par_iter()
+            .map(|group| self.group_index(group))
+            .collect::<Result<_, String>>()?;
         let mut index: Vec<History> = Vec::new();
         for history in groups.into_iter().flatten() {
             match index.last_mut() {
@@ -63,10 +93,10 @@ impl Reader {
                     last.steps.end = history.steps.end
                 }
                 Some(last) if last.id >= history.id => {
-                    return Err(format!(
+                    return Err(Problem::Content(format!(
                         "history_id {} follows {} in row {}; rows must be sorted by history_id, each history of one task_id",
                         history.id, last.id, history.steps.start
-                    ));
+                    )));
                 }
                 _ => index.push(history),
             }
@@ -74,34 +104,50 @@ impl Reader {
         Ok(index)
     }
 
-    /// The rows of `ranges`, which are ascending and disjoint, in pieces with their first row. No
-    /// more than the row groups that hold them is decoded, and of those a few at a time are in
-    /// memory.
-    pub fn pieces(&self, ranges: &[Range<usize>]) -> std::result::Result<Vec<(usize, Rows)>, String> {
-        let pieces: Vec<Vec<(usize, Rows)>> = self
-            .groups()
+    /// Passes the rows of `ranges`, which are ascending and disjoint, to `take`, in pieces with their
+    /// first row. No more than the row groups that hold them is decoded, and of those one a thread is
+    /// in memory. Numbers and pictures go to the `disk`, where there is one.
+    pub fn pieces(
+        &self,
+        ranges: &[Range<usize>],
+        disk: Option<&Arc<Disk>>,
+        mut take: impl FnMut(usize, Rows) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let groups: Vec<(usize, Vec<Range<usize>>)> = (0..self.file.num_row_groups())
             .map(|group| {
                 let (first, end) = (self.starts[group], self.starts[group + 1]);
                 let clipped = |range: &Range<usize>| range.start.max(first)..range.end.min(end);
-                let wanted: Vec<_> = ranges.iter().map(clipped).filter(|range| !range.is_empty()).collect();
-                if wanted.is_empty() {
-                    return Ok(Vec::new());
-                }
-                let rows = self.group(group)?;
-                let slice =
-                    |range: Range<usize>| (range.start, rows.slice(range.start - first..range.end - first));
-                Ok(wanted.into_iter().map(slice).collect())
+                // Ranges far away are many: there is one for each history.
+                let from = ranges.partition_point(|range| range.end <= first);
+                let near = ranges[from..].iter().take_while(|range| range.start < end);
+                (group, near.map(clipped).filter(|range| !range.is_empty()).collect::<Vec<_>>())
             })
-            .collect::<std::result::Result<_, String>>()?;
-        Ok(pieces.into_iter().flatten().collect())
+            .filter(|(_, wanted)| !wanted.is_empty())
+            .collect();
+        for wave in groups.chunks(rayon::current_num_threads()) {
+            let decoded: Vec<Vec<(usize, Rows)>> = wave
+                .par_iter()
+                .map(|(group, wanted)| self.group(*group, wanted, disk))
+                .collect::<Result<_, Problem>>()?;
+            decoded.into_iter().flatten().try_for_each(|(first, rows)| take(first, rows))?;
+        }
+        Ok(())
     }
 
-    fn groups(&self) -> rayon::range::Iter<usize> {
-        (0..self.file.num_row_groups()).into_par_iter()
-    }
-
-    fn group(&self, group: usize) -> std::result::Result<Rows, String> {
-        self.places.read(self.file.get_row_group(group).map_err(unreadable)?.as_ref())
+    fn group(
+        &self,
+        group: usize,
+        wanted: &[Range<usize>],
+        disk: Option<&Arc<Disk>>,
+    ) -> Result<Vec<(usize, Rows)>, Problem> {
+        let first = self.starts[group];
+        let reader = self.file.get_row_group(group).map_err(unreadable)?;
+        let rows = self.places.read(reader.as_ref(), &self.kinds, disk)?;
+        if *wanted == [first..self.starts[group + 1]] {
+            return Ok(vec![(first, rows)]);
+        }
+        let slice = |range: &Range<usize>| (range.start, rows.slice(range.start - first..range.end - first));
+        Ok(wanted.iter().map(slice).collect())
     }
 
     fn group_index(&self, group: usize) -> std::result::Result<Vec<History>, String> {

@@ -1,7 +1,7 @@
 //! Whether the rows of a file are what the format asks for.
 
-use crate::history::columns::{Kind, Rows};
-use crate::history::History;
+use crate::history::columns::{Kind, Problem, Rows};
+use crate::history::{History, Window};
 use algodistill_core::Interface;
 
 /// Whether the columns of the observations hold what the channels of an interface are.
@@ -43,8 +43,27 @@ impl<'a> Checker<'a> {
         Self { interface, several, index: Vec::new(), row: 0, last: None }
     }
 
-    pub(super) fn check(&mut self, rows: &Rows) -> std::result::Result<(), String> {
+    pub(super) fn check(&mut self, rows: &Rows) -> std::result::Result<(), Problem> {
         check_kinds(&rows.kinds, self.interface)?;
+        self.check_columns(rows)?;
+        self.check_final_observations(rows)?;
+        let steps = &rows.steps;
+        for row in 0..steps.len() {
+            let now = Last {
+                task: rows.tasks[row],
+                history: rows.histories[row],
+                episode: steps.episodes[row],
+                number: rows.numbers[row],
+                done: steps.dones[row],
+            };
+            self.follow(now).map_err(|problem| format!("{problem} in row {}", self.row))?;
+            self.row += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether every value is in its range.
+    fn check_columns(&self, rows: &Rows) -> std::result::Result<(), String> {
         let steps = &rows.steps;
         let mut columns = steps.observations.iter();
         for (channel, kind) in self.interface.channels.iter().enumerate() {
@@ -63,15 +82,6 @@ impl<'a> Checker<'a> {
                 self.interface.actions - 1
             ));
         }
-        for (row, words) in steps.final_observations.iter() {
-            let in_file = self.row + row;
-            if !steps.dones[row] {
-                return Err(format!("final_observation is set in row {in_file}, where no episode ends"));
-            }
-            if let Err(problem) = self.interface.check(words) {
-                return Err(format!("final_observation in row {in_file}: {problem}"));
-            }
-        }
         let unknown = |action: u16| action == u16::MAX;
         let wrong = |&action: &u16| action >= self.interface.actions && !unknown(action);
         if let Some(row) = steps.optimal_actions.iter().position(wrong) {
@@ -79,16 +89,25 @@ impl<'a> Checker<'a> {
             let last = self.interface.actions - 1;
             return Err(format!("optimal_action is {action} in row {row}, expected 0 to {last}"));
         }
-        for row in 0..steps.len() {
-            let now = Last {
-                task: rows.tasks[row],
-                history: rows.histories[row],
-                episode: steps.episodes[row],
-                number: rows.numbers[row],
-                done: steps.dones[row],
-            };
-            self.follow(now).map_err(|problem| format!("{problem} in row {}", self.row))?;
-            self.row += 1;
+        Ok(())
+    }
+
+    /// Whether final observations are where episodes end, and in their range.
+    fn check_final_observations(&self, rows: &Rows) -> std::result::Result<(), Problem> {
+        let steps = &rows.steps;
+        let mut window = Window::default();
+        // Numbers and pictures may be anything.
+        let refuses = self.interface.channels.iter().any(|channel| channel.table_rows() > 0);
+        for row in steps.ended(0..steps.len()) {
+            let in_file = self.row + row;
+            if !steps.dones[row] {
+                let problem = format!("final_observation is set in row {in_file}, where no episode ends");
+                return Err(Problem::Content(problem));
+            }
+            let words = if refuses { window.after(steps, row)? } else { None };
+            if let Some(Err(problem)) = words.map(|words| self.interface.check(words)) {
+                return Err(Problem::Content(format!("final_observation in row {in_file}: {problem}")));
+            }
         }
         Ok(())
     }

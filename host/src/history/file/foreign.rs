@@ -1,17 +1,19 @@
 //! Files of other programs, which have no card yet.
 
-use super::{assemble, check_name, MAX_PARQUET_BYTES};
+use super::bytes::ParquetFile;
+use super::check::Checker;
+use super::{check_name, outside_bytes, parquet};
 use crate::environment::{shuffle, EnvironmentConfig, TaskSplit};
 use crate::history::card::{Card, Returns, FORMAT_VERSION};
-use crate::history::columns::{Kind, Rows};
-use crate::history::Histories;
-use crate::{files, Error, Result};
+use crate::history::columns::{Kind, Reader, Rows};
+use crate::history::disk::Storage;
+use crate::history::{Histories, Steps};
+use crate::{Error, Result};
 use algodistill_core::interface::{
     MAX_ACTIONS, MAX_CHANNELS, MAX_CHANNEL_SIZE, MAX_ENCODERS, MAX_PIXEL_BYTES, MAX_REWARD_LEVELS,
     MAX_VECTOR_SIZE,
 };
 use algodistill_core::{Channel, Interface, PortableRng};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -38,10 +40,36 @@ pub struct Foreign {
 /// # Errors
 /// [`Error::Argument`] that names the field of `known`; [`Error::File`] and [`Error::Io`].
 pub fn describe(path: &Path, known: &Foreign) -> Result<(Card, Histories)> {
+    describe_with(path, known, &Storage::default())
+}
+
+/// As [`describe`]; numbers and pictures are kept as `storage` says.
+///
+/// # Errors
+/// As [`describe`]; those of keeping the observations, with the folder.
+pub fn describe_with(path: &Path, known: &Foreign, storage: &Storage) -> Result<(Card, Histories)> {
     check_name(path)?;
-    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
-    let sha256 = files::hexadecimal(Sha256::digest(&bytes));
-    let all = assemble(path, bytes, false, |rows| infer(path, rows, known))?;
+    let file = ParquetFile::open(path)?;
+    let sha256 = file.digest()?;
+    let reader = parquet(path, || Reader::open(file))?;
+    let disk = storage.file(outside_bytes(reader.kinds(), reader.len()))?;
+    let mut parts = Vec::new();
+    parquet(path, || {
+        let all: std::ops::Range<usize> = 0..reader.len();
+        reader.pieces(&[all], disk.as_ref(), |_, rows| {
+            parts.push(rows);
+            Ok(())
+        })
+    })?;
+    let interface = infer(path, &parts, known)?;
+    let mut steps = Steps::new(interface.observation_len());
+    let mut checker = Checker::new(&interface, false);
+    for part in parts {
+        parquet(path, || checker.check(&part))?;
+        steps.append(part.steps);
+    }
+    let index = checker.index;
+    let all = Histories { index, steps, interface };
     let split = split_found(&all, known.held_out, known.split_seed)?;
     let mut returns = Returns::default();
     for history in &all.index {

@@ -1,31 +1,32 @@
 //! Files of learning histories: Parquet with a card beside it.
 
+mod bytes;
 mod check;
 mod foreign;
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use foreign::{describe, Foreign};
+pub use foreign::{describe, describe_with, Foreign};
 pub use write::{generate_on, generate_to_file};
 
 use super::card::{card_path, Card};
-use super::columns::{Reader, Rows};
+use super::columns::{Kind, Problem, Reader};
+use super::disk::{Disk, Storage};
 use super::{Histories, History, Steps};
 use crate::environment::TaskSplit;
 use crate::ranks::Ranks;
-use crate::{files, Error, Result};
-use algodistill_core::Interface;
-use bytes::Bytes;
+use crate::{Error, Result};
+use bytes::ParquetFile;
 use check::{check_kinds, Checker};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// Largest Parquet file that is read: it is decoded in memory.
-const MAX_PARQUET_BYTES: u64 = 16 << 30;
+use std::sync::Arc;
 
 /// Computes the digest of what passes through.
 pub(super) struct Hashing<W> {
@@ -74,25 +75,32 @@ impl HistoryFile {
 }
 
 /// Reads histories and their card; refuses a file whose digest is not the card's, and any value out
-/// of its range.
+/// of its range. Numbers and pictures are kept as [`Storage::default`] says.
 pub fn read(path: &Path) -> Result<HistoryFile> {
-    let (card, all) = read_undivided(path)?;
-    Ok(divide(path, card, &all))
+    read_with(path, &Storage::default())
 }
 
-/// As [`read`], training and held-out histories together, in the order of the file.
-pub(super) fn read_undivided(path: &Path) -> Result<(Card, Histories)> {
-    let (card, bytes) = read_bytes(path)?;
-    let all = assemble(path, bytes, card.has_several_tasks_a_history(), |_| Ok(card.interface.clone()))?;
-    check_against_card(path, &card, &all, all.steps.len())?;
-    Ok((card, all))
+/// As [`read`].
+///
+/// # Errors
+/// As [`read`]; those of keeping the observations, with the folder.
+pub fn read_with(path: &Path, storage: &Storage) -> Result<HistoryFile> {
+    let (card, all) = read_undivided(path, storage)?;
+    Ok(divide(path, card, all))
+}
+
+/// As [`read_with`], training and held-out histories together, in the order of the file.
+pub(super) fn read_undivided(path: &Path, storage: &Storage) -> Result<(Card, Histories)> {
+    let file = Opened::described(path)?;
+    let disk = storage.file(file.outside_bytes())?;
+    file.read_all(disk.as_ref())
 }
 
 /// A file that was checked against its card, and of which is known what histories it has.
 pub(super) struct Opened {
     path: PathBuf,
     pub card: Card,
-    reader: Reader,
+    reader: Reader<ParquetFile>,
     /// Steps count through the file.
     index: Vec<History>,
     /// Places in the index of the training histories, and of the held-out ones.
@@ -100,12 +108,38 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// A file and its card, which say the same; the index is not read yet.
+    pub fn described(path: &Path) -> Result<Self> {
+        check_name(path)?;
+        // Of two missing files, the one that the user named.
+        std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        let card = Card::read(path)?;
+        let file = ParquetFile::open(path)?;
+        if file.digest()? != card.sha256 {
+            return Err(Error::file(
+                path,
+                format!(
+                    "is not the file that {} describes (its SHA-256 differs): it was changed or damaged; generate it again, \
+                     copy both files again, or check it and write a new card with `histories check FILE --write-card`",
+                    card_path(path).display()
+                ),
+            ));
+        }
+        let reader = parquet(path, || {
+            let reader = Reader::open(file)?;
+            check_kinds(reader.kinds(), &card.interface)?;
+            Ok(reader)
+        })?;
+        Ok(Self { path: path.into(), card, reader, index: Vec::new(), parts: [Vec::new(), Vec::new()] })
+    }
+
     /// For one of several ranks, which must all call it.
     ///
     /// # Errors
     /// As [`read`]; [`Error::File`] where rank 0 has another file.
     pub fn new(path: &Path, ranks: &Ranks) -> Result<Self> {
-        let (card, bytes) = read_bytes(path)?;
+        let mut file = Self::described(path)?;
+        let card = &file.card;
         // The card as well: it says which tasks are held out.
         let digests = [&card.sha256[..], &card.card_sha256].concat().into_bytes();
         if ranks.broadcast_bytes(digests.clone()) != digests {
@@ -113,17 +147,13 @@ impl Opened {
             return Err(Error::file(path, problem));
         }
         let several = card.has_several_tasks_a_history();
-        let (reader, index) = parquet(path, || {
-            let reader = Reader::open(Bytes::from(bytes))?;
-            let index = reader.index(several)?;
-            check_kinds(&reader.kinds(), &card.interface)?;
-            Ok((reader, index))
-        })?;
-        let parts = split_sets(&card.split).map(|tasks| {
+        file.index = parquet(path, || file.reader.index(several))?;
+        let index = &file.index;
+        file.parts = split_sets(&card.split).map(|tasks| {
             let places = index.iter().enumerate().filter(|(_, history)| tasks.contains(&history.task));
             places.map(|(place, _)| place).collect()
         });
-        Ok(Self { path: path.into(), card, reader, index, parts })
+        Ok(file)
     }
 
     /// Number of training histories, and of held-out ones.
@@ -131,9 +161,25 @@ impl Opened {
         [self.parts[0].len(), self.parts[1].len()]
     }
 
+    /// Bytes of its numbers and pictures.
+    fn outside_bytes(&self) -> u64 {
+        outside_bytes(self.reader.kinds(), self.reader.len())
+    }
+
+    /// Checks and keeps all steps.
+    pub fn read_all(self, disk: Option<&Arc<Disk>>) -> Result<(Card, Histories)> {
+        let Self { path, card, reader, .. } = self;
+        let checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
+        let all: Range<usize> = 0..reader.len();
+        let (steps, index) = assemble(&path, &reader, &[all], checker, disk)?;
+        let all = Histories { index, steps, interface: card.interface.clone() };
+        check_against_card(&path, &card, &all, all.steps.len())?;
+        Ok((card, all))
+    }
+
     /// Checks and keeps the steps of some of the training and of the held-out histories. The index
     /// has every history, the others without steps.
-    pub fn read(self, wanted: [Range<usize>; 2]) -> Result<HistoryFile> {
+    pub fn read(self, wanted: [Range<usize>; 2], disk: Option<&Arc<Disk>>) -> Result<HistoryFile> {
         let Self { path, card, reader, mut index, parts } = self;
         let mut is_wanted = vec![false; index.len()];
         for (part, wanted) in parts.iter().zip(wanted) {
@@ -141,13 +187,8 @@ impl Opened {
         }
         let places = index.iter().zip(&is_wanted).filter(|(_, wanted)| **wanted);
         let ranges: Vec<Range<usize>> = places.map(|(history, _)| history.steps.clone()).collect();
-        let mut pieces = parquet(&path, std::panic::AssertUnwindSafe(|| reader.pieces(&ranges)))?;
-        let mut checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
-        for (first, rows) in &mut pieces {
-            checker.row = *first;
-            checker.check(rows).map_err(|problem| Error::file(&path, problem))?;
-            rows.keep_tasks(checker.several);
-        }
+        let checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
+        let (steps, _) = assemble(&path, &reader, &ranges, checker, disk)?;
         let rows = index.last().map_or(0, |history| history.steps.end);
         let mut end = 0;
         for (history, wanted) in index.iter_mut().zip(is_wanted) {
@@ -155,38 +196,22 @@ impl Opened {
             end += if wanted { history.steps.len() } else { 0 };
             history.steps = first..end;
         }
-        let parts: Vec<&Steps> = pieces.iter().map(|(_, rows)| &rows.steps).collect();
-        let steps = Steps::concatenate(&parts, card.interface.observation_len());
         let all = Histories { index, steps, interface: card.interface.clone() };
         check_against_card(&path, &card, &all, rows)?;
-        Ok(divide(&path, card, &all))
+        Ok(divide(&path, card, all))
     }
 }
 
-/// The card, and the file that it describes.
-fn read_bytes(path: &Path) -> Result<(Card, Vec<u8>)> {
-    check_name(path)?;
-    // Of two missing files, the one that the user named.
-    std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-    let card = Card::read(path)?;
-    let bytes = files::read_bytes(path, MAX_PARQUET_BYTES)?;
-    if files::hexadecimal(Sha256::digest(&bytes)) != card.sha256 {
-        return Err(Error::file(
-            path,
-            format!(
-                "is not the file that {} describes (its SHA-256 differs): it was changed or damaged; generate it again, \
-                 copy both files again, or check it and write a new card with `histories check FILE --write-card`",
-                card_path(path).display()
-            ),
-        ));
-    }
-    Ok((card, bytes))
+/// Bytes of the numbers and pictures of `rows` rows.
+pub(super) fn outside_bytes(kinds: &[Kind], rows: usize) -> u64 {
+    let words: usize = kinds.iter().filter(|kind| **kind != Kind::Integer).map(|kind| kind.words()).sum();
+    (rows as u64).saturating_mul(4 * words as u64)
 }
 
 /// Training histories and held-out ones, as the card says.
-fn divide(path: &Path, card: Card, all: &Histories) -> HistoryFile {
+pub(super) fn divide(path: &Path, card: Card, all: Histories) -> HistoryFile {
     let [training, held_out] = split_sets(&card.split);
-    let (training, held_out) = (all.of_tasks(&training), all.of_tasks(&held_out));
+    let [training, held_out] = all.divide(&training, &held_out);
     HistoryFile { path: path.into(), card, training, held_out }
 }
 
@@ -224,32 +249,34 @@ pub(super) fn split_sets(split: &TaskSplit) -> [HashSet<u32>; 2] {
 
 /// What `read` makes of a Parquet file, or its problem. The Parquet library is not proof against
 /// every malformed file; what it says then is of no use to a user.
-fn parquet<T>(
-    path: &Path,
-    read: impl FnOnce() -> std::result::Result<T, String> + std::panic::UnwindSafe,
-) -> Result<T> {
-    std::panic::catch_unwind(read)
+fn parquet<T>(path: &Path, read: impl FnOnce() -> std::result::Result<T, Problem>) -> Result<T> {
+    // What was half read is dropped.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
         .map_err(|_| Error::file(path, "is not a Parquet file that can be read: it is damaged"))?
-        .map_err(|problem| Error::file(path, problem))
+        .map_err(|problem| match problem {
+            Problem::Content(problem) => Error::file(path, problem),
+            Problem::Disk(error) => error,
+        })
 }
 
-/// Decodes and checks the rows of a file.
+/// Decodes and checks the rows of `ranges`; the steps, and the histories that the checker found.
 fn assemble(
     path: &Path,
-    bytes: Vec<u8>,
-    several: bool,
-    interface: impl FnOnce(&[Rows]) -> Result<Interface>,
-) -> Result<Histories> {
-    let refuse = |problem: String| Error::file(path, problem);
-    let mut rows = parquet(path, || Reader::open(Bytes::from(bytes))?.rows())?;
-    let interface = interface(&rows)?;
-    let words = interface.observation_len();
-    let mut checker = Checker::new(&interface, several);
-    for part in &mut rows {
-        checker.check(part).map_err(refuse)?;
-        part.keep_tasks(several);
-    }
-    let index = checker.index;
-    let steps: Vec<&Steps> = rows.iter().map(|part| &part.steps).collect();
-    Ok(Histories { index, steps: Steps::concatenate(&steps, words), interface })
+    reader: &Reader<ParquetFile>,
+    ranges: &[Range<usize>],
+    mut checker: Checker,
+    disk: Option<&Arc<Disk>>,
+) -> Result<(Steps, Vec<History>)> {
+    let words = reader.kinds().iter().map(|kind| kind.words()).sum();
+    let mut steps = Steps::new(words);
+    parquet(path, || {
+        reader.pieces(ranges, disk, |first, mut rows| {
+            checker.row = first;
+            checker.check(&rows)?;
+            rows.keep_tasks(checker.several);
+            steps.append(rows.steps);
+            Ok(())
+        })
+    })?;
+    Ok((steps, checker.index))
 }

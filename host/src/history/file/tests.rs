@@ -4,14 +4,14 @@ use super::check::Checker;
 use super::foreign::{infer, reward_levels};
 use super::*;
 use crate::environment::EnvironmentConfig;
-use crate::history::columns::Kind;
+use crate::history::columns::{Kind, Rows};
 use crate::history::generate;
 use crate::history::GenerateConfig;
 use crate::progress::NoProgress;
 use crate::source::FinalObservations;
 use crate::source::SourceConfig;
 use algodistill_core::interface::MAX_REWARD_LEVELS;
-use algodistill_core::{Channel, PortableRng};
+use algodistill_core::{Channel, Interface, PortableRng};
 
 fn config(environment: &str, source: &str) -> GenerateConfig {
     let environment = EnvironmentConfig::preset(environment).unwrap();
@@ -106,7 +106,7 @@ fn the_tasks_of_a_history_are_read_as_they_were_written() {
 /// there without steps.
 fn assert_share(path: &Path, wanted: [Range<usize>; 2]) {
     let whole = read(path).unwrap();
-    let part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone()).unwrap();
+    let part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone(), None).unwrap();
     let [training, held_out] = wanted;
     for (part, whole, wanted) in
         [(&part.training, &whole.training, training), (&part.held_out, &whole.held_out, held_out)]
@@ -301,6 +301,7 @@ fn rows() -> Rows {
             final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
             tasks: Vec::new(),
+            on_disk: None,
         },
     }
 }
@@ -308,7 +309,11 @@ fn rows() -> Rows {
 fn check(rows: &Rows) -> std::result::Result<Vec<History>, String> {
     let interface = Interface::discrete(&[3], 3, &[0.0]).unwrap();
     let mut checker = Checker::new(&interface, false);
-    checker.check(rows).map(|()| checker.index)
+    match checker.check(rows) {
+        Ok(()) => Ok(checker.index),
+        Err(Problem::Content(problem)) => Err(problem),
+        Err(Problem::Disk(error)) => panic!("{error}"),
+    }
 }
 
 #[test]

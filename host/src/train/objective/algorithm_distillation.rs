@@ -5,6 +5,7 @@
 //! The policy is the plain agent: it draws from the logits.
 
 use super::{Objective, Place, Stream};
+use crate::Result;
 
 /// Imitate the source as it learns.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,8 +16,8 @@ impl Objective for AlgorithmDistillation {
         "algorithm-distillation"
     }
 
-    fn push(&self, place: Place, stream: &mut Stream) {
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()> {
         let target = place.histories.steps.actions[place.step];
-        stream.push_step(place, target, &[]);
+        stream.push_step(place, target, &[])
     }
 }

@@ -46,8 +46,8 @@ impl Objective for DecisionPretrained {
         }
     }
 
-    fn push(&self, place: Place, stream: &mut Stream) {
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()> {
         let target = place.histories.steps.optimal_actions[place.step];
-        stream.push_step(place, target, &[]);
+        stream.push_step(place, target, &[])
     }
 }

@@ -89,7 +89,7 @@ impl Objective for DecisionTransformer {
         false
     }
 
-    fn push(&self, place: Place, stream: &mut Stream) {
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()> {
         let steps = &place.histories.steps;
         let history = place.history.clone();
         let end =
@@ -99,7 +99,7 @@ impl Objective for DecisionTransformer {
         let left: f32 = steps.rewards[place.step..end].iter().sum();
         let words = self.words(left, (place.step - begin) as u32);
         let target = steps.actions[place.step];
-        stream.push_step(place, target, &words);
+        stream.push_step(place, target, &words)
     }
 
     fn goal(&self) -> Option<&DecisionTransformer> {

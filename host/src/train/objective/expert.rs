@@ -36,8 +36,8 @@ impl Objective for Expert {
         ((episodes as f64 * f64::from(self.fraction)).ceil() as usize).clamp(1, episodes)
     }
 
-    fn push(&self, place: Place, stream: &mut Stream) {
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()> {
         let target = place.histories.steps.actions[place.step];
-        stream.push_step(place, target, &[]);
+        stream.push_step(place, target, &[])
     }
 }

@@ -1,7 +1,7 @@
 //! Training objectives: what the tokens of a step are, which sequences exist, and what each token
 //! should be answered with. One file each; `objectives!` below is the list.
 
-use crate::history::Histories;
+use crate::history::{Histories, Window};
 use crate::model::{Dimensions, Previous, Tokens};
 use crate::nn::transformer::Outcome;
 use crate::{Error, Result};
@@ -47,7 +47,10 @@ pub trait Objective: Sync {
     }
 
     /// Adds the tokens of a step, and their targets.
-    fn push(&self, place: Place, stream: &mut Stream);
+    ///
+    /// # Errors
+    /// Those of reading what the histories have on a disk.
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()>;
 
     /// What a model sees and does where its histories have the interface `observed`: further channels
     /// may follow those of the observation.
@@ -96,6 +99,7 @@ pub struct Stream {
     /// Of the model.
     interface: Interface,
     observation: Vec<i32>,
+    window: Window,
 }
 
 impl Stream {
@@ -106,27 +110,38 @@ impl Stream {
             outcomes: Vec::new(),
             observation: vec![0; interface.observation_len()],
             interface,
+            window: Window::default(),
         }
     }
 
     /// Adds the token that an agent makes of a step: what is observed, the action and outcome of
     /// the step before, and what was observed after that, where it ended an episode. `more` are the
     /// words of the channels that the objective adds.
-    pub fn push_step(&mut self, place: Place, target: u16, more: &[i32]) {
+    ///
+    /// # Errors
+    /// Those of reading what the histories have on a disk.
+    pub fn push_step(&mut self, place: Place, target: u16, more: &[i32]) -> Result<()> {
         let Place { histories, step, begins, history: _ } = place;
         let columns = &histories.steps;
-        let observed = columns.observations.iter().map(|column| column[step]);
-        for (word, found) in self.observation.iter_mut().zip(observed.chain(more.iter().copied())) {
-            *word = found;
-        }
-        let outcome = |step: usize| Previous {
-            action: columns.actions[step],
-            reward: columns.rewards[step],
-            ended: columns.dones[step].then(|| columns.final_observations.after(step).unwrap_or(&[])),
+        self.window.observe(columns, step, &mut self.observation)?;
+        self.observation
+            .iter_mut()
+            .skip(columns.observations.len())
+            .zip(more)
+            .for_each(|(word, own)| *word = *own);
+        let before = if begins { None } else { Some(step - 1) };
+        let ended = match before.filter(|before| columns.dones[*before]) {
+            Some(before) => Some(self.window.after(columns, before)?.unwrap_or(&[])),
+            None => None,
         };
-        let previous = (!begins).then(|| outcome(step - 1));
+        let previous = before.map(|before| Previous {
+            action: columns.actions[before],
+            reward: columns.rewards[before],
+            ended,
+        });
         self.tokens.push(&self.interface, &self.observation, previous);
         self.targets.push(target);
+        Ok(())
     }
 
     /// Adds what came of the action of a step.

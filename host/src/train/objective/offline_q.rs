@@ -67,10 +67,10 @@ impl Objective for OfflineQ {
         check(rate, "q_copy_rate", copy_rate, "above 0 and at most 1")
     }
 
-    fn push(&self, place: Place, stream: &mut Stream) {
+    fn push(&self, place: Place, stream: &mut Stream) -> Result<()> {
         stream.push_outcome(&place);
         let target = place.histories.steps.actions[place.step];
-        stream.push_step(place, target, &[]);
+        stream.push_step(place, target, &[])
     }
 
     fn action_values(&self) -> Option<&OfflineQ> {

@@ -94,7 +94,7 @@ impl Problem {
         config.validate()?;
         let interface = EnvironmentConfig::preset("dark-room")?.interface()?;
         let histories = synthetic(interface.clone(), shape.sequence_length);
-        let batch = Sequences::new(&histories, &config, &[])?.batch(Purpose::Batch, 0, shape.batch);
+        let batch = Sequences::new(&histories, &config, &[])?.batch(Purpose::Batch, 0, shape.batch)?;
         let parameters = initial_parameters(&config.dimensions, &interface, config.seed).values;
         Ok(Self { shape, config, interface, batch, parameters })
     }
