@@ -7,8 +7,9 @@ use super::generate::returns_table;
 use super::Report;
 use crate::environment::EnvironmentConfig;
 use crate::history::card::{card_path, Card};
-use crate::history::{describe, read, Foreign, Histories};
+use crate::history::{describe, read, Foreign, Histories, Window};
 use crate::{Error, Result};
+use algodistill_core::Channel;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -100,7 +101,7 @@ pub fn run(args: &Args) -> Result<Report> {
 fn show(path: &Path, steps: usize) -> Result<Report> {
     let file = read(path)?;
     let first = if file.training.index.is_empty() { &file.held_out } else { &file.training };
-    let tokens = tokens(&file.card.environment, first, steps);
+    let tokens = tokens(&file.card.environment, first, steps)?;
     let mut text = summary(path, &file.card);
     for filtering in &file.card.filters {
         let asked = serde_json::to_string(&filtering.asked).unwrap_or_default();
@@ -185,22 +186,49 @@ fn summary(path: &Path, card: &Card) -> String {
 }
 
 /// The first steps as a model reads them: time, observation, action, reward.
-fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) -> Vec<String> {
+fn tokens(environment: &EnvironmentConfig, histories: &Histories, count: usize) -> Result<Vec<String>> {
     let steps = &histories.steps;
     let history = histories.index.first().map_or(0..0, |history| history.steps.clone());
+    let mut words = vec![0; histories.interface.observation_len()];
+    let mut window = Window::default();
     let mut time = 0;
     let mut lines = Vec::new();
     for step in history.take(count) {
         let action = environment.action_name(steps.actions[step].into());
-        let words: Vec<String> = steps.observations.iter().map(|column| column[step].to_string()).collect();
-        let observation = if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) };
+        window.observe(steps, step, &mut words)?;
+        let seen: Vec<String> =
+            histories.interface.split(&words).map(|(channel, own)| seen(channel, own)).collect();
+        let observation = if seen.is_empty() { String::new() } else { format!(" ({})", seen.join(",")) };
         let done = if steps.dones[step] { " done" } else { "" };
         let task = steps.tasks.get(step).filter(|_| time == 0);
         let task = task.map_or_else(String::new, |task| format!(" (task {task})"));
         lines.push(format!("t{time}{observation} -{action}-> r{}{done}{task}", steps.rewards[step]));
         time = if steps.dones[step] { 0 } else { time + 1 };
     }
-    lines
+    Ok(lines)
+}
+
+/// Numbers of a list that are shown.
+const SHOWN: usize = 8;
+
+/// What a channel saw: an index, the first numbers of a list, or the shape of a picture and the mean
+/// of its bytes.
+fn seen(channel: &Channel, words: &[i32]) -> String {
+    match channel {
+        Channel::Discrete { .. } => words.first().map_or_else(String::new, i32::to_string),
+        Channel::Vector { .. } => {
+            let numbers: Vec<String> = words.iter().take(SHOWN).map(i32::to_string).collect();
+            let more =
+                if words.len() > SHOWN { format!(" ... {} in all", words.len()) } else { String::new() };
+            format!("[{}{more}]", numbers.join(" "))
+        }
+        Channel::Pixels { height, width, colours } => {
+            let bytes = words.iter().flat_map(|word| word.to_le_bytes()).take(channel.inputs());
+            let sum: usize = bytes.map(usize::from).sum();
+            let mean = sum as f64 / channel.inputs().max(1) as f64;
+            format!("{height}x{width}x{colours} mean {mean:.1}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +237,30 @@ mod tests {
     use crate::history::{generate_to_file, GenerateConfig};
     use crate::progress::NoProgress;
     use crate::source::SourceConfig;
+
+    #[test]
+    fn numbers_and_pictures_are_shown_in_short() {
+        let folder = tempfile::tempdir().unwrap();
+        for (preset, expected) in [("watermaze", "t0 (8x16x3 mean "), ("watermaze-pose", "t0 ([")] {
+            let path = folder.path().join(format!("{preset}.parquet"));
+            let environment = EnvironmentConfig::preset(preset).unwrap();
+            let config = GenerateConfig {
+                tasks: Some(2),
+                held_out: 1,
+                histories_per_task: 1,
+                episodes: 2,
+                ..GenerateConfig::recommended(environment, SourceConfig::preset("psrl").unwrap()).unwrap()
+            };
+            generate_to_file(&config, &path, &NoProgress).unwrap();
+            let shown = show(&path, 3).unwrap();
+            let first = shown.json["first_steps"][0].as_str().unwrap();
+            assert!(first.starts_with(expected) && first.len() < 80, "{first}");
+        }
+        let words: Vec<i32> = (-1..9).collect();
+        assert_eq!(seen(&Channel::Vector { size: 10 }, &words), "[-1 0 1 2 3 4 5 6 ... 10 in all]");
+        let picture = Channel::Pixels { height: 1, width: 2, colours: 3 };
+        assert_eq!(seen(&picture, &[i32::from_le_bytes([1, 2, 3, 4]), 0x7fff_0605]), "1x2x3 mean 3.5");
+    }
 
     #[test]
     fn a_file_is_shown_checked_and_described() {
