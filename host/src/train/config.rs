@@ -312,10 +312,33 @@ mod tests {
     use super::super::objective::Expert;
     use super::*;
     use crate::history::{History, Steps};
+    use algodistill_core::Channel;
 
     #[test]
     fn default_is_valid() {
         TrainConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn what_encoders_are_given_of_a_batch_is_bounded() {
+        let channels = |channel| Interface {
+            channels: [channel].into_iter().collect(),
+            ..Interface::discrete(&[], 2, &[0.0]).unwrap()
+        };
+        let picture = channels(Channel::Pixels { height: 8, width: 16, colours: 3 });
+        let index = channels(Channel::Discrete { size: 4 });
+        let large = TrainConfig { batch: 1 << 14, sequence_length: Some(256), ..TrainConfig::default() };
+        large.validate().unwrap();
+        large.validate_inputs(&index).unwrap();
+        let problem = large.validate_inputs(&picture).unwrap_err().to_string();
+        assert!(
+            problem.starts_with("train.batch: ") && problem.contains("inputs of the encoders"),
+            "{problem}"
+        );
+        let held_out = TrainConfig { batch: 27, validation_sequences: 1 << 14, ..large };
+        let problem = held_out.validate_inputs(&picture).unwrap_err().to_string();
+        assert!(problem.starts_with("train.validation_sequences: "), "{problem}");
+        TrainConfig::default().validate_inputs(&picture).unwrap();
     }
 
     #[test]

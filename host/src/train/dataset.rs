@@ -5,11 +5,9 @@ use super::objective::Objective;
 use super::TrainConfig;
 use crate::files::hexadecimal;
 use crate::history::{Histories, History, Share, Slots, Steps, Window};
-use crate::model::normaliser;
 use crate::nn::parts::part;
 use crate::ranks::Ranks;
 use crate::{Error, Result};
-use algodistill_core::Normaliser;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -102,53 +100,8 @@ pub(super) fn gathered_digest(ranks: &Ranks, histories: &Histories, batch: usize
     Ok(digest_of(histories, &all))
 }
 
-/// The smallest and the largest of each number that the histories have seen, of the words of all vector
-/// channels; the other way round where there is none.
-fn ranges(histories: &Histories) -> Result<Vec<[i32; 2]>> {
-    let Histories { interface, steps, .. } = histories;
-    let normalised = interface.channels.iter().map(|channel| channel.normalised_words());
-    let mut ranges = vec![[i32::MAX, i32::MIN]; normalised.sum()];
-    if ranges.is_empty() {
-        return Ok(ranges);
-    }
-    let mut window = Window::default();
-    let mut words = vec![0; interface.observation_len()];
-    for step in 0..steps.len() {
-        window.observe(steps, step, &mut words)?;
-        let parts = interface.split(&words).filter(|(channel, _)| channel.normalised_words() > 0);
-        for (word, [least, most]) in parts.flat_map(|(_, words)| words).zip(&mut ranges) {
-            (*least, *most) = ((*least).min(*word), (*most).max(*word));
-        }
-    }
-    Ok(ranges)
-}
-
-/// [`ranges`] of histories of which every rank has its share.
-pub(super) fn gathered_ranges(ranks: &Ranks, histories: &Histories) -> Result<Vec<[i32; 2]>> {
-    let own = ranges(histories)?;
-    let count = own.len();
-    if count == 0 {
-        return Ok(own);
-    }
-    let parts = ranks.gather(bytemuck::cast_slice::<i32, u8>(own.as_flattened()).to_vec());
-    let mut all = vec![[i32::MAX, i32::MIN]; count];
-    for part in parts {
-        let words = part.as_chunks::<4>().0.iter().map(|bytes| i32::from_le_bytes(*bytes));
-        for (index, word) in words.enumerate() {
-            let [least, most] = &mut all[index / 2];
-            (*least, *most) = ((*least).min(word), (*most).max(word));
-        }
-    }
-    Ok(all)
-}
-
-/// The normalisers of numbers with such [`ranges`].
-pub(super) fn normalisers(ranges: &[[i32; 2]]) -> Vec<Normaliser> {
-    ranges.iter().map(|[least, most]| normaliser(*least.min(most), *most.max(least))).collect()
-}
-
 /// The sequences of `rank` in a batch.
-fn slots(ranks: &Ranks, rank: usize, batch: usize) -> Slots {
+pub(super) fn slots(ranks: &Ranks, rank: usize, batch: usize) -> Slots {
     Slots { range: part(0..batch, rank, ranks.count()), batch }
 }
 

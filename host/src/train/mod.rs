@@ -15,6 +15,7 @@ mod dataset;
 mod final_observation_tests;
 pub mod metrics;
 mod network;
+mod normalisers;
 pub mod objective;
 #[cfg(test)]
 mod on_disk_tests;

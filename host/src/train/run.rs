@@ -4,9 +4,10 @@
 //! all, and all take the same step. Rank 0 has the files.
 
 use super::checkpoint::{save_parameters, Checkpoint, TrainingRecord};
-use super::dataset::{gathered_digest, gathered_ranges, normalisers, share};
+use super::dataset::{gathered_digest, share};
 use super::metrics::MetricsLine;
 use super::network::Network;
+use super::normalisers::normalisers;
 use super::objective::OfflineQ;
 use super::run_files::Files;
 use super::{Sequences, TrainConfig};
@@ -159,7 +160,7 @@ impl<'a> Run<'a> {
         let interface = config.objective.inner().interface(&histories.interface)?;
         config.validate_inputs(&interface)?;
         let share = share(ranks, &config);
-        let normalisers = normalisers(&gathered_ranges(ranks, histories)?);
+        let normalisers = normalisers(ranks, histories, config.batch)?;
         let sequences = draws(ranks, histories, &config, &normalisers, &share.training)?;
         let held_out = match validation.filter(|_| config.validation_every > 0) {
             Some(held_out) if held_out.interface != histories.interface => {
