@@ -139,6 +139,7 @@ fn raise(row: &mut [u8], worth: &[u8], velocity: i32) {
 pub(super) fn random_return(servo: &Servo, motor: Motor) -> f64 {
     const POSITIONS: usize = 2 * STOP as usize + 1;
     const TARGETS: usize = 2 * REACH as usize + 1;
+    const EACH: f32 = 1.0 / DRIVES as f32;
     let velocities = Velocities::of(motor);
     let resting = velocities.row(0) * POSITIONS;
     let place = |position: i32| (position + STOP) as usize;
@@ -172,14 +173,16 @@ pub(super) fn random_return(servo: &Servo, motor: Motor) -> f64 {
                 };
                 let first = velocities.row(velocity) * POSITIONS;
                 let free = next[first..first + POSITIONS][to].iter_mut().zip(&row[from]);
-                free.for_each(|(share, other)| *share += other / DRIVES as f32);
-                next[resting + stop] += row[stopped].iter().sum::<f32>() / DRIVES as f32;
+                free.for_each(|(share, other)| *share += EACH * other);
+                next[resting + stop] += EACH * row[stopped].iter().sum::<f32>();
             }
         }
         now = next;
+        let mut anywhere = vec![0.0_f32; POSITIONS];
         for row in now.chunks_exact(POSITIONS) {
-            total += row.iter().zip(&paid).map(|(share, paid)| f64::from(share * paid)).sum::<f64>();
+            anywhere.iter_mut().zip(row).for_each(|(sum, share)| *sum += share);
         }
+        total += anywhere.iter().zip(&paid).map(|(share, paid)| f64::from(share * paid)).sum::<f64>();
     }
     total
 }
