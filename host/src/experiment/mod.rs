@@ -219,7 +219,7 @@ impl Run<'_> {
             return Ok(line);
         }
         let paths: Vec<PathBuf> = model.histories.iter().map(|name| self.histories_path(name)).collect();
-        let histories = Mixture::read_with(&paths, &Storage::beside(&self.folder))?;
+        let histories = Mixture::read_with(&paths, &Storage::beside(self.folder))?;
         for seed in 0..model.seeds {
             line.push(self.trained(name(seed), &model.resolve(seed)?, &histories, stages)?);
         }

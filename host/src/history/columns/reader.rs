@@ -143,7 +143,8 @@ impl<R: ChunkReader + 'static> Reader<R> {
         let first = self.starts[group];
         let reader = self.file.get_row_group(group).map_err(unreadable)?;
         let rows = self.places.read(reader.as_ref(), &self.kinds, disk)?;
-        if *wanted == [first..self.starts[group + 1]] {
+        let whole = first..self.starts[group + 1];
+        if wanted.iter().eq([&whole]) {
             return Ok(vec![(first, rows)]);
         }
         let slice = |range: &Range<usize>| (range.start, rows.slice(range.start - first..range.end - first));
