@@ -52,7 +52,7 @@ pub const MAX_HORIZON: u32 = 200;
 /// Least of [`Motor::keep`], and how many values it has: 0.2 to 0.7.
 const KEEP: (u32, u32) = (51, 129);
 /// Seed of the list of motors.
-const TASK_SEED: u64 = 0x7365_7276_6f;
+const TASK_SEED: u64 = 0x0073_6572_766f;
 
 impl Motor {
     /// The drive of an action; one out of range is as the first.

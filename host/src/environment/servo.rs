@@ -124,7 +124,7 @@ fn track(servo: &Servo, task: &ServoTask, episode: &Episode) -> Option<Drawing> 
     }
     let places = episode.observations.iter().filter_map(|seen| seen.first());
     for &position in places {
-        letters[column(position.max(-STOP).min(STOP))] = (Tint::Trail, 'o');
+        letters[column(position.clamp(-STOP, STOP))] = (Tint::Trail, 'o');
     }
     let within = (task.target() - task.position()).abs() <= band;
     letters[column(task.position())] = (if within { Tint::Success } else { Tint::Agent }, '@');

@@ -116,7 +116,7 @@ fn seen(observation: &[i32]) -> (f64, f64) {
 /// where there is none below it.
 fn cost(motor: &Vector3<f64>, velocity: f64, error: f64, steps: u32, most: f64) -> f64 {
     if steps == 0 {
-        let keep = motor.x.max(0.0).min(0.95);
+        let keep = motor.x.clamp(0.0, 0.95);
         return (error - velocity * keep / (1.0 - keep)).abs();
     }
     let mut least = most;

@@ -90,7 +90,7 @@ impl Values {
     /// With `steps` to go.
     fn value(&self, steps: u32, error: i32, velocity: i32) -> u32 {
         let last = (self.tables.len() - 1) as u32;
-        let place = self.velocities.row(velocity) * ERRORS + (error.max(-FAR).min(FAR) + FAR) as usize;
+        let place = self.velocities.row(velocity) * ERRORS + (error.clamp(-FAR, FAR) + FAR) as usize;
         let table = &self.tables[steps.min(last) as usize];
         u32::from(table[place]) + steps.saturating_sub(last)
     }
