@@ -42,6 +42,7 @@ experiments! {
     "restless-bandit",
     "watermaze",
     "watermaze-pose",
+    "watermaze-dqn",
     "servo",
     "methods-dark-room",
     "objectives-key-to-door",

@@ -29,6 +29,8 @@ const STEP_SECONDS: f64 = 1e-6;
 /// Microseconds of one core that a step of a source takes with nothing beside it; of the others:
 const SOURCES: [(&str, f64); 3] = [("a3c", 0.3), ("dqn", 1.4), ("sac", 4.1)];
 const OTHER_SOURCE: f64 = 0.15;
+/// Those of `dqn` from numbers and pictures, and of each of its inputs.
+const DENSE: (f64, f64) = (3.0, 0.06);
 /// Steps from update to update of `dqn` and `sac` at these times.
 const USUAL_UPDATE_EVERY: f64 = 4.0;
 /// The part of their horizon that episodes take in the mean where what pays ends them; 1 elsewhere.
@@ -86,14 +88,19 @@ impl Estimate {
     }
 }
 
-/// Microseconds of one core that a step of `source` takes.
-fn microseconds(source: &SourceConfig) -> f64 {
+/// Microseconds of one core that a step of `source` in `environment` takes.
+fn microseconds(source: &SourceConfig, environment: &EnvironmentConfig) -> Result<f64> {
     let known = SOURCES.iter().find(|(name, _)| *name == source.name());
-    let usual = known.map_or(OTHER_SOURCE, |(_, microseconds)| *microseconds);
+    let of_indices = known.map_or(OTHER_SOURCE, |(_, microseconds)| *microseconds);
+    let inputs: usize = environment.interface()?.channels.iter().map(Channel::inputs).sum();
+    let usual = match known.is_some() && inputs > 0 {
+        true => DENSE.0 + DENSE.1 * inputs as f64,
+        false => of_indices,
+    };
     // Where a source says how many steps apart its updates are, they are nearly all of its work.
     let parameters = serde_json::to_value(source).unwrap_or_default();
     let every = parameters["update_every"].as_f64();
-    usual * every.map_or(1.0, |every| USUAL_UPDATE_EVERY / every)
+    Ok(usual * every.map_or(1.0, |every| USUAL_UPDATE_EVERY / every))
 }
 
 impl Experiment {
@@ -108,8 +115,9 @@ impl Experiment {
                 return Ok(Estimate::default());
             }
             let config = one.resolve()?;
-            let microseconds = microseconds(&config.source);
-            let source_steps = (config.source_steps()? as f64 * part_of(&ENDS_EARLY, &config.environment)) as u64;
+            let microseconds = microseconds(&config.source, &config.environment)?;
+            let source_steps =
+                (config.source_steps()? as f64 * part_of(&ENDS_EARLY, &config.environment)) as u64;
             let seconds = source_steps as f64 * microseconds * 1e-6 / CORES;
             Ok(Estimate { source_steps, seconds, ..Estimate::default() })
         });
