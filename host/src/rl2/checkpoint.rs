@@ -119,7 +119,13 @@ fn layout(parameters: &Parameters) -> Vec<TensorLayout> {
     let mut layout = parameters.layout();
     let offset = layout.last().map_or(0, |last| last.range().end);
     let count = ValueHead::new(parameters.dimensions.d_model).parameter_count();
-    layout.push(TensorLayout { name: "value_head".into(), role: Role::Head, shape: [1, count], inputs: count, offset });
+    layout.push(TensorLayout {
+        name: "value_head".into(),
+        role: Role::Head,
+        shape: [1, count],
+        inputs: count,
+        offset,
+    });
     layout
 }
 

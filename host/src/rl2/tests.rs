@@ -147,7 +147,8 @@ fn numbers_and_pictures_are_seen_and_a_resumed_run_keeps_their_scale() {
         let mut environment = EnvironmentConfig::preset(preset).unwrap();
         let parameters = ["horizon=6", parameters].into_iter().filter(|text| !text.is_empty());
         environment = environment.with(&parameters.map(|text| text.parse().unwrap()).collect()).unwrap();
-        let config = Rl2Config { environment, tasks: Some(30), iterations: 3, checkpoint_every: 2, ..small() };
+        let config =
+            Rl2Config { environment, tasks: Some(30), iterations: 3, checkpoint_every: 2, ..small() };
         let outcome = train(&config, &whole, false, &NoProgress).unwrap();
         train(&config, &stopped, false, &Impatient(1.into())).unwrap_err();
         let two = Rl2Config { threads: Some(2), ..config };
