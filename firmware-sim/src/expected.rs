@@ -36,8 +36,9 @@ const COMPILED: [&str; 4] =
     ["per_step_full_ring", "flash_code_bytes", "stack_start_up_bytes", "stack_act_bytes"];
 
 /// Preset, task and episodes of the golden runs: 800 steps of Dark Room, 300 pulls of the bandit, 20
-/// searches in the pictures of Watermaze.
-const RUNS: [(&str, u32, u32); 3] = [("dark-room", 65, 40), ("bandit", 3, 3), ("watermaze", 3, 20)];
+/// searches in the pictures of Watermaze, 400 steps of a motor.
+const RUNS: [(&str, u32, u32); 4] =
+    [("dark-room", 65, 40), ("bandit", 3, 3), ("watermaze", 3, 20), ("servo", 13_000, 10)];
 
 /// See [`crate::arguments::Command::Expected`].
 pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
-//! What every environment of the list promises, and every source in it. Nothing here knows which
-//! environments there are, so one that is added is held to all of it.
+//! What every environment of the list promises, and every source in it. One that is added is held
+//! to all of it; only what its documents say of it alone is listed here by name.
 
 use algodistill::environment::{presets, AnyTask, EnvironmentConfig, Episode};
 use algodistill::source::{self, possible_sources, Columns, FinalObservations, Outcome, Run, SourceConfig};

@@ -74,6 +74,10 @@ fn assert_streamed_equals_banded(
     let stream = random_stream(&interface, length, seed);
     let expected = banded_forward(&int8, &stream.tokens);
     for (position, (step, expected)) in stream.steps.iter().zip(expected).enumerate() {
+        if position % 2 == 1 {
+            // What firmware measures has no part in what follows.
+            agent.encode(&step.observation).unwrap();
+        }
         agent.demonstrate(&step.observation, step.action).unwrap();
         let logits: Vec<i128> = agent.logits().iter().map(|l| i128::from(*l)).collect();
         assert_eq!(logits, expected, "position {position} of {length}, seed {seed}");

@@ -60,6 +60,10 @@ impl Simulation for KeyToDoor {
         Some(total)
     }
 
+    fn part_of_horizon(&self) -> f64 {
+        0.5
+    }
+
     fn expert(&self, task: &KeyToDoorTask) -> Option<Box<dyn Expert>> {
         Some(Box::new(KeyThenDoor { key: task.key(), door: task.door(), has_key: false }))
     }

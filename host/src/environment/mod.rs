@@ -43,8 +43,8 @@ pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send +
     }
 
     /// For learners with tables of states: where they cut word number `word` of an observation, a
-    /// number of a vector channel: the least number of each bin but the first. `None` where
-    /// nobody said.
+    /// number of a vector channel: the least number of each bin but the first, ascending. `None`
+    /// where nobody said.
     fn bins(&self, _word: usize) -> Option<Vec<i32>> {
         None
     }
@@ -70,6 +70,12 @@ pub trait Simulation: Family<Task: Send> + Serialize + DeserializeOwned + Send +
     /// is known. After the last one the return stays as it is.
     fn ideal(&self) -> Option<Vec<f64>> {
         None
+    }
+
+    /// The part of the horizon that an episode takes in the mean, where what pays ends it early: how long
+    /// experiments take is estimated by it.
+    fn part_of_horizon(&self) -> f64 {
+        1.0
     }
 
     /// `task` after `episode`, for people who watch: it may show what the model does not see.
@@ -217,6 +223,7 @@ trait AnySimulation: Any + fmt::Debug + Send + Sync {
     fn action_name(&self, action: usize) -> String;
     fn bins(&self, word: usize) -> Option<Vec<i32>>;
     fn ideal(&self) -> Option<Vec<f64>>;
+    fn part_of_horizon(&self) -> f64;
     /// `None` past the last task, as in the methods below.
     fn task(&self, task: u32) -> Option<Box<dyn AnyTask>>;
     fn optimal_return(&self, task: u32) -> Option<Option<f64>>;
@@ -271,6 +278,10 @@ impl<F: Simulation> AnySimulation for F {
 
     fn ideal(&self) -> Option<Vec<f64>> {
         Simulation::ideal(self)
+    }
+
+    fn part_of_horizon(&self) -> f64 {
+        Simulation::part_of_horizon(self)
     }
 
     fn task(&self, task: u32) -> Option<Box<dyn AnyTask>> {
@@ -541,6 +552,11 @@ impl EnvironmentConfig {
     /// As [`Simulation::ideal`].
     pub fn ideal(&self) -> Option<Vec<f64>> {
         self.simulation().ok()?.ideal()
+    }
+
+    /// As [`Simulation::part_of_horizon`].
+    pub fn part_of_horizon(&self) -> f64 {
+        self.simulation().map_or(1.0, |simulation| simulation.part_of_horizon())
     }
 
     /// Task number `task`, ready to be reset.

@@ -93,6 +93,10 @@ impl AnySimulation for Several {
         None
     }
 
+    fn part_of_horizon(&self) -> f64 {
+        self.of.part_of_horizon()
+    }
+
     fn task(&self, task: u32) -> Option<Box<dyn AnyTask>> {
         let tasks = self.lists.get(task as usize)?.clone();
         let now = self.of.task(*tasks.first()?)?;

@@ -37,6 +37,10 @@ impl Simulation for Watermaze {
         (self.horizon as f32 > way + 8.0).then_some(1.0)
     }
 
+    fn part_of_horizon(&self) -> f64 {
+        0.2
+    }
+
     fn expert(&self, task: &WatermazeTask) -> Option<Box<dyn Expert>> {
         Some(Box::new(Straight { pilot: Pilot::new(*self), platform: task.platform() }))
     }

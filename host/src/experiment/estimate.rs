@@ -33,10 +33,6 @@ const OTHER_SOURCE: f64 = 0.15;
 const DENSE: (f64, f64) = (3.0, 0.06);
 /// Steps from update to update of `dqn` and `sac` at these times.
 const USUAL_UPDATE_EVERY: f64 = 4.0;
-/// The part of their horizon that episodes take in the mean where what pays ends them; 1 elsewhere.
-const ENDS_EARLY: [(&str, f64); 2] = [("key-to-door", 0.5), ("watermaze", 0.2)];
-/// The same of the trials of RL2, which at first knows nothing.
-const TRIALS_END_EARLY: [(&str, f64); 2] = [("key-to-door", 0.75), ("watermaze", 0.25)];
 /// Cores that the rates are of.
 const CORES: f64 = 2.0;
 
@@ -116,8 +112,7 @@ impl Experiment {
             }
             let config = one.resolve()?;
             let microseconds = microseconds(&config.source, &config.environment)?;
-            let source_steps =
-                (config.source_steps()? as f64 * part_of(&ENDS_EARLY, &config.environment)) as u64;
+            let source_steps = (config.source_steps()? as f64 * config.environment.part_of_horizon()) as u64;
             let seconds = source_steps as f64 * microseconds * 1e-6 / CORES;
             Ok(Estimate { source_steps, seconds, ..Estimate::default() })
         });
@@ -157,7 +152,7 @@ impl Experiment {
             for planned in self.contestants(evaluation)? {
                 let model = &self.models[planned.place];
                 let whole = u64::from(contexts) * of_context * u64::from(model.seeds);
-                let steps = (whole as f64 * part_of(&ENDS_EARLY, &environment)) as u64;
+                let steps = (whole as f64 * environment.part_of_horizon()) as u64;
                 let seconds = self.multiply_adds(model)?.all() / EVALUATION_RATE + STEP_SECONDS;
                 all.evaluation_steps += steps;
                 all.seconds += steps as f64 * seconds;
@@ -186,16 +181,11 @@ fn of_policy(config: &Rl2Config) -> Result<MultiplyAdds> {
     Ok(multiply_adds(&config.dimensions()?, &channels, config.trial_steps()? as usize))
 }
 
-/// The part of its horizon that an episode takes in the mean.
-fn part_of(parts: &[(&str, f64)], environment: &EnvironmentConfig) -> f64 {
-    let own = parts.iter().find(|(name, _)| *name == environment.name());
-    own.map_or(1.0, |(_, part)| *part)
-}
-
 /// Steps of the trials of a run of RL2, tokens that it learns from, and seconds of the trials.
 fn of_rl2(config: &Rl2Config) -> Result<(u64, u64, f64)> {
     let whole = config.trial_steps()?;
-    let of_trial = (whole as f64 * part_of(&TRIALS_END_EARLY, &config.environment)) as u64;
+    // It knows nothing at first, when episodes take their whole horizon.
+    let of_trial = (whole as f64 * (1.0 + config.environment.part_of_horizon()) / 2.0) as u64;
     let learned_from = config.iterations * config.trials as u64 * of_trial;
     let evaluations = match config.evaluate_every {
         0 => 0,

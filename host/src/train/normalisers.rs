@@ -55,6 +55,10 @@ fn range(mut values: Vec<i32>) -> [i32; 2] {
     }
     let out = values.len() / LEFT_OUT;
     let [lowest, highest] = [values[out], values[values.len() - 1 - out]].map(i64::from);
+    if lowest == highest {
+        // It is nearly always the same: what is told by the others counts.
+        return [least, most];
+    }
     let more = (highest - lowest) / WIDER;
     [(lowest - more).max(least.into()) as i32, (highest + more).min(most.into()) as i32]
 }
@@ -178,6 +182,10 @@ mod tests {
         assert_eq!(own(&histories(&[words.clone()], None)), normaliser(-40, 0));
         assert_eq!(own(&histories(&[words.clone()], Some(900))), normaliser(-40, 900));
         assert_eq!(own(&histories(&[], None)), normaliser(0, 0));
+        // Nearly always 0: the others are all that tells anything.
+        let mut words = vec![0; 50_000];
+        (0..20).for_each(|place| words[place * 700] = 100 + 10 * place as i32);
+        assert_eq!(own(&histories(&[words], None)), normaliser(0, 290));
         // Nothing but final observations is large here, of many values.
         let words: Vec<Vec<i32>> =
             (0..100).map(|id| (0..50).map(|number| 50 * id + number).collect()).collect();

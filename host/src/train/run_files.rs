@@ -105,7 +105,11 @@ impl Files {
         let dataset = new.training.dataset.clone();
         let checkpoint = run_dir.join("checkpoint.safetensors");
         let state = match there_is(&checkpoint, run_dir, resume)? {
-            true => continued(&checkpoint, config, &dataset)?,
+            true => {
+                let state = continued(&checkpoint, config, &dataset)?;
+                refuse_other_scale(&checkpoint, &state, &new)?;
+                state
+            }
             false => {
                 if resume {
                     begun(&run_dir.join("config.toml"), config, &dataset)?;
@@ -137,6 +141,16 @@ fn continued(path: &Path, config: &TrainConfig, dataset: &str) -> Result<Checkpo
     let TrainingRecord { config: then, dataset: of, .. } = &checkpoint.training;
     refuse_other(path, (then, of), (config, dataset))?;
     Ok(checkpoint)
+}
+
+/// Refuses numbers on another scale than those that the model has learned from.
+fn refuse_other_scale(path: &Path, then: &Checkpoint, now: &Checkpoint) -> Result<()> {
+    if then.parameters.normalisers == now.parameters.normalisers {
+        return Ok(());
+    }
+    let problem = "was begun by a version that gives the numbers of these histories another scale: go on with that version, \
+                   or train anew in another folder";
+    Err(Error::file(path, problem))
 }
 
 /// Refuses to begin again as another run where one that began has no checkpoint yet.

@@ -4,7 +4,7 @@
 use super::objective::{Expert, OfflineQ};
 use super::*;
 use crate::history::{Histories, History, Slots, Steps};
-use crate::model::{Dimensions, Parameters, Previous, Role, Tokens, NORM_EPSILON};
+use crate::model::{normaliser, Dimensions, Parameters, Previous, Role, Tokens, NORM_EPSILON};
 use crate::nn::masks::Site;
 use crate::nn::parts;
 use crate::nn::random::Purpose;
@@ -14,7 +14,7 @@ use crate::nn::transformer::{
 };
 use crate::nn::Masks;
 use crate::progress::{NoProgress, Progress};
-use algodistill_core::{Interface, PortableRng};
+use algodistill_core::{Channel, Interface, PortableRng};
 use std::path::Path;
 
 /// Random histories of two channels and three actions, episodes of 5 steps. What was observed at
@@ -522,6 +522,24 @@ fn histories_that_do_not_fit_the_interface_are_refused() {
 
 fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn a_run_is_not_gone_on_with_on_another_scale() {
+    let mut histories = histories(6, 12);
+    histories.interface.channels = [Channel::Vector { size: 2 }].into_iter().collect();
+    let folder = tempfile::tempdir().unwrap();
+    train(&histories, None, &small(), folder.path(), false, &NoProgress).unwrap();
+    train(&histories, None, &small(), folder.path(), true, &NoProgress).unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let mut checkpoint = Checkpoint::load(&path).unwrap();
+    checkpoint.parameters.normalisers[1] = normaliser(-7, 7);
+    checkpoint.save(&path).unwrap();
+    let error = train(&histories, None, &small(), folder.path(), true, &NoProgress).unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoint.safetensors: was begun by a version that gives the numbers"),
+        "{error}"
+    );
 }
 
 #[test]
