@@ -31,7 +31,7 @@ for command in "${commands[@]}"; do
         ;;
     esac
     echo "+ $command"
-    (cd "$folder" && bash -euo pipefail -c "$command" >/dev/null 2>stderr) || { cat "$folder/stderr"; exit 1; }
+    (cd "$folder" && bash -euo pipefail -c "$command" >/dev/null 2>stderr </dev/null) || { cat "$folder/stderr"; exit 1; }
     ran=$((ran + 1))
 done
 echo "$ran commands of the README ran"

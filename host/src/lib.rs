@@ -18,6 +18,7 @@ pub mod progress;
 pub mod ranks;
 mod registry;
 pub mod rl2;
+pub mod serve;
 pub mod source;
 pub mod train;
 

@@ -564,6 +564,23 @@ fn every_command_prints_one_json_object() {
 }
 
 #[test]
+fn a_program_in_any_language_is_served_line_by_line() {
+    let toy = Toy::get();
+    let requests = "{\"do\": \"act\", \"observation\": [4, 4]}\n{\"do\": \"sing\"}\n\
+                    {\"do\": \"feedback\", \"reward\": 0, \"done\": false}\n";
+    let serve = ["serve", &toy.text("model.adw"), "--greedy"];
+    let output = algodistill().args(serve).write_stdin(requests).assert().success().get_output().clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 4, "{text}");
+    assert_eq!(answers[0]["actions"], 5);
+    assert!(answers[1]["action"].is_u64() && answers[2]["error"].is_string(), "{text}");
+    assert_eq!(answers[3], serde_json::json!({}));
+    let message = failure(1, &["serve", &toy.text("histories.parquet")]);
+    assert!(message.contains("histories.parquet"), "{message}");
+}
+
+#[test]
 fn evaluate_reports_the_baselines_on_the_same_axes() {
     let toy = Toy::get();
     let (model, float) = (toy.text("model.adw"), toy.text("run/model.safetensors"));

@@ -126,7 +126,7 @@ fn named_model(text: &str) -> std::result::Result<(String, PathBuf), String> {
     parts.map(|(name, model)| (name.into(), model.into())).ok_or_else(|| "expected NAME=MODEL.adw".into())
 }
 
-fn temperature(text: &str) -> std::result::Result<f32, String> {
+pub(super) fn temperature(text: &str) -> std::result::Result<f32, String> {
     let parsed = text.parse().ok().filter(|temperature| (0.01..=100.0).contains(temperature));
     parsed.ok_or_else(|| "expected a number from .01 to 100".into())
 }

@@ -27,6 +27,7 @@ pub mod progress;
 pub mod quickstart;
 pub mod reproduce;
 mod run_folder;
+pub mod serve;
 pub mod train;
 pub mod train_rl2;
 
@@ -79,6 +80,9 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Watch a model learn in the terminal.
     Play(play::Args),
+    /// Let a program in any language use a model: requests and answers are lines of JSON on standard
+    /// input and output (docs/serve.md).
+    Serve(serve::Args),
     /// Run an experiment from nothing: one of this repository, or your own file.
     Reproduce(reproduce::Args),
     /// List environments, sources, objectives and experiments.
@@ -207,6 +211,7 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
+        Command::Serve(args) => serve::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::List => list::run(),
         Command::Bench(command) => bench::run(&command),
@@ -226,6 +231,10 @@ fn set_threads(threads: Option<usize>) -> Result<()> {
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
+    if report.text.is_empty() {
+        // `serve` has said everything.
+        return Ok(());
+    }
     let mut out = std::io::stdout().lock();
     let written = match json {
         true => writeln!(out, "{}", report.json),
