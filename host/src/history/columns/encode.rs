@@ -19,7 +19,6 @@ pub struct EncodedRows {
 }
 
 impl Layout {
-    /// Columns for the observations of `interface`, and one for `optimal_actions` unless they are
     /// Encodes the steps of `histories`, whose ranges cover them in order.
     pub fn encode(&self, histories: &Histories, source: &str) -> Result<EncodedRows> {
         let steps = &histories.steps;
@@ -254,9 +253,7 @@ impl EncodedRows {
         }
         group.close().map(drop)
     }
-}
 
-impl EncodedRows {
     /// The rows as a Parquet file of their own, to be sent to another process.
     pub fn into_file(self, layout: &Layout) -> Result<Vec<u8>> {
         let mut file = layout.file_writer(Vec::new())?;
