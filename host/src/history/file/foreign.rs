@@ -179,13 +179,10 @@ fn channels(path: &Path, kinds: &[Kind], sizes: &[u16], pixels: &[[u16; 3]]) -> 
     }
 }
 
-/// Sizes of the words of an observation, actions and reward levels that occur.
+/// Sizes of the words of an observation, actions and reward levels that occur in the parts of a
+/// file, all of which are of the same kinds.
 fn occurring(parts: &[Rows]) -> std::result::Result<(Vec<u16>, u16, Vec<f32>), String> {
     let kinds = parts.first().map_or(&[][..], |part| &part.kinds);
-    let other = |part: &&Rows| part.kinds != kinds;
-    if parts.iter().any(|part| other(&part)) {
-        return Err("has lists or bytes of different lengths in different row groups".into());
-    }
     let mut sizes = Vec::with_capacity(kinds.len());
     let mut next = 0;
     for (number, kind) in kinds.iter().enumerate() {
