@@ -27,7 +27,8 @@ pub use filter::{filter, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;
-pub use observed::{OnDisk, Window};
+pub(crate) use observed::OnDisk;
+pub use observed::Window;
 pub use share::{Share, Slots};
 pub use tasks_per_history::TasksPerHistory;
 
@@ -65,7 +66,7 @@ pub struct Steps {
     /// The task of the step's episode; empty where every history is of one task, [`History::task`].
     pub tasks: Vec<u32>,
     /// What of the observations is not in memory.
-    pub on_disk: Option<OnDisk>,
+    pub(crate) on_disk: Option<OnDisk>,
 }
 
 impl Steps {

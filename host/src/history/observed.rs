@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// What of the observations of [`Steps`] is on a disk: the words of numbers and pictures, whose
 /// columns are empty, and all final observations.
 #[derive(Clone, Debug)]
-pub struct OnDisk {
+pub(crate) struct OnDisk {
     /// Of each step, the words whose columns are empty, in their order.
     observations: Records,
     /// The steps that have a final observation, ascending.

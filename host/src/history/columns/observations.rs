@@ -38,10 +38,10 @@ pub(super) struct Observations {
 }
 
 enum Typed {
-    Int32(Records<Int32Type>),
-    Int64(Records<Int64Type>),
-    Bytes(Records<ByteArrayType>),
-    FixedBytes(Records<FixedLenByteArrayType>),
+    Int32(TypedColumn<Int32Type>),
+    Int64(TypedColumn<Int64Type>),
+    Bytes(TypedColumn<ByteArrayType>),
+    FixedBytes(TypedColumn<FixedLenByteArrayType>),
 }
 
 impl Observations {
@@ -65,11 +65,11 @@ impl Observations {
         }
         let typed = match (place.kind, description.physical_type()) {
             (Kind::Bytes(_), parquet::basic::Type::BYTE_ARRAY) => {
-                Typed::Bytes(Records::new(description, pages))
+                Typed::Bytes(TypedColumn::new(description, pages))
             }
-            (Kind::Bytes(_), _) => Typed::FixedBytes(Records::new(description, pages)),
-            (_, parquet::basic::Type::INT32) => Typed::Int32(Records::new(description, pages)),
-            _ => Typed::Int64(Records::new(description, pages)),
+            (Kind::Bytes(_), _) => Typed::FixedBytes(TypedColumn::new(description, pages)),
+            (_, parquet::basic::Type::INT32) => Typed::Int32(TypedColumn::new(description, pages)),
+            _ => Typed::Int64(TypedColumn::new(description, pages)),
         };
         Ok(Self { name, kind, nullable, unsigned: place.unsigned, row: 0, typed })
     }
@@ -208,7 +208,7 @@ enum Unread {
 }
 
 /// Reads rows of one value each, or of a list of them.
-struct Records<T: DataType> {
+struct TypedColumn<T: DataType> {
     reader: ColumnReaderImpl<T>,
     is_list: bool,
     /// Level of a value that is there.
@@ -223,7 +223,7 @@ struct Records<T: DataType> {
 /// Rows that are decoded at a time: at most 4 MB of pictures.
 const ROWS: usize = 1 << 10;
 
-impl<T: DataType> Records<T> {
+impl<T: DataType> TypedColumn<T> {
     fn new(description: parquet::schema::types::ColumnDescPtr, pages: Box<dyn PageReader>) -> Self {
         let a_value = description.max_def_level();
         // Not `is_optional`, which is also true of what is repeated.
