@@ -85,10 +85,11 @@ impl Steps {
         self.actions.is_empty()
     }
 
-    /// Makes room for `additional` more steps.
-    pub fn reserve(&mut self, additional: usize) {
+    /// Makes room for `additional` steps of `other`. What `other` has on a disk needs none.
+    fn reserve(&mut self, other: &Steps, additional: usize) {
         self.episodes.reserve(additional);
-        self.observations.iter_mut().for_each(|column| column.reserve(additional));
+        let columns = self.observations.iter_mut().zip(&other.observations);
+        columns.filter(|(_, other)| !other.is_empty()).for_each(|(column, _)| column.reserve(additional));
         self.actions.reserve(additional);
         self.rewards.reserve(additional);
         self.dones.reserve(additional);
@@ -226,7 +227,7 @@ impl Histories {
             steps: Steps::new(self.steps.observations.len()),
         };
         let kept: Vec<&History> = self.index.iter().filter(|history| tasks.contains(&history.task)).collect();
-        some.steps.reserve(kept.iter().map(|history| history.steps.len()).sum());
+        some.steps.reserve(&self.steps, kept.iter().map(|history| history.steps.len()).sum());
         for history in kept {
             let first = some.steps.len();
             some.steps.extend(&self.steps, history.steps.clone());

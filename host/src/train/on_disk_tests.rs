@@ -83,6 +83,9 @@ fn what_is_read_from_a_disk_is_what_is_read_in_memory() {
     let there = read_with(&path, &storage).unwrap();
     assert_eq!(there, read_with(&path, &storage).unwrap());
     assert_eq!((loaded(&there.training), loaded(&there.held_out)), (here.training.clone(), here.held_out));
+    // Nor is there room in memory for the words on the disk: three numbers, then an index.
+    let rooms = there.held_out.steps.observations.iter().map(|column| column.capacity() > 0);
+    assert_eq!(rooms.take(4).collect::<Vec<_>>(), [false, false, false, true]);
     // One step after the other, and in no order.
     let mut rng = PortableRng::new(1, 0);
     let (all, on_disk) = (&here.training.steps, &there.training.steps);
