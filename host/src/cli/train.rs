@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(long)]
     pub resume: bool,
     /// Megabytes of numbers and pictures of observations that are kept in memory. Where there are more,
-    /// they are kept in a file in the folder of the run, without a name, that is gone when the run ends.
-    /// The model is the same.
+    /// they are kept in a file without a name, in or above the folder of the run, that is gone when
+    /// the run ends. The model is the same.
     #[arg(long, value_name = "MB", default_value_t = IN_MEMORY >> 20)]
     pub observation_memory: u64,
     /// The configuration's fields.
@@ -63,8 +63,12 @@ fn config(args: &Args, ranks: &Ranks) -> Result<TrainConfig> {
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = config(args, ranks)?;
-    let storage =
-        Storage { in_memory: args.observation_memory.saturating_mul(1 << 20), ..Storage::beside(&args.out) };
+    let storage = Storage {
+        in_memory: args.observation_memory.saturating_mul(1 << 20),
+        advice: "make room, choose a folder of a larger disk with --out, or keep them in memory with \
+                 --observation-memory MB",
+        ..Storage::beside(&args.out)
+    };
     let share = train::share(ranks, &config);
     let histories = Mixture::read_share(&args.histories, ranks, &share, &storage)?;
     let warnings = config.warnings(&histories.training);

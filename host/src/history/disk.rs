@@ -17,6 +17,8 @@ pub struct Storage {
     pub in_memory: u64,
     /// Folder of the file that holds them where they are more.
     pub folder: PathBuf,
+    /// What to do where that folder has no room.
+    pub advice: &'static str,
 }
 
 /// What [`Storage`] keeps in memory unless told otherwise.
@@ -24,7 +26,11 @@ pub const IN_MEMORY: u64 = 256 << 20;
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { in_memory: IN_MEMORY, folder: std::env::temp_dir() }
+        Self {
+            in_memory: IN_MEMORY,
+            folder: std::env::temp_dir(),
+            advice: "make room, or set TMPDIR to a folder of a larger disk",
+        }
     }
 }
 
@@ -32,7 +38,8 @@ impl Storage {
     /// In `folder`, or, where it is yet to be made, in the one that it will be made in.
     pub fn beside(folder: &Path) -> Self {
         let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-        Self { folder: there.into(), ..Self::default() }
+        let advice = "make room, or choose a folder of a larger disk with --out";
+        Self { folder: there.into(), advice, ..Self::default() }
     }
 
     /// A file for `bytes` bytes; `None` where they are kept in memory.
@@ -41,7 +48,7 @@ impl Storage {
     /// [`Error::Io`] with the folder.
     pub(super) fn file(&self, bytes: u64) -> Result<Option<Arc<Disk>>> {
         match bytes > self.in_memory {
-            true => Disk::new(&self.folder).map(|disk| Some(Arc::new(disk))),
+            true => Disk::new(&self.folder, self.advice).map(|disk| Some(Arc::new(disk))),
             false => Ok(None),
         }
     }
@@ -52,13 +59,14 @@ impl Storage {
 pub struct Disk {
     file: File,
     folder: PathBuf,
+    advice: &'static str,
     end: AtomicU64,
 }
 
 impl Disk {
-    fn new(folder: &Path) -> Result<Self> {
+    fn new(folder: &Path, advice: &'static str) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
-        Ok(Self { file, folder: folder.into(), end: AtomicU64::new(0) })
+        Ok(Self { file, folder: folder.into(), advice, end: AtomicU64::new(0) })
     }
 
     /// Writes behind all that was written; the place.
@@ -79,9 +87,9 @@ impl Disk {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 let problem = format!(
                     "has no room for the observations of the histories, which are kept in a file there while they are \
-                     in use; {} MB were written ({error}): make room, train into a folder of a larger disk, set \
-                     TMPDIR to one, or keep them in memory with --observation-memory MB",
-                    bytes / 1_000_000
+                     in use; {} MB were written ({error}): {}",
+                    bytes / 1_000_000,
+                    self.advice
                 );
                 Error::file(&self.folder, problem)
             }
@@ -236,7 +244,7 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written_whatever_lies_between() {
         let folder = tempfile::tempdir().unwrap();
-        let disks = [(), ()].map(|()| Arc::new(Disk::new(folder.path()).unwrap()));
+        let disks = [(), ()].map(|()| Arc::new(Disk::new(folder.path(), "").unwrap()));
         let [mut odd, mut even] = [(), ()].map(|()| Records::new(2));
         for pair in 0..50 {
             let words = |number: i32| [[number, -number], [number + 1, -number]].concat();
@@ -265,18 +273,23 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_that_names_the_folder_and_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(folder.path()).unwrap();
-        let problem = disk.failed(std::io::Error::from(ErrorKind::StorageFull), 7_000_000).to_string();
-        for part in [folder.path().to_str().unwrap(), "7 MB", "TMPDIR", "--observation-memory"] {
-            assert!(problem.contains(part), "{problem}");
+        let usual = Storage { in_memory: 0, folder: folder.path().into(), ..Storage::default() };
+        let beside = Storage { in_memory: 0, ..Storage::beside(folder.path()) };
+        for (storage, advice) in [(usual, "set TMPDIR"), (beside, "with --out")] {
+            let disk = storage.file(1).unwrap().unwrap();
+            let problem = disk.failed(std::io::Error::from(ErrorKind::StorageFull), 7_000_000).to_string();
+            for part in [folder.path().to_str().unwrap(), "7 MB", advice] {
+                assert!(problem.contains(part), "{problem}");
+            }
         }
         // Linux has a device that is always full.
         if let Ok(full) = File::options().write(true).open("/dev/full") {
-            let disk = Disk { file: full, folder: "/somewhere".into(), end: AtomicU64::new(0) };
+            let disk = Disk { file: full, folder: "/somewhere".into(), advice: "", end: AtomicU64::new(0) };
             let problem = disk.append(&[1, 2]).unwrap_err().to_string();
             assert!(problem.starts_with("/somewhere: has no room"), "{problem}");
         }
-        let nowhere = Storage { in_memory: 0, folder: folder.path().join("nowhere") };
+        let nowhere = folder.path().join("nowhere");
+        let nowhere = Storage { in_memory: 0, folder: nowhere, ..Storage::default() };
         assert!(nowhere.file(1).unwrap_err().to_string().contains("nowhere"));
         assert!(nowhere.file(0).unwrap().is_none());
         assert_eq!(Storage::beside(&folder.path().join("a/b")).folder, folder.path());

@@ -64,7 +64,7 @@ fn write(folder: &Path, histories: &Histories) -> PathBuf {
 }
 
 fn on_disk(folder: &Path) -> Storage {
-    Storage { in_memory: 0, folder: folder.into() }
+    Storage { in_memory: 0, folder: folder.into(), ..Storage::default() }
 }
 
 fn loaded(histories: &Histories) -> Histories {
