@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 impl Places {
     /// Reads the observations and final observations of a row group, of such `kinds`, and nothing
-    /// else. Numbers and pictures go to the `disk`, where there is one, and so do all final observations.
+    /// else. Numbers and pictures go to the `disk`, where there is one, and so do all final
+    /// observations of a file that has any.
     pub(super) fn read_observations(
         &self,
         group: &dyn RowGroupReader,
@@ -25,6 +26,8 @@ impl Places {
         let mut columns = open(&self.observations, false)?;
         let mut last_columns = open(&self.final_observations, true)?;
         let mut values: Vec<Values> = columns.iter().map(|_| Values::default()).collect();
+        // Of integers only, nothing goes there.
+        let disk = disk.filter(|_| kinds.iter().any(|kind| *kind != Kind::Integer));
         let mut gathered = Gathered::new(kinds, disk);
         for first in (0..rows).step_by(BATCH) {
             let count = BATCH.min(rows - first);

@@ -103,21 +103,32 @@ fn the_tasks_of_a_history_are_read_as_they_were_written() {
 }
 
 /// The `wanted` training and held-out histories are those of the whole file; the others are
-/// there without steps.
+/// there without steps. Wherever its observations are.
 fn assert_share(path: &Path, wanted: [Range<usize>; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage { in_memory: 0, folder: folder.path().into(), ..Storage::default() };
+    let disk = storage.file(1).unwrap();
+    assert_share_on(path, wanted.clone(), None);
+    assert_share_on(path, wanted, disk.as_ref());
+}
+
+fn assert_share_on(path: &Path, wanted: [Range<usize>; 2], disk: Option<&Arc<Disk>>) {
     let whole = read(path).unwrap();
-    let part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone(), None).unwrap();
+    let mut part = Opened::new(path, &Ranks::alone()).unwrap().read(wanted.clone(), disk).unwrap();
     let [training, held_out] = wanted;
     for (part, whole, wanted) in
-        [(&part.training, &whole.training, training), (&part.held_out, &whole.held_out, held_out)]
+        [(&mut part.training, &whole.training, training), (&mut part.held_out, &whole.held_out, held_out)]
     {
+        let goes_out = !matches!(whole.interface.channels[..], [] | [Channel::Discrete { .. }, ..]);
+        assert_eq!(part.steps.on_disk.is_some(), disk.is_some() && goes_out);
+        part.steps.load().unwrap();
         assert_eq!(part.index.len(), whole.index.len());
         for (number, (history, expected)) in part.index.iter().zip(&whole.index).enumerate() {
             assert_eq!((history.id, history.task), (expected.id, expected.task));
             assert_eq!(history.steps.is_empty(), !wanted.contains(&number));
         }
         let [first, last] = [wanted.start, wanted.end - 1].map(|number| whole.index[number].steps.clone());
-        let mut steps = Steps::new(2);
+        let mut steps = Steps::new(whole.interface.observation_len());
         steps.extend(&whole.steps, first.start..last.end);
         assert_eq!(part.steps, steps);
     }
@@ -250,11 +261,14 @@ fn numbers_and_pictures_are_read_as_they_were_written() {
     let folder = tempfile::tempdir().unwrap();
     for preset in ["watermaze", "watermaze-pose"] {
         let path = folder.path().join(format!("{preset}.parquet"));
-        generate_to_file(&few(preset), &path, &NoProgress).unwrap();
+        let config = GenerateConfig { tasks: Some(5), histories_per_task: 2, ..few(preset) };
+        generate_to_file(&config, &path, &NoProgress).unwrap();
         let file = read(&path).unwrap();
-        let all = generate(&few(preset), &NoProgress).unwrap();
+        let all = generate(&config, &NoProgress).unwrap();
         assert!(!all.training.steps.final_observations.is_empty());
         assert_eq!((file.training, file.held_out), (all.training, all.held_out), "{preset}");
+        assert_share(&path, [1..5, 0..1]);
+        assert_share(&path, [0..2, 1..2]);
     }
 }
 
