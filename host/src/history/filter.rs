@@ -150,6 +150,14 @@ impl Judged {
 /// `solved` needs, where histories of one episode should be compared, or where no training history
 /// would be left.
 pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card> {
+    filter_with(config, input, output, &Storage::default())
+}
+
+/// As [`filter`]; numbers and pictures are kept as `storage` says.
+///
+/// # Errors
+/// As [`filter`]; those of keeping the observations, with the folder.
+pub fn filter_with(config: &FilterConfig, input: &Path, output: &Path, storage: &Storage) -> Result<Card> {
     config.validate()?;
     check_name(output)?;
     let canonical = |path: &Path| std::fs::canonicalize(path).ok();
@@ -157,7 +165,7 @@ pub fn filter(config: &FilterConfig, input: &Path, output: &Path) -> Result<Card
         let problem = format!("is the file that is filtered, {}; choose another name", input.display());
         return Err(Error::argument("out", problem));
     }
-    let (mut card, all) = read_undivided(input, &Storage::default())?;
+    let (mut card, all) = read_undivided(input, storage)?;
     if config.per_task && card.has_several_tasks_a_history() {
         let problem = "has histories of several tasks each, of which per_task cannot choose; leave it out";
         return Err(Error::file(input, problem));

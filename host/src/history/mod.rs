@@ -23,7 +23,7 @@ pub use disk::{Storage, IN_MEMORY};
 pub use file::{
     describe, describe_with, generate_on, generate_to_file, read, read_with, Foreign, HistoryFile,
 };
-pub use filter::{filter, FilterConfig, Filtering};
+pub use filter::{filter, filter_with, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;

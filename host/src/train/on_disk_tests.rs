@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::history::{describe, read_with, Foreign, Histories, History, HistoryFile, Steps, Storage, Window};
-use crate::history::{filter, FilterConfig, Mixture, Share, Slots};
+use crate::history::{filter, filter_with, FilterConfig, Mixture};
 use crate::model::Dimensions;
 use crate::progress::NoProgress;
-use crate::ranks::Ranks;
 use algodistill_core::{Channel, Interface, PortableRng};
 use std::path::{Path, PathBuf};
 
@@ -144,7 +143,7 @@ fn a_model_is_the_same_wherever_its_observations_were() {
 }
 
 #[test]
-fn several_files_a_share_and_a_filter_are_the_same_as_well() {
+fn several_files_and_a_filter_are_the_same_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let folders = ["a", "b"].map(|name| folder.path().join(name));
     folders.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
@@ -153,13 +152,22 @@ fn several_files_a_share_and_a_filter_are_the_same_as_well() {
     let here = Mixture::read(&files).unwrap();
     let there = Mixture::read_with(&files, &storage).unwrap();
     assert_eq!((loaded(&there.training), loaded(&there.held_out)), (here.training, here.held_out));
-    let slots = Slots { range: 0..1, batch: 1 };
-    let share = Share { training: slots.clone(), held_out: slots };
-    let own = Mixture::read_share(&files, &Ranks::alone(), &share, &storage).unwrap();
-    assert_eq!(own, there);
-    let output = folder.path().join("best.parquet");
-    let keep = FilterConfig { keep: Some(0.5), ..FilterConfig::default() };
-    filter(&keep, &files[0], &output).unwrap();
-    let best = read_with(&output, &Storage::default()).unwrap();
+    // A file of another interface, which has nothing that goes to the disk, is refused as ever.
+    let mut indices = histories(6);
+    indices.interface.channels = [Channel::Discrete { size: 4 }].into_iter().collect();
+    indices.steps.observations = vec![indices.steps.observations[3].clone()];
+    indices.steps.final_observations = Default::default();
+    let path = folder.path().join("indices.parquet");
+    crate::history::write_for_tests(&path, &indices);
+    describe(&path, &Foreign::default()).unwrap().0.write(&path).unwrap();
+    let problem = Mixture::read_with(&[path, files[0].clone()], &storage).unwrap_err().to_string();
+    assert!(problem.contains("mixed.parquet: interface.channels is"), "{problem}");
+    let outputs = ["here", "there"].map(|name| folder.path().join(format!("{name}.parquet")));
+    let some = FilterConfig { keep: Some(0.5), episodes: Some((1, 6)), ..FilterConfig::default() };
+    filter(&some, &files[0], &outputs[0]).unwrap();
+    filter_with(&some, &files[0], &outputs[1], &storage).unwrap();
+    let [here, there] = outputs.each_ref().map(|path| std::fs::read(path).unwrap());
+    assert!(here == there);
+    let best = read_with(&outputs[0], &Storage::default()).unwrap();
     assert!(best.training.index.len() < 17 && best.training.steps.knows_final_observations());
 }
