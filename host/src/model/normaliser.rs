@@ -27,7 +27,8 @@ pub fn normalised_range(normaliser: Normaliser) -> [i64; 2] {
     // Half of 33 bits at most.
     let half = half.round().min(f64::from(u32::MAX)) as i64;
     let middle = i64::from(normaliser.offset);
-    [middle - half, middle + half]
+    // No word is beyond these.
+    [(middle - half).max(i32::MIN.into()), (middle + half).min(i32::MAX.into())]
 }
 
 #[cfg(test)]

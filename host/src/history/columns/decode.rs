@@ -1,6 +1,7 @@
 //! The values of a row group.
 
 use super::places::{is_unsigned, Places};
+use super::reason;
 use super::{Kind, Problem, Rows, BATCH};
 use crate::history::disk::Disk;
 use crate::history::Steps;
@@ -97,7 +98,7 @@ fn read<T: DataType, U: Clone>(
     let rows = group.metadata().num_rows() as usize;
     let description = group.metadata().column(column).column_descr();
     let name = description.name();
-    let text = |e: ParquetError| format!("column {name} cannot be decoded: {e}");
+    let text = |e: ParquetError| format!("column {name} cannot be decoded: {}", reason(&e));
     let reader: ColumnReader = group.get_column_reader(column).map_err(text)?;
     let mut reader = get_typed_column_reader::<T>(reader);
     let nullable = description.max_def_level() > 0;

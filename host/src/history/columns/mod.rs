@@ -15,6 +15,7 @@ pub use reader::Reader;
 use super::Steps;
 use crate::Error;
 use algodistill_core::Channel;
+use parquet::errors::ParquetError;
 use std::fmt;
 use std::ops::Range;
 
@@ -44,6 +45,15 @@ pub enum Problem {
     Content(String),
     /// The observations cannot be kept.
     Disk(Error),
+}
+
+/// What the library says of a file, and what to do where it is only compressed by something else.
+fn reason(error: &ParquetError) -> String {
+    let said = error.to_string();
+    match said.contains("Disabled feature") {
+        true => format!("{said}; write the file with zstd, snappy or no compression"),
+        false => said,
+    }
 }
 
 impl From<String> for Problem {

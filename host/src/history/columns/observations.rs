@@ -1,6 +1,7 @@
 //! A column of observations, some rows at a time.
 
 use super::places::Place;
+use super::reason;
 use super::Kind;
 use algodistill_core::interface::{MAX_PIXEL_BYTES, MAX_VECTOR_SIZE};
 use parquet::basic::Repetition;
@@ -54,7 +55,7 @@ impl Observations {
     ) -> std::result::Result<Self, String> {
         let description = group.metadata().column(place.column).column_descr_ptr();
         let name = description.path().parts()[0].clone();
-        let undecoded = |e: ParquetError| format!("column {name} cannot be decoded: {e}");
+        let undecoded = |e: ParquetError| format!("column {name} cannot be decoded: {}", reason(&e));
         let mut pages = group.get_column_page_reader(place.column).map_err(undecoded)?;
         if description.max_rep_level() > 0 {
             let rows = group.metadata().num_rows().max(0) as u64;
@@ -105,7 +106,7 @@ impl Observations {
         match read {
             Ok(true) => Ok(()),
             Ok(false) => Err(format!("column {name} ends at or after row {row} of its row group")),
-            Err(Unread::Undecoded(e)) => Err(format!("column {name} cannot be decoded: {e}")),
+            Err(Unread::Undecoded(e)) => Err(format!("column {name} cannot be decoded: {}", reason(&e))),
             Err(Unread::NullInList) => {
                 Err(format!("column {name} has a null in the list of row {row} of its row group"))
             }
@@ -139,9 +140,12 @@ impl Row<'_> {
             }
             Kind::List(0) if count > 0 => **kind = Kind::List(count),
             Kind::List(width) if count != *width || count == 0 => {
+                let expected = match width {
+                    0 => format!("1 to {MAX_VECTOR_SIZE} numbers"),
+                    width => format!("{width} in all"),
+                };
                 return Err(format!(
-                    "column {name} has a list of {count} in row {row} of its row group, expected {} in all",
-                    (*width).max(1)
+                    "column {name} has a list of {count} in row {row} of its row group, expected {expected}"
                 ));
             }
             _ => {}
@@ -249,11 +253,8 @@ impl<T: DataType> TypedColumn<T> {
         let mut left = count;
         while left > 0 {
             let Self { values, definition, repetition, a_value, .. } = self;
-            values.clear();
-            definition.clear();
-            repetition.clear();
             let most = left.min(ROWS);
-            let (read, found, levels) = self
+            let (read, found, _) = self
                 .reader
                 .read_records(most, Some(&mut *definition), Some(&mut *repetition), values)
                 .map_err(Unread::Undecoded)?;
@@ -262,22 +263,25 @@ impl<T: DataType> TypedColumn<T> {
             }
             left -= read;
             if *a_value == 0 {
-                if found != read {
+                if found != read || values.len() != read {
                     return Ok(false);
                 }
                 values
-                    .iter()
-                    .try_for_each(|value| each(Some(std::slice::from_ref(value))))
+                    .drain(..)
+                    .try_for_each(|value| each(Some(std::slice::from_ref(&value))))
                     .map_err(Unread::Refused)?;
                 continue;
             }
-            if definition.len() != levels || self.is_list && repetition.len() != levels {
+            let levels = definition.len();
+            if self.is_list && repetition.len() != levels {
                 return Ok(false);
             }
             let mut next = 0;
             let mut level = 0;
-            let mut rows = 0;
-            while level < levels {
+            for _ in 0..read {
+                if level >= levels {
+                    return Ok(false);
+                }
                 let end = match self.is_list {
                     true => (level + 1..levels).find(|&end| repetition[end] == 0).unwrap_or(levels),
                     false => level + 1,
@@ -296,14 +300,11 @@ impl<T: DataType> TypedColumn<T> {
                 each(row).map_err(Unread::Refused)?;
                 next += known;
                 level = end;
-                rows += 1;
-                if rows > read {
-                    return Ok(false);
-                }
             }
-            if rows < read {
-                return Ok(false);
-            }
+            // A list at the end of a page may go on in the next one, and is only counted then.
+            values.drain(..next);
+            definition.drain(..level);
+            repetition.drain(..level.min(repetition.len()));
         }
         Ok(true)
     }

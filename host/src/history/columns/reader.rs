@@ -2,6 +2,7 @@
 
 use super::observations::{Observations, Values};
 use super::places::Places;
+use super::reason;
 use super::{Kind, Problem, Rows};
 use crate::history::disk::Disk;
 use crate::history::History;
@@ -142,13 +143,24 @@ impl<R: ChunkReader + 'static> Reader<R> {
     ) -> Result<Vec<(usize, Rows)>, Problem> {
         let first = self.starts[group];
         let reader = self.file.get_row_group(group).map_err(unreadable)?;
-        let rows = self.places.read(reader.as_ref(), &self.kinds, disk)?;
+        let read = self.places.read(reader.as_ref(), &self.kinds, disk);
+        let rows = read.map_err(|problem| self.in_group(problem, group))?;
         let whole = first..self.starts[group + 1];
         if wanted.iter().eq([&whole]) {
             return Ok(vec![(first, rows)]);
         }
         let slice = |range: &Range<usize>| (range.start, rows.slice(range.start - first..range.end - first));
         Ok(wanted.iter().map(slice).collect())
+    }
+
+    /// Where the row group is that a problem is in: its rows are counted from its first one.
+    fn in_group(&self, problem: Problem, group: usize) -> Problem {
+        match problem {
+            Problem::Content(text) if self.starts.len() > 2 => {
+                Problem::Content(format!("{text} (row group {group} begins at row {})", self.starts[group]))
+            }
+            other => other,
+        }
     }
 
     fn group_index(&self, group: usize) -> std::result::Result<Vec<History>, String> {
@@ -167,5 +179,5 @@ impl<R: ChunkReader + 'static> Reader<R> {
 }
 
 fn unreadable(e: ParquetError) -> String {
-    format!("is not a Parquet file that can be read: {e}")
+    format!("is not a Parquet file that can be read: {}", reason(&e))
 }

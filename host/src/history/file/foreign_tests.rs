@@ -14,13 +14,19 @@ const ROWS: usize = 4;
 
 /// One history of four steps. The columns of `observation` are written by `fill`.
 fn file(path: &Path, observation: &str, fill: &dyn Fn(&mut SerializedColumnWriter)) {
+    file_of_pages(path, ROWS, observation, fill);
+}
+
+/// The same, with so many rows in a page.
+fn file_of_pages(path: &Path, rows: usize, observation: &str, fill: &dyn Fn(&mut SerializedColumnWriter)) {
     let schema = format!(
         "message step {{ required int32 task_id; required int32 history_id; required int64 episode; \
          required int32 step (UINT_32); required int32 action (INT_8); required float reward; required boolean done; \
          {observation} }}"
     );
     let schema = Arc::new(parse_message_type(&schema).unwrap());
-    let properties = Arc::new(WriterProperties::builder().build());
+    let properties = WriterProperties::builder().set_data_page_row_count_limit(rows).set_write_batch_size(1);
+    let properties = Arc::new(properties.build());
     let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
     let mut group = file.next_row_group().unwrap();
     let mut number = 0;
@@ -222,6 +228,22 @@ fn what_is_wider_than_a_model_can_see_is_refused_at_the_first_row() {
         problem.contains("another number of bytes, 2, in row 2 of its row group, expected 3 in all"),
         "{problem}"
     );
+}
+
+#[test]
+fn lists_are_read_whatever_the_pages_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("foreign.parquet");
+    for rows in 1..=ROWS {
+        let list = "required group observation_0 (LIST) { repeated group list { required int32 element; } }";
+        file_of_pages(&path, rows, list, &|column| {
+            let numbers: Vec<i32> = (0..3 * ROWS as i32).collect();
+            levels::<Int32Type>(column, &numbers, [&[1; 3 * ROWS], &[0, 1, 1].repeat(ROWS)]);
+        });
+        let known = Foreign { held_out: Some(0), ..Foreign::default() };
+        let steps = describe(&path, &known).unwrap().1.steps;
+        assert_eq!(steps.observations, [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]], "{rows}");
+    }
 }
 
 #[test]
