@@ -20,6 +20,8 @@ mod drawing;
 pub(crate) mod rooms;
 mod several;
 mod split;
+#[cfg(test)]
+mod testing;
 mod trajectory;
 
 pub use drawing::{Drawing, Tint};

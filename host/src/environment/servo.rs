@@ -145,31 +145,21 @@ fn bar(velocity: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{played, Always};
     use super::*;
-    use algodistill_core::{Environment, Family};
+    use algodistill_core::Family;
 
     #[test]
     fn who_knows_the_motor_comes_nowhere_near_the_stops() {
         let servo = Servo::STANDARD;
-        let (mut total, mut farthest, mut seen) = (0.0, 0, [0; 3]);
+        let (mut total, mut farthest) = (0.0, 0);
         for number in 0..200 {
             let mut task = servo.task(number).unwrap();
             let mut expert = Simulation::expert(&servo, &task).unwrap();
             let mut rng = PortableRng::new(1, u64::from(number));
-            task.reset(&mut rng);
-            task.observe(&mut seen);
-            loop {
-                let action = expert.act(&seen, &mut rng);
-                let transition = task.step(action, &mut rng);
-                task.observe(&mut seen);
-                let (reward, done) = (transition.reward, transition.done);
-                expert.learn(&Outcome { action, reward, next_observation: &seen, done });
-                total += f64::from(reward) / 200.0;
-                farthest = farthest.max(task.position().abs());
-                if done {
-                    break;
-                }
-            }
+            let episode = played(&servo, &mut task, &mut *expert, &mut rng, usize::MAX);
+            total += f64::from(episode.total()) / 200.0;
+            farthest = episode.observations.iter().map(|seen| seen[0].abs()).fold(farthest, i32::max);
         }
         assert!((34.8..36.2).contains(&total), "{total}");
         assert!(farthest < STOP / 4 * 3, "{farthest}");
@@ -179,21 +169,7 @@ mod tests {
     fn a_track_shows_motor_trail_band_and_what_is_hidden() {
         let servo = Servo::STANDARD;
         let mut task = servo.task(0).unwrap();
-        let mut rng = PortableRng::new(0, 0);
-        task.reset(&mut rng);
-        let mut episode = Episode::default();
-        let observe = |task: &ServoTask| {
-            let mut words = vec![0; 3];
-            task.observe(&mut words);
-            words
-        };
-        episode.observations.push(observe(&task));
-        for _ in 0..4 {
-            let transition = task.step(4, &mut rng);
-            episode.observations.push(observe(&task));
-            episode.actions.push(4);
-            episode.rewards.push(transition.reward);
-        }
+        let episode = played(&servo, &mut task, &mut Always(4), &mut PortableRng::new(0, 0), 4);
         let text = Simulation::draw(&servo, &task, &episode).unwrap().plain();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{text}");

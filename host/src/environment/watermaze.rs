@@ -249,32 +249,21 @@ fn picture(maze: &Watermaze, pose: Pose) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{played, Always};
     use super::*;
-    use algodistill_core::{Environment, Family};
+    use algodistill_core::Family;
 
     /// Success and mean steps of the expert, in `tasks` first episodes.
     fn expert(maze: Watermaze, tasks: u32) -> (f64, f64, u32) {
         let (mut found, mut steps, mut most) = (0.0, 0, 0);
-        let mut seen = vec![0; maze.interface().observation_len()];
         for number in 0..tasks {
             let mut task = maze.task(number).unwrap();
             let mut expert = Simulation::expert(&maze, &task).unwrap();
             let mut rng = PortableRng::new(1, u64::from(number));
-            task.reset(&mut rng);
-            task.observe(&mut seen);
-            for step in 1.. {
-                let action = expert.act(&seen, &mut rng);
-                let transition = task.step(action, &mut rng);
-                task.observe(&mut seen);
-                let (reward, done) = (transition.reward, transition.done);
-                expert.learn(&Outcome { action, reward, next_observation: &seen, done });
-                found += f64::from(reward);
-                if done {
-                    steps += step;
-                    most = most.max(step);
-                    break;
-                }
-            }
+            let episode = played(&maze, &mut task, &mut *expert, &mut rng, usize::MAX);
+            found += f64::from(episode.total());
+            steps += episode.actions.len() as u32;
+            most = most.max(episode.actions.len() as u32);
         }
         (found / f64::from(tasks), f64::from(steps) / f64::from(tasks), most)
     }
@@ -296,21 +285,7 @@ mod tests {
     fn a_pool_shows_agent_trail_platform_and_picture() {
         let maze = Watermaze::PIXELS;
         let mut task = maze.task(0).unwrap();
-        let mut rng = PortableRng::new(0, 0);
-        task.reset(&mut rng);
-        let mut episode = Episode::default();
-        let observe = |task: &WatermazeTask| {
-            let mut words = vec![0; 96];
-            task.observe(&mut words);
-            words
-        };
-        episode.observations.push(observe(&task));
-        for _ in 0..3 {
-            let transition = task.step(0, &mut rng);
-            episode.observations.push(observe(&task));
-            episode.actions.push(0);
-            episode.rewards.push(transition.reward);
-        }
+        let episode = played(&maze, &mut task, &mut Always(0), &mut PortableRng::new(0, 0), 3);
         let text = Simulation::draw(&maze, &task, &episode).unwrap().plain();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 13 + 1 + 8 + 1);
