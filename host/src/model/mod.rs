@@ -26,7 +26,7 @@ pub use dimensions::Dimensions;
 pub(crate) use dimensions::{check, within};
 pub use float_agent::FloatAgent;
 pub use inputs::{Dense, DensePart, Inputs, InputsPart, NO_ROW};
-pub use normaliser::{normalised_range, normaliser};
+pub use normaliser::{normalised_range, normaliser, numbers};
 pub use tokens::{Previous, Tokens};
 
 use algodistill_core::{Channel, Interface, Normaliser};

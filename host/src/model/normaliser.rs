@@ -1,7 +1,7 @@
 //! The scale of numbers, from what was seen of them.
 
 use algodistill_core::model::numerics::Scale;
-use algodistill_core::Normaliser;
+use algodistill_core::{Interface, Normaliser};
 
 /// The normaliser that makes the middle of `lowest` to `highest` 0 and the ends -1 and 1; of a number
 /// that is always the same, 0.
@@ -16,6 +16,12 @@ pub fn normaliser(lowest: i32, highest: i32) -> Normaliser {
         mantissa: scale.mantissa as u16,
         exponent: scale.exponent as i16,
     }
+}
+
+/// The words of an observation that have a normaliser.
+pub fn numbers<'o>(interface: &'o Interface, observation: &'o [i32]) -> impl Iterator<Item = &'o i32> {
+    let of_channels = interface.split(observation).filter(|(channel, _)| channel.normalised_words() > 0);
+    of_channels.flat_map(|(_, words)| words)
 }
 
 /// What a normaliser makes -1 and 1, about: [`normaliser`] the other way round.

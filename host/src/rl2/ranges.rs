@@ -2,7 +2,7 @@
 
 use super::config::Rl2Config;
 use crate::environment::AnyTask;
-use crate::model::normaliser;
+use crate::model::{normaliser, numbers};
 use crate::nn::random::{stream, Purpose};
 use crate::Result;
 use algodistill_core::{Interface, Normaliser, PortableRng};
@@ -24,8 +24,7 @@ pub(super) fn normalisers(config: &Rl2Config, interface: &Interface) -> Result<V
     for (index, task) in tasks.iter().take(TASKS).enumerate() {
         let mut rng = PortableRng::new(config.seed, stream(Purpose::Ranges, index as u64));
         play(&mut *config.environment.task(*task)?, interface, &mut rng, |observation| {
-            let numbers = interface.split(observation).filter(|(channel, _)| channel.normalised_words() > 0);
-            for (word, [least, most]) in numbers.flat_map(|(_, words)| words).zip(&mut ranges) {
+            for (word, [least, most]) in numbers(interface, observation).zip(&mut ranges) {
                 (*least, *most) = ((*least).min(*word), (*most).max(*word));
             }
         });

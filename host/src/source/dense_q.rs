@@ -1,10 +1,10 @@
 //! Deep Q-learning from numbers and pictures: what [`super::dqn::DeepQ`] does, on a perceptron,
 //! a batch at a time.
 
-use super::dqn::{Dqn, SEGMENT};
+use super::dqn::{lambda_return, Dqn, SEGMENT};
 use super::networks::{Episode, Experience, Several};
 use super::sight::{Place, Seen};
-use super::{random_argmax, Outcome, Source};
+use super::{argmax, random_argmax, Outcome, Source};
 use crate::environment::EnvironmentConfig;
 use crate::nn::kernels::{zeros, Buffer};
 use crate::nn::mlp::{Mlp, Trained};
@@ -175,11 +175,11 @@ impl DenseQ {
         values.clear();
         if parameters.double {
             online.forward(inputs);
-            best.extend((0..samples.len()).map(|row| argmax(online.output(row))));
+            best.extend((0..samples.len()).map(|row| best_action(online.output(row))));
         }
         online.forward_with(target, inputs);
         if !parameters.double {
-            best.extend((0..samples.len()).map(|row| argmax(online.output(row))));
+            best.extend((0..samples.len()).map(|row| best_action(online.output(row))));
         }
         values.extend(samples.iter().zip(best.iter()).enumerate().map(|(row, (sample, &best))| {
             match sample.steps.last.terminal {
@@ -195,8 +195,8 @@ impl DenseQ {
         let lambda = self.parameters.lambda;
         let mut after = 0.0;
         for (value, sample) in self.batch.values.iter_mut().zip(&self.batch.samples).rev() {
-            let rest = if sample.goes_on { (1.0 - lambda) * *value + lambda * after } else { *value };
-            *value = sample.steps.reward + sample.steps.discount * rest;
+            let Several { reward, discount, .. } = sample.steps;
+            *value = lambda_return(reward, discount, lambda, *value, sample.goes_on.then_some(after));
             after = *value;
         }
     }
@@ -219,9 +219,9 @@ impl DenseQ {
     }
 }
 
-/// Number of the largest value, the first of equals.
-fn argmax(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, action| if values[action] > values[best] { action } else { best })
+/// The action of the largest value, the first of equals.
+fn best_action(values: &[f32]) -> usize {
+    argmax(values.iter().map(|&value| value.into()))
 }
 
 #[cfg(test)]
@@ -266,7 +266,7 @@ mod tests {
         let mut row = zeros(seen.count);
         seen.write(place, &mut row);
         agent.online.forward(&row);
-        let best = argmax(agent.online.output(0));
+        let best = best_action(agent.online.output(0));
         agent.online.forward_with(&agent.target, &row);
         agent.online.output(0)[best]
     }

@@ -215,6 +215,14 @@ impl Source for DeepQ {
     }
 }
 
+/// The Q(lambda) return of a step, `G = r + discount ((1 - lambda) V' + lambda G')`: `value` is V' and
+/// `after` is G', which is not there at the end of an episode and of what is looked at.
+#[inline(always)]
+pub(super) fn lambda_return(reward: f32, discount: f32, lambda: f32, value: f32, after: Option<f32>) -> f32 {
+    let rest = after.map_or(value, |after| (1.0 - lambda) * value + lambda * after);
+    reward + discount * rest
+}
+
 /// One step down the gradient of a batch's Huber loss, and the target network follows.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn update(agent: &mut DeepQ, rng: &mut PortableRng) {
@@ -265,8 +273,7 @@ impl DeepQ {
         Some(Target { state: several.first.state, action: several.first.action, value })
     }
 
-    /// The Q(lambda) returns of steps that follow each other: `G = r + discount ((1 - lambda) V' +
-    /// lambda G')`, with V' alone at the end of an episode and of the segment.
+    /// The Q(lambda) returns of steps that follow each other.
     #[inline(always)]
     fn segment(&mut self, number: usize, targets: &mut [Option<Target>; SEGMENT]) {
         let Dqn { discount, lambda, .. } = self.parameters;
@@ -276,11 +283,7 @@ impl DeepQ {
         for (target, step) in targets.iter_mut().zip(&steps).rev() {
             let Some(step) = step else { continue };
             let value = self.value_after(step);
-            let rest = match after.filter(|_| !step.done) {
-                Some(after) => (1.0 - lambda) * value + lambda * after,
-                None => value,
-            };
-            let value = step.reward + discount * rest;
+            let value = lambda_return(step.reward, discount, lambda, value, after.filter(|_| !step.done));
             *target = Some(Target { state: step.state, action: step.action, value });
             after = Some(value);
         }

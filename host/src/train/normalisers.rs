@@ -5,7 +5,7 @@
 
 use super::dataset::slots;
 use crate::history::{Histories, History, Window};
-use crate::model::normaliser;
+use crate::model::{self, normaliser};
 use crate::ranks::Ranks;
 use crate::Result;
 use algodistill_core::Normaliser;
@@ -99,11 +99,9 @@ impl Sample {
             let ended: Vec<usize> = steps.ended(range.clone()).collect();
             let mut places = own.chunks_exact_mut(1 + self.words);
             let mut keep = |observed: &[i32]| {
-                let parts = histories.interface.split(observed);
-                let words =
-                    parts.filter(|(channel, _)| channel.normalised_words() > 0).flat_map(|(_, words)| words);
                 if let Some([known, own @ ..]) = places.next() {
                     *known = 1;
+                    let words = model::numbers(&histories.interface, observed);
                     own.iter_mut().zip(words).for_each(|(own, word)| *own = *word);
                 }
             };
