@@ -9,6 +9,7 @@ use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{json, Value};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
@@ -113,28 +114,37 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the program on the arguments of the process.
 pub fn main() -> ExitCode {
+    ExitCode::from(run_program(std::env::args_os()))
+}
+
+/// Runs the program on `arguments`, the first of which is its name; the exit status.
+pub fn run_program(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     let root = accept_negative_numbers(Cli::command());
-    let matches = root.clone().try_get_matches();
+    let matches = root.clone().try_get_matches_from(arguments);
     let parsed =
         matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, options::chosen(&root, &matches))));
     let (cli, chosen) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) if ranks::leaves_word_to_first() => return ExitCode::from(error.exit_code() as u8),
-        Err(error) => say_what_was_expected(error).exit(),
+        Err(error) if ranks::leaves_word_to_first() => return error.exit_code() as u8,
+        Err(error) => {
+            let error = say_what_was_expected(error);
+            let _ = error.print();
+            return error.exit_code() as u8;
+        }
     };
     let command = cli.command.unwrap_or_default();
     let ranks = match start(&command) {
         Ok(ranks) => ranks,
-        Err(error) if ranks::leaves_word_to_first() => return ExitCode::from(status(&error)),
+        Err(error) if ranks::leaves_word_to_first() => return status(&error),
         Err(error) => return fail(&error),
     };
     let done = set_threads(cli.threads.map_or(ranks.threads(), |threads| Some(threads.into())))
         .and_then(|()| run(command, cli.json, &ranks))
         .and_then(|report| if ranks.is_first() { print(&report, cli.json) } else { Ok(()) });
     match done.map_err(|error| options::in_options(error, &chosen)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         // Whoever read the output has seen enough.
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => 0,
         Err(error) => {
             ranks.fail(&error.to_string(), status(&error));
             fail(&error)
@@ -154,9 +164,9 @@ fn start(command: &Command) -> Result<Ranks> {
 }
 
 /// A full disk or a closed terminal changes nothing about the exit status.
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: &Error) -> u8 {
     let _ = writeln!(std::io::stderr(), "error: {error}");
-    ExitCode::from(status(error))
+    status(error)
 }
 
 /// 2 where what the user wrote is wrong, arguments or the file of an experiment, 1 for what failed
