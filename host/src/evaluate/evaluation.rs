@@ -32,12 +32,18 @@ pub struct ModelSummary {
 pub struct Evaluation {
     /// Name of the environment as the user gave it.
     pub name: String,
+    /// What the environment is called in titles.
+    pub title: String,
     /// The environment.
     pub environment: EnvironmentConfig,
     /// The same where an episode is as long as an unbroken stream; else the same.
     running: EnvironmentConfig,
     /// Tasks, runs, episodes, seed.
     pub contexts: Contexts,
+    /// What the points of its curves are.
+    pub axis: Axis,
+    /// What the tasks are called, in their order; empty where they are numbers only.
+    pub task_names: Vec<String>,
     /// Whether it is known that the models were not trained on these tasks. It is not where their
     /// histories are of another program.
     pub held_out: bool,
@@ -99,7 +105,8 @@ impl Evaluation {
         let optimal: Option<f64> =
             contexts.tasks.iter().map(|task| running.optimal_return(*task)).sum::<Result<Option<f64>>>()?;
         let per_point = contexts.tasks.len() as f64 * f64::from(contexts.blocks().max(1));
-        let ideal = match (contexts.axis(), environment.ideal()) {
+        let axis = contexts.axis();
+        let ideal = match (axis, environment.ideal()) {
             (Axis::Episode, Some(curve)) => {
                 // Once everything is swept it stays as it is.
                 let settled = std::iter::repeat(curve.last().copied().unwrap_or(0.0));
@@ -107,25 +114,43 @@ impl Evaluation {
             }
             _ => Vec::new(),
         };
-        Ok(Self {
+        let optimal = optimal.map(|sum| sum / per_point);
+        let title = environment.describe();
+        let bare = Self::without_references(name, title, environment, contexts, axis, summary);
+        Ok(Self { running, optimal, ideal, ..bare })
+    }
+
+    /// An evaluation of which nothing is known yet but where and how often.
+    pub(super) fn without_references(
+        name: &str,
+        title: String,
+        environment: EnvironmentConfig,
+        contexts: Contexts,
+        axis: Axis,
+        summary: Range<usize>,
+    ) -> Self {
+        Self {
             name: name.into(),
-            optimal: optimal.map(|sum| sum / per_point),
+            title,
+            running: environment.clone(),
             environment,
-            running,
             contexts,
+            axis,
+            task_names: Vec::new(),
             held_out: true,
             models: Vec::new(),
             others: Vec::new(),
             sampling: String::new(),
             measured: Vec::new(),
-            ideal,
+            optimal: None,
+            ideal: Vec::new(),
             fidelity: None,
             summary,
             warnings: Vec::new(),
             figure: Figure::default(),
             note: None,
             drawn: Vec::new(),
-        })
+        }
     }
 
     /// Runs `learners` (training seeds of one configuration; one for a baseline) and adds the
@@ -219,7 +244,7 @@ impl Evaluation {
     /// 90 % of the optimum, that episode included; `None` where it does not, where the optimum is
     /// not known, and where all learning happens within one episode.
     pub fn steps_to_90_percent(&self, measured: &Measured) -> Option<f64> {
-        let goal = 0.9 * self.optimal.filter(|_| self.contexts.axis() != Axis::Step)?;
+        let goal = 0.9 * self.optimal.filter(|_| self.axis != Axis::Step)?;
         let reached = measured.curve.iter().position(|point| point.mean >= goal)?;
         measured.steps.get(reached).copied()
     }
@@ -227,7 +252,7 @@ impl Evaluation {
     /// Points of a curve that the summary covers, and what turns the mean over them into the return
     /// of an episode.
     fn summary_points(&self) -> (Range<usize>, f64) {
-        match self.contexts.axis() {
+        match self.axis {
             Axis::Episode | Axis::Block(_) => (self.summary.clone(), 1.0),
             Axis::Step => {
                 let steps = self.environment.horizon().unwrap_or(0);

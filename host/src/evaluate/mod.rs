@@ -9,6 +9,7 @@ mod drawn;
 pub mod evaluation;
 pub mod fidelity;
 pub mod models;
+pub mod outside;
 mod play;
 pub mod policy;
 mod recorded;
@@ -19,8 +20,9 @@ pub mod statistics;
 mod tasks;
 
 pub use drawn::DrawnEpisode;
-pub use evaluation::Evaluation;
+pub use evaluation::{Evaluation, ModelSummary};
 pub(crate) use models::unlike;
+pub use outside::{outside, Outside, OutsideLine, Returns};
 pub use play::{play, Moment, PlayConfig, Played};
 pub use recorded::recorded;
 pub(crate) use run::check_name;

@@ -2,7 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::report::{Figure, Series};
-use super::rollout::Contexts;
+use super::rollout::{Axis, Contexts};
 use super::statistics::Cluster;
 use crate::history::{read, Histories};
 use crate::progress::Progress;
@@ -30,13 +30,14 @@ pub fn recorded(name: &str, files: &[(String, PathBuf)], progress: &dyn Progress
     let contexts = Contexts {
         tasks: card.split.training.clone(),
         runs: 1,
-        // With one episode the axis would be one of steps.
-        episodes: points.max(2) as u32,
+        episodes: points as u32,
         seed: 0,
         demonstration: None,
         stream: None,
     };
     let mut evaluation = Evaluation::new(name, card.environment, contexts, points / 2..points)?;
+    // One episode is a point, too.
+    evaluation.axis = Axis::Episode;
     // A history need not be of one task.
     evaluation.contexts.tasks.clear();
     evaluation.ideal.clear();

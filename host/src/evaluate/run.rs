@@ -17,11 +17,12 @@ use crate::train::objective::DecisionTransformer;
 use crate::{Error, Result};
 use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for
 /// each curve.
-const MAX_VALUES: u64 = 10_000_000;
+pub(super) const MAX_VALUES: u64 = 10_000_000;
 
 /// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs
 /// of every held-out task, or, where one episode is long enough to learn in (bandits), 1 and 1.
@@ -213,14 +214,19 @@ impl EvaluateConfig {
     }
 
     /// Episodes of the summary, from 0.
-    fn summary(&self, episodes: u32) -> Result<std::ops::Range<usize>> {
-        let (first, last) = self.mean_over.unwrap_or((episodes / 2 + 1, episodes));
-        if first == 0 || first > last || last > episodes {
-            let problem = format!("is {first}-{last}, expected FIRST-LAST within 1-{episodes}");
-            return Err(Error::argument("mean_over", problem));
-        }
-        Ok(first as usize - 1..last as usize)
+    fn summary(&self, episodes: u32) -> Result<Range<usize>> {
+        summary(self.mean_over, episodes)
     }
+}
+
+/// Episodes of the summary, from 0, of `episodes`: the second half unless told.
+pub(super) fn summary(mean_over: Option<(u32, u32)>, episodes: u32) -> Result<Range<usize>> {
+    let (first, last) = mean_over.unwrap_or((episodes / 2 + 1, episodes));
+    if first == 0 || first > last || last > episodes {
+        let problem = format!("is {first}-{last}, expected FIRST-LAST within 1-{episodes}");
+        return Err(Error::argument("mean_over", problem));
+    }
+    Ok(first as usize - 1..last as usize)
 }
 
 /// Share of optimal actions of a demonstration with this percentage of them.

@@ -184,7 +184,7 @@ pub fn chart(evaluation: &Evaluation) -> Chart {
 
 /// The learning curve.
 fn curves(evaluation: &Evaluation) -> Chart {
-    let axis = evaluation.contexts.axis();
+    let axis = evaluation.axis;
     let points = evaluation.measured.iter().map(|one| one.curve.len()).max().unwrap_or(0);
     let reference = |kind, values: Vec<f64>| {
         Line::numbered(Series::of(kind), values.into_iter().map(Estimate::exact).collect())
@@ -207,7 +207,7 @@ fn curves(evaluation: &Evaluation) -> Chart {
         Axis::Step => "step",
         Axis::Block(_) => "block",
     };
-    let title = format!("{}: learning in context, weights fixed", evaluation.environment.describe());
+    let title = format!("{}: learning in context, weights fixed", evaluation.title);
     Chart { title, subtitle: subtitle(evaluation), x: x.into(), log: false, y: height(axis), lines }
 }
 
@@ -237,7 +237,7 @@ fn of_sources(evaluation: &Evaluation, numbers: &[(String, Vec<f64>)]) -> Chart 
         let own = numbers.iter().find(|(key, _)| *key == line.series.key).or(longest);
         Line { xs: own.map_or(line.xs, |(_, numbers)| numbers.clone()), ..line }
     };
-    let title = format!("{}: how sources learn", evaluation.environment.describe());
+    let title = format!("{}: how sources learn", evaluation.title);
     let subtitle = "mean of all training histories and 95 % confidence interval".into();
     let subtitle = with_note(evaluation, subtitle);
     Chart { title, subtitle, lines: chart.lines.into_iter().map(numbered).collect(), ..chart }
@@ -267,12 +267,12 @@ fn swept(evaluation: &Evaluation, sweep: &Sweep) -> Chart {
         .map(|one| level(&one.series, one.summary));
     let lines = optimal.into_iter().chain(baselines).chain(empty.lines.into_iter().rev()).collect();
     let [first, last] = [evaluation.summary.start + 1, evaluation.summary.end];
-    let y = match evaluation.contexts.axis() {
+    let y = match evaluation.axis {
         Axis::Episode => format!("mean return of episodes {first} to {last}"),
         Axis::Block(_) => format!("mean reward of blocks {first} to {last}"),
         Axis::Step => "total reward".into(),
     };
-    let title = format!("{}: in-context learning by {}", evaluation.environment.describe(), sweep.x);
+    let title = format!("{}: in-context learning by {}", evaluation.title, sweep.x);
     // Each point is a model of its own, of whatever size.
     let subtitle = with_note(evaluation, contexts(evaluation));
     Chart { title, subtitle, x: sweep.x.clone(), log: sweep.log, y, lines }

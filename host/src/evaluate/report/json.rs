@@ -31,6 +31,9 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("tasks", evaluation.contexts.tasks.len().into());
     add("tasks_held_out", evaluation.held_out.into());
     add("task_numbers", json!(evaluation.contexts.tasks));
+    if !evaluation.task_names.is_empty() {
+        add("task_names", json!(evaluation.task_names));
+    }
     add("runs", evaluation.contexts.runs.into());
     add("episodes", evaluation.contexts.episodes.into());
     add("seed", evaluation.contexts.seed.into());
@@ -42,7 +45,7 @@ pub fn json(evaluation: &Evaluation) -> Value {
         add("never_solved_tasks", counted.tasks.into());
         add("never_solved_definition", NEVER_SOLVED.into());
     }
-    let axis = evaluation.contexts.axis();
+    let axis = evaluation.axis;
     let by_key = |value: &dyn Fn(&Measured) -> Value| -> Map<String, Value> {
         evaluation.measured.iter().map(|one| (one.series.key.clone(), value(one))).collect()
     };

@@ -55,7 +55,7 @@ fn summary(evaluation: &Evaluation, chart: &Chart) -> String {
 fn table(evaluation: &Evaluation) -> String {
     let (first, last) = (evaluation.summary.start + 1, evaluation.summary.end);
     let recorded = matches!(evaluation.figure, Figure::Recorded(_));
-    let (points, heading, summary) = match evaluation.contexts.axis() {
+    let (points, heading, summary) = match evaluation.axis {
         Axis::Episode if recorded => (0, "", "second half".into()),
         Axis::Episode => {
             (evaluation.contexts.episodes, "return of episode", format!("episodes {first}-{last}"))

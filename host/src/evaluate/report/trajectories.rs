@@ -32,7 +32,7 @@ pub fn render(evaluation: &Evaluation) -> Option<String> {
          viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n"
     );
-    let title = format!("{}: from above", evaluation.environment.describe());
+    let title = format!("{}: from above", evaluation.title);
     let model = format!("int8 model, one context a task; return and steps of an episode; {legend}");
     for (y, size, colour, text) in [(30, 20, "#000000", title), (52, 14, "#5A5A5A", model)] {
         line(
