@@ -65,8 +65,8 @@ pub struct Args {
     /// Episodes of the summary, with --steps blocks [default: the second half].
     #[arg(long, value_name = "FIRST-LAST", value_parser = episodes, allow_hyphen_values = true)]
     mean_over: Option<(u32, u32)>,
-    /// Write STEM.json, STEM.csv and STEM.svg, and STEM.trajectories.svg of an environment that can be
-    /// drawn from above.
+    /// Write STEM.json, STEM.csv, STEM.svg and the page STEM.html, and STEM.trajectories.svg of an
+    /// environment that can be drawn from above.
     #[arg(long, value_name = "STEM")]
     out: Option<PathBuf>,
 }
@@ -97,11 +97,23 @@ pub fn run(args: &Args) -> Result<Report> {
     evaluation.warnings.iter().for_each(|warning| warn(warning));
     let mut text = report::text(&evaluation, terminal_width());
     if let Some(stem) = &args.out {
-        for path in report::write_files(&evaluation, stem)? {
+        let page = report::html::of_evaluation(&evaluation, &as_typed());
+        let mut paths = report::write_files(&evaluation, stem)?;
+        paths.push(report::write_file(stem, "html", &page)?);
+        for path in paths {
             text.push_str(&format!("wrote {}\n", path.display()));
         }
     }
     Ok(Report { text, json: report::json(&evaluation) })
+}
+
+/// The command of this process, for a shell.
+fn as_typed() -> String {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = ["algodistill"].into_iter().chain(words.iter().map(String::as_str));
+    // No word of a command line has a zero in it.
+    shlex::try_join(words).unwrap_or_default()
 }
 
 /// The lines beside the main one, in the order in which they are first named.

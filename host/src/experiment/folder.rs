@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use std::path::Path;
 
 /// Name of the file that says whose it is, with every default filled in.
-const FILE: &str = "experiment.toml";
+pub(super) const FILE: &str = "experiment.toml";
 
 impl Experiment {
     /// What is written into its folder, from which it can be read again.

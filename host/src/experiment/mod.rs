@@ -10,6 +10,7 @@
 //! expert-seed-0/, .adw    those of another model, called expert; of a model of RL2, a run of train-rl2
 //! stages.json             how long each stage took
 //! dark-room.json          the report of an evaluation, by its name (and .csv, .svg, .trajectories.svg)
+//! report.html             all evaluations on one page, which needs nothing else
 //! results.json            all of it in short: which reports, which claims hold
 //! ```
 //!
@@ -386,6 +387,21 @@ mod tests {
             assert!(again.stages.generation.contains_key("histories"), "{lost}");
             assert!(results(folder.path()) == first, "other results after {lost} was lost");
         }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn one_page_has_all_of_it_and_says_how_to_repeat_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outcome = run(&toy(), folder.path(), &NoProgress).expect("a run");
+        let page = read_text(&folder.path().join("report.html")).expect("a page");
+        for expected in
+            ["algodistill reproduce experiment.toml", "[[histories]]", "TOY SCALE", "By place of the goal"]
+        {
+            assert!(page.contains(expected), "{expected}");
+        }
+        assert_eq!(page.matches("<li><strong>").count(), outcome.verdicts.len());
+        assert!(outcome.files.iter().any(|file| file.ends_with("report.html")));
     }
 
     #[test]

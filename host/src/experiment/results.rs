@@ -53,6 +53,9 @@ pub(super) fn write(
         reports.push(name);
     }
     let claims = experiment.claims.iter().map(|claim| claim.decide(experiment, &objects));
+    let claims: Vec<Verdict> = claims.collect::<Result<_>>()?;
+    #[cfg(feature = "cli")]
+    files.push(write_page(experiment, folder, &reports, evaluations, &claims)?);
     let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let seeds = || experiment.models.iter().map(|model| model.seeds);
     let results = Results {
@@ -64,13 +67,37 @@ pub(super) fn write(
         seeds: (seeds().min().unwrap_or(0), seeds().max().unwrap_or(0)),
         reports,
         files: files.iter().filter_map(name_of).collect(),
-        claims: claims.collect::<Result<_>>()?,
+        claims,
     };
     let path = folder.join(FILE);
     let text = serde_json::to_string_pretty(&results).map_err(|error| Error::file(&path, error))?;
     write_bytes(&path, (text + "\n").as_bytes())?;
     files.push(path);
     Ok(results)
+}
+
+/// Writes the page of all evaluations.
+#[cfg(feature = "cli")]
+fn write_page(
+    experiment: &Experiment,
+    folder: &Path,
+    names: &[String],
+    evaluations: &[Evaluation],
+    claims: &[Verdict],
+) -> Result<PathBuf> {
+    let source = read_text(&folder.join(super::folder::FILE))?;
+    let about =
+        [("Makes", &experiment.makes), ("Stands beside", &experiment.beside), ("Shows", &experiment.shows)];
+    let about = about.into_iter().filter(|(_, text)| !text.is_empty());
+    let page = report::html::render(&report::html::Page {
+        title: &format!("Experiment {}", experiment.name),
+        about: &about.map(|(what, text)| format!("{what}: {text}")).collect::<Vec<_>>(),
+        claims: &claims.iter().map(|one| (one.holds, one.text.clone(), one.measured())).collect::<Vec<_>>(),
+        evaluations: &names.iter().cloned().zip(evaluations).collect::<Vec<_>>(),
+        source: Some((super::folder::FILE, &source)),
+        repeat: &format!("algodistill reproduce {}", super::folder::FILE),
+    });
+    report::write_file(&folder.join("report"), "html", &page)
 }
 
 /// Takes away what an earlier run came to.

@@ -6,6 +6,8 @@ mod chart_tests;
 mod figure;
 #[cfg(all(test, feature = "cli"))]
 mod golden;
+#[cfg(feature = "cli")]
+pub mod html;
 mod json;
 #[cfg(feature = "cli")]
 pub mod svg;
@@ -43,11 +45,14 @@ pub fn write_files(evaluation: &Evaluation, stem: &Path) -> Result<Vec<PathBuf>>
         #[cfg(feature = "cli")]
         trajectories::render(evaluation).map(|document| ("trajectories.svg", document)),
     ];
-    let write = |(extension, content): (&str, String)| {
-        // Not `with_extension`: a stem may contain a dot.
-        let mut path = stem.as_os_str().to_owned();
-        path.push(format!(".{extension}"));
-        write_bytes(Path::new(&path), content.as_bytes()).map(|()| path.into())
-    };
+    let write = |(extension, content): (&str, String)| write_file(stem, extension, &content);
     contents.into_iter().flatten().map(write).collect()
+}
+
+/// Writes `{stem}.{extension}`; returns its path.
+pub fn write_file(stem: &Path, extension: &str, content: &str) -> Result<PathBuf> {
+    // Not `with_extension`: a stem may contain a dot.
+    let mut path = stem.as_os_str().to_owned();
+    path.push(format!(".{extension}"));
+    write_bytes(Path::new(&path), content.as_bytes()).map(|()| path.into())
 }

@@ -28,7 +28,7 @@ impl Policy for Revelation {
     }
 }
 
-fn evaluation(name: &str, episodes: u32) -> Evaluation {
+pub(super) fn evaluation(name: &str, episodes: u32) -> Evaluation {
     evaluation_of(name, episodes, None)
 }
 

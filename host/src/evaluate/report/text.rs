@@ -12,7 +12,7 @@ use crate::evaluate::statistics::Estimate;
 use std::fmt::Write;
 
 /// Episodes (from 1) that get a column in the text.
-const SHOWN_EPISODES: [usize; 9] = [1, 2, 3, 5, 8, 15, 20, 40, 100];
+pub(super) const SHOWN_EPISODES: [usize; 9] = [1, 2, 3, 5, 8, 15, 20, 40, 100];
 
 /// The summary table and the plot for the terminal, `width` columns wide.
 #[cfg(feature = "cli")]

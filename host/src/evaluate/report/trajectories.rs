@@ -48,7 +48,9 @@ pub fn render(evaluation: &Evaluation) -> Option<String> {
         let middle = y + SIDE / 2.0;
         line(&mut svg, &format!("<text x=\"16\" y=\"{middle}\" font-size=\"14\">task {task}</text>"));
         for (column, episode) in of(task).enumerate() {
-            square(&mut svg, (ORIGIN.0 + column as f32 * STEP.0, y), episode);
+            let corner = (ORIGIN.0 + column as f32 * STEP.0, y);
+            heading(&mut svg, corner, episode);
+            square(&mut svg, corner, episode);
         }
     }
     svg.push_str("</svg>\n");
@@ -56,25 +58,40 @@ pub fn render(evaluation: &Evaluation) -> Option<String> {
 }
 
 /// What the signs in the squares mean.
-fn legend(trajectory: &Trajectory) -> String {
+pub(super) fn legend(trajectory: &Trajectory) -> String {
     let marks = trajectory.marks.iter().map(|mark| format!(", {} {}", letter(mark.name), mark.name));
     marks.fold("circle start, dot end".into(), |legend, mark| legend + &mark)
 }
 
-/// An episode in a square with its upper left corner at `corner`.
-fn square(svg: &mut String, corner: (f32, f32), episode: &DrawnEpisode) {
-    let DrawnEpisode { number, total, trajectory: Trajectory { path, marks, cells }, .. } = episode;
-    let at = |(x, y): (f32, f32)| (corner.0 + SIDE * x, corner.1 + SIDE * y);
-    let (left, top) = corner;
+/// What an episode came to, above a square with its upper left corner at `corner`.
+fn heading(svg: &mut String, (left, top): (f32, f32), episode: &DrawnEpisode) {
+    let DrawnEpisode { number, total, trajectory, .. } = episode;
     line(
         svg,
         &format!(
             "<text x=\"{left}\" y=\"{:.1}\" font-size=\"11\" fill=\"#5A5A5A\">episode {number}: {} in {} steps</text>",
             top - 6.0,
             short(*total),
-            path.len().saturating_sub(1)
+            trajectory.path.len().saturating_sub(1)
         ),
     );
+}
+
+/// One episode alone.
+pub(super) fn frame(episode: &DrawnEpisode) -> String {
+    let size = SIDE + 2.0;
+    let mut svg = format!("<svg viewBox=\"-1 -1 {size} {size}\" font-family=\"sans-serif\">\n");
+    line(&mut svg, "<rect x=\"-1\" y=\"-1\" width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>");
+    square(&mut svg, (0.0, 0.0), episode);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// An episode in a square with its upper left corner at `corner`.
+fn square(svg: &mut String, corner: (f32, f32), episode: &DrawnEpisode) {
+    let Trajectory { path, marks, cells } = &episode.trajectory;
+    let at = |(x, y): (f32, f32)| (corner.0 + SIDE * x, corner.1 + SIDE * y);
+    let (left, top) = corner;
     if let Some(cells) = cells {
         let ways = (1..*cells).map(|cell| {
             let place = f32::from(cell) / f32::from(*cells);
