@@ -34,6 +34,15 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A program that was started to be asked, an environment of somebody else's, did not answer or
+    /// not as it should.
+    #[error("{command}: {problem}")]
+    Command {
+        /// How it was started.
+        command: String,
+        /// What was asked, what was answered, what was expected, what to do.
+        problem: String,
+    },
     /// Whoever started the work stopped it
     /// ([`Progress::cancelled`](crate::progress::Progress::cancelled)).
     #[error("cancelled: {state}")]

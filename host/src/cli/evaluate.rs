@@ -2,10 +2,14 @@
 
 use super::progress::Terminal;
 use super::{terminal_width, warn, EnvironmentParameters, Report};
-use crate::evaluate::{evaluate, report, Contestant, Contestants, EvaluateConfig};
+use crate::evaluate::{
+    evaluate, evaluate_command, report, CommandConfig, Contestant, Contestants, EvaluateConfig,
+};
 use crate::Result;
+use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Arguments of `evaluate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,7 +23,24 @@ pub struct Args {
     /// Parameters that differ from the preset's.
     #[command(flatten)]
     parameters: EnvironmentParameters,
-    /// Held-out tasks to use [default: all].
+    /// Evaluate in the environment of another program in place of one of ours: started by sh -c, it is
+    /// asked by lines of JSON on its standard input and answers on its standard output (docs/serve.md).
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(conflicts_with_all = ["environment", "set", "steps", "prompt", "compare_float"])]
+    environment_command: Option<String>,
+    /// So many of it at the same time; the result is the same.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "environment_command")]
+    #[arg(value_parser = value_parser!(u32).range(1..=1_024))]
+    environment_processes: u32,
+    /// Seconds that it may take for an answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "environment_command")]
+    #[arg(value_parser = value_parser!(u32).range(1..=1_000_000))]
+    environment_timeout: u32,
+    /// Steps after which an episode of it must have ended.
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "environment_command")]
+    #[arg(value_parser = value_parser!(u32).range(1..=1_000_000_000))]
+    max_episode_steps: u32,
+    /// Held-out tasks to use; of --environment-command the first N [default: all].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     tasks: Option<u32>,
     /// Contexts of each task [default: 4; bandits 1].
@@ -93,7 +114,19 @@ pub fn run(args: &Args) -> Result<Report> {
         float: args.float.clone().or(args.compare_float.clone()),
         compare_float: args.compare_float.is_some(),
     };
-    let evaluation = evaluate(&config, &contestants, &Terminal::default())?;
+    let progress = Terminal::default();
+    let evaluation = match &args.environment_command {
+        None => evaluate(&config, &contestants, &progress)?,
+        Some(command) => {
+            let command = CommandConfig {
+                command: command.clone(),
+                processes: args.environment_processes,
+                timeout: Duration::from_secs(args.environment_timeout.into()),
+                max_episode_steps: args.max_episode_steps,
+            };
+            evaluate_command(&command, &config, &contestants, &progress)?
+        }
+    };
     evaluation.warnings.iter().for_each(|warning| warn(warning));
     let mut text = report::text(&evaluation, terminal_width());
     if let Some(stem) = &args.out {

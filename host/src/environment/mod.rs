@@ -566,8 +566,11 @@ impl EnvironmentConfig {
         self.of_task(task, |simulation| simulation.task(task))
     }
 
-    /// As [`Simulation::optimal_return`].
+    /// As [`Simulation::optimal_return`]; not known of an environment without a simulator.
     pub fn optimal_return(&self, task: u32) -> Result<Option<f64>> {
+        if matches!(self.0, Kind::Custom(_)) {
+            return Ok(None);
+        }
         self.of_task(task, |simulation| simulation.optimal_return(task))
     }
 

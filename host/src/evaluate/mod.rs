@@ -5,7 +5,9 @@
 //! several episodes; what improves from episode to episode was learned in context.
 
 pub mod asking;
+mod command;
 mod drawn;
+mod entrant;
 pub mod evaluation;
 pub mod fidelity;
 pub mod models;
@@ -19,6 +21,7 @@ mod run;
 pub mod statistics;
 mod tasks;
 
+pub use command::{evaluate_command, CommandConfig};
 pub use drawn::DrawnEpisode;
 pub use evaluation::{Evaluation, ModelSummary};
 pub(crate) use models::unlike;

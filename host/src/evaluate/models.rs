@@ -37,6 +37,16 @@ impl Int8Model {
         self.goal
     }
 
+    /// What it is shown: of a Decision Transformer without the two channels that say what it is asked
+    /// for.
+    pub fn observed(&self) -> Result<Interface> {
+        let mut interface = self.decode()?.interface().clone();
+        if self.goal.is_some() {
+            interface.channels.truncate(interface.channels.len().saturating_sub(2));
+        }
+        Ok(interface)
+    }
+
     /// Where it was read from.
     pub fn path(&self) -> &Path {
         &self.path

@@ -4,7 +4,7 @@
 use super::evaluation::{Evaluation, ModelSummary};
 use super::report::{Kind, Series};
 use super::rollout::{Axis, Contexts};
-use super::run::{check_name, summary, MAX_VALUES};
+use super::run::{check_name, check_values, summary};
 use super::statistics::Cluster;
 use crate::environment::EnvironmentConfig;
 use crate::progress::NoProgress;
@@ -176,11 +176,7 @@ impl Shape {
                 return Err(refuse(&line.key, "returns", format!("the first task has no {what}")));
             }
         }
-        let values = (tasks as u64).saturating_mul(runs as u64).saturating_mul(episodes as u64);
-        if values > MAX_VALUES {
-            let problem = format!("are {values} values, at most {MAX_VALUES}");
-            return Err(refuse(&line.key, "returns", problem));
-        }
+        check_values(tasks, runs, episodes)?;
         Ok(Self { tasks, runs, episodes })
     }
 

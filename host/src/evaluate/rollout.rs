@@ -144,13 +144,13 @@ impl Contexts {
 /// Who draws from a random stream. Separate streams, so that an environment's luck does not depend
 /// on how many numbers a policy draws.
 #[derive(Clone, Copy)]
-enum Role {
+pub(super) enum Role {
     Environment,
     Policy,
     Demonstration,
 }
 
-fn stream(seed: u64, task: u32, run: u32, role: Role) -> PortableRng {
+pub(super) fn stream(seed: u64, task: u32, run: u32, role: Role) -> PortableRng {
     PortableRng::new(seed, u64::from(task) << 32 | u64::from(run) << 2 | role as u64)
 }
 

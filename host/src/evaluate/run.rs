@@ -1,28 +1,26 @@
 //! From model files and options to an [`Evaluation`].
 
 use super::asking::Asked;
-use super::evaluation::{Evaluation, ModelSummary};
-use super::models::{FloatModel, Int8Model};
+use super::entrant::Entrants;
+use super::evaluation::Evaluation;
 use super::policy::{Learner, UniformRandom};
 use super::report::chart::{Kind, Series, RESERVED_KEYS};
 use super::rollout::{Axis, Contexts, Stream};
-use super::tasks::{is_foreign, untrained_tasks};
+use super::tasks::untrained_tasks;
 use crate::environment::EnvironmentConfig;
-use crate::export::{Training, TrainingCard};
+use crate::export::TrainingCard;
 use crate::history::GenerateConfig;
 use crate::parameters::Parameters;
 use crate::progress::Progress;
-use crate::train::load_parameters;
-use crate::train::objective::DecisionTransformer;
 use crate::{Error, Result};
 use algodistill_core::Sampling;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Most returns (where an episode is a whole context, rewards) of an evaluation: all are kept, for
 /// each curve.
-pub(super) const MAX_VALUES: u64 = 10_000_000;
+const MAX_VALUES: u64 = 10_000_000;
 
 /// How models are evaluated. Fields that are absent follow the environment: 40 episodes and 4 runs
 /// of every held-out task, or, where one episode is long enough to learn in (bandits), 1 and 1.
@@ -109,7 +107,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 impl EvaluateConfig {
-    fn sampling(&self) -> Sampling {
+    pub(super) fn sampling(&self) -> Sampling {
         match self.temperature {
             Some(0.0) => Sampling::Greedy,
             temperature => Sampling::Temperature(temperature.unwrap_or(1.0)),
@@ -135,11 +133,11 @@ impl EvaluateConfig {
         Ok((trained_in.preset_name().into(), trained_in.clone()))
     }
 
-    /// Refuses what cannot be run in `environment`, before a model is there.
+    /// Refuses numbers that are out of range wherever it is run.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the field.
-    pub fn check(&self, environment: &EnvironmentConfig) -> Result<()> {
+    pub(super) fn check_ranges(&self) -> Result<()> {
         let refuse = |field: &str, found: String, expected: &str| {
             Err(Error::argument(field, format!("is {found}, expected {expected}")))
         };
@@ -162,6 +160,15 @@ impl EvaluateConfig {
         if let Some(found) = self.temperature.filter(|temperature| !valid(temperature)) {
             return refuse("temperature", found.to_string(), "0 (greedy) or 0.01 to 100");
         }
+        Ok(())
+    }
+
+    /// Refuses what cannot be run in `environment`, before a model is there.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the field.
+    pub fn check(&self, environment: &EnvironmentConfig) -> Result<()> {
+        self.check_ranges()?;
         let points = match self.stream(environment)? {
             Some(stream) => stream.steps / stream.block,
             None => self.episodes.unwrap_or(environment.defaults()?.context_episodes),
@@ -188,15 +195,7 @@ impl EvaluateConfig {
             Axis::Block(_) => contexts.blocks(),
             Axis::Step => environment.horizon().unwrap_or(1),
         };
-        let values = (contexts.count() as u64).saturating_mul(points.into());
-        if values > MAX_VALUES {
-            let Contexts { tasks, runs, .. } = &contexts;
-            let problem = format!(
-                "{runs} runs of {} tasks, {points} points each, are {values} values to keep, at most {MAX_VALUES}",
-                tasks.len()
-            );
-            return Err(Error::argument("runs", problem));
-        }
+        check_values(contexts.tasks.len(), contexts.runs as usize, points as usize)?;
         Ok(contexts)
     }
 
@@ -219,6 +218,18 @@ impl EvaluateConfig {
     }
 }
 
+/// Refuses more values than are kept of a curve.
+pub(super) fn check_values(tasks: usize, runs: usize, points: usize) -> Result<()> {
+    let values = (tasks as u64).saturating_mul(runs as u64).saturating_mul(points as u64);
+    if values > MAX_VALUES {
+        let problem = format!(
+            "{runs} runs of {tasks} tasks, {points} points each, are {values} values to keep, at most {MAX_VALUES}"
+        );
+        return Err(Error::argument("runs", problem));
+    }
+    Ok(())
+}
+
 /// Episodes of the summary, from 0, of `episodes`: the second half unless told.
 pub(super) fn summary(mean_over: Option<(u32, u32)>, episodes: u32) -> Result<Range<usize>> {
     let (first, last) = mean_over.unwrap_or((episodes / 2 + 1, episodes));
@@ -227,6 +238,14 @@ pub(super) fn summary(mean_over: Option<(u32, u32)>, episodes: u32) -> Result<Ra
         return Err(Error::argument("mean_over", problem));
     }
     Ok(first as usize - 1..last as usize)
+}
+
+/// How actions are chosen.
+pub(super) fn in_words(sampling: Sampling) -> String {
+    match sampling {
+        Sampling::Greedy => "greedy".into(),
+        Sampling::Temperature(temperature) => format!("temperature {temperature}"),
+    }
 }
 
 /// Share of optimal actions of a demonstration with this percentage of them.
@@ -253,32 +272,13 @@ pub fn evaluate(
     progress: &dyn Progress,
 ) -> Result<Evaluation> {
     let sampling = config.sampling();
-    let main = Entrant::read(&contestants.models, sampling)?;
-    let first = main.models.first().ok_or_else(|| Error::argument("models", "at least one is needed"))?;
-    main.refuse_twice()?;
-    let mut others: Vec<(&Contestant, Entrant)> = Vec::new();
-    for other in &contestants.others {
-        check_name(&other.name)?;
-        if others.iter().any(|(known, _)| known.name == other.name) {
-            return Err(Error::argument("name", format!("there are two lines called {}", other.name)));
-        }
-        let entrant = Entrant::read(&other.models, sampling)?;
-        entrant.refuse_twice()?;
-        others.push((other, entrant));
-    }
-    let card = &main.cards[0];
+    let entrants = Entrants::read(contestants, sampling)?;
+    let Entrants { main, others, float } = &entrants;
+    let (first, card) = (entrants.first(), &main.cards[0]);
     let (name, environment) = config.environment(card)?;
     config.check(&environment)?;
-    let entrants = || std::iter::once(&main).chain(others.iter().map(|(_, entrant)| entrant));
-    for model in entrants().flat_map(|entrant| &entrant.models) {
-        model.check_interface(&name, &environment)?;
-    }
-    if let Some(wanted) = config.wanted_return {
-        check_wanted(wanted, entrants().flat_map(|entrant| &entrant.models).filter_map(Int8Model::goal))?;
-    }
-    let float =
-        contestants.float.as_deref().map(|path| read_float(path, first, card, sampling)).transpose()?;
-    let cards: Vec<TrainingCard> = entrants().flat_map(|entrant| entrant.cards.iter().cloned()).collect();
+    entrants.check(&name, &environment, config.wanted_return)?;
+    let cards = entrants.cards();
     let contexts = config.contexts(&environment, &cards)?;
     let summary = config.summary(contexts.stream.map_or(contexts.episodes, |_| contexts.blocks()))?;
     let steps = u64::from(contexts.episodes) * u64::from(environment.horizon().unwrap_or(0));
@@ -286,7 +286,7 @@ pub fn evaluate(
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
     evaluation.held_out = cards.iter().all(|card| card.generations.iter().all(Option::is_some));
     evaluation.models = main.summarize()?;
-    for (contestant, entrant) in &others {
+    for (contestant, entrant) in others {
         evaluation.others.push((contestant.name.clone(), entrant.summarize()?));
     }
     let horizon = evaluation.environment.horizon().unwrap_or(0);
@@ -294,15 +294,13 @@ pub fn evaluate(
         let Stream { steps, block } = stream;
         format!("{steps} steps are no multiple of the {horizon} of an episode: reported in blocks of {block}")
     });
-    evaluation.warnings = entrants()
+    evaluation.warnings = entrants
+        .all()
         .flat_map(|entrant| [entrant.warning(stream), entrant.foreign(&name, &evaluation.environment)])
         .chain([uneven])
         .flatten()
         .collect();
-    evaluation.sampling = match sampling {
-        Sampling::Greedy => "greedy".into(),
-        Sampling::Temperature(temperature) => format!("temperature {temperature}"),
-    };
+    evaluation.sampling = in_words(sampling);
 
     let series = contestants.label.as_deref().map_or_else(|| Series::of(Kind::Main), Series::main);
     let running = evaluation.running().clone();
@@ -313,7 +311,7 @@ pub fn evaluate(
         evaluation.measure_after(demonstration(prompt), series, &learners, progress)
     };
     measure(usual, series, &main.asked(&running, wanted))?;
-    if let Some(float) = &float {
+    if let Some(float) = float {
         let asked = Asked { model: float, objective: first.goal(), wanted, environment: &running };
         measure(usual, Series::of(Kind::Float), &[asked])?;
     }
@@ -326,101 +324,10 @@ pub fn evaluate(
     }
     let actions = evaluation.environment.interface()?.actions;
     evaluation.measure(Series::of(Kind::Random), &[&move |_| Ok(UniformRandom { actions })], progress)?;
-    if let Some(float) = float.filter(|_| contestants.compare_float) {
-        evaluation.compare(first, &float, config.wanted_return, progress)?;
+    if let Some(float) = float.as_ref().filter(|_| contestants.compare_float) {
+        evaluation.compare(first, float, config.wanted_return, progress)?;
     }
     Ok(evaluation)
-}
-
-/// Refuses a return that none of the models can be asked for.
-fn check_wanted(wanted: f32, objectives: impl Iterator<Item = DecisionTransformer>) -> Result<()> {
-    let mut asked = false;
-    for objective in objectives {
-        let (lowest, highest) = (objective.lowest, objective.highest());
-        if !(lowest..=highest).contains(&wanted) {
-            let problem = format!("is {wanted}, expected {lowest} to {highest}, which the model tells apart");
-            return Err(Error::argument("wanted_return", problem));
-        }
-        asked = true;
-    }
-    match asked {
-        true => Ok(()),
-        false => {
-            Err(Error::argument("wanted_return", "is for a Decision Transformer, and no model here is one"))
-        }
-    }
-}
-
-/// The models of a line, and their cards.
-struct Entrant {
-    models: Vec<Int8Model>,
-    cards: Vec<TrainingCard>,
-}
-
-impl Entrant {
-    fn read(paths: &[PathBuf], sampling: Sampling) -> Result<Self> {
-        let models: Vec<Int8Model> =
-            paths.iter().map(|path| Int8Model::read(path, sampling)).collect::<Result<_>>()?;
-        let card_of = |model: &Int8Model| TrainingCard::parse(model.path(), model.decode()?.card());
-        let cards = models.iter().map(card_of).collect::<Result<_>>()?;
-        Ok(Self { models, cards })
-    }
-
-    /// Refuses a model that would count as two training seeds.
-    fn refuse_twice(&self) -> Result<()> {
-        for (place, model) in self.models.iter().enumerate() {
-            if let Some(before) = self.models[..place].iter().find(|before| before.is_same(model)) {
-                let problem = format!(
-                    "is there twice: {} is the same model; the files of one line are training seeds, each given once",
-                    before.path().display()
-                );
-                return Err(Error::argument(model.path().display().to_string(), problem));
-            }
-        }
-        Ok(())
-    }
-
-    /// What must be known where it was trained elsewhere.
-    fn foreign(&self, name: &str, environment: &EnvironmentConfig) -> Option<String> {
-        let mut pairs = self.models.iter().zip(&self.cards);
-        let (model, card) = pairs.find(|(_, card)| is_foreign(card, environment))?;
-        let trained_in = card.environment_names().join(", ");
-        Some(format!("{}: is a model of {trained_in}, it never saw a task of {name}", model.path().display()))
-    }
-
-    /// The models as learners in `environment`, asked for a `wanted` return where they are asked for
-    /// any.
-    fn asked<'a>(&'a self, environment: &'a EnvironmentConfig, wanted: Option<f32>) -> Vec<Asked<'a>> {
-        let asked = |model: &'a Int8Model| Asked { model, objective: model.goal(), wanted, environment };
-        self.models.iter().map(asked).collect()
-    }
-
-    fn summarize(&self) -> Result<Vec<ModelSummary>> {
-        let summarize = |model: &Int8Model| -> Result<ModelSummary> {
-            Ok(ModelSummary {
-                file: model.path().display().to_string(),
-                parameters: model.decode()?.parameters(),
-                bytes: model.file_len(),
-            })
-        };
-        self.models.iter().map(summarize).collect()
-    }
-
-    /// What must be known of a model that runs for `steps` steps.
-    fn warning(&self, steps: u64) -> Option<String> {
-        let pairs = self.models.iter().zip(&self.cards);
-        let mut warnings = pairs.filter_map(|(model, card)| {
-            let window = card.never_wrapped()?;
-            (steps > window as u64).then(|| {
-                format!(
-                    "{}: {steps} steps without a break, but no sequence of its training was longer than its window of \
-                     {window}: it never learned to go on once the ring has forgotten how a stream began",
-                    model.path().display()
-                )
-            })
-        });
-        warnings.next()
-    }
 }
 
 /// Where the source of `environment` is configured: with its own histories, or else with the first
@@ -430,21 +337,6 @@ fn source_of<'a>(card: &'a TrainingCard, environment: &EnvironmentConfig) -> Opt
     let all = || card.known_generations().filter(|one| one.tasks_per_history.is_one());
     let own = all().find(|one| one.environment == *environment);
     own.or_else(|| all().find(|one| one.source.validate(environment).is_ok()))
-}
-
-/// The same configuration, histories and updates give the same parameters, so they identify the
-/// model.
-fn read_float(path: &Path, int8: &Int8Model, card: &TrainingCard, sampling: Sampling) -> Result<FloatModel> {
-    let (parameters, training) = load_parameters::<Training>(path)?;
-    if training != card.training || parameters.interface != *int8.decode()?.interface() {
-        let problem = format!(
-            "is not the model that {} was exported from: {training}, expected {} and the same configuration",
-            int8.path().display(),
-            card.training,
-        );
-        return Err(Error::file(path, problem));
-    }
-    Ok(FloatModel { parameters, sampling })
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The int8 agent for programs in other languages: requests and answers are lines of JSON.
 //! `docs/serve.md` is the protocol.
 
+mod numbers;
 mod request;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use numbers::Numbers;
 pub use session::Session;
 
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! A model and its context, asked line by line.
 
-use super::request::{Numbers, Request};
+use super::request::Request;
+use super::Numbers;
 use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::{files, Error, Result};
 use algodistill_core::{Interface, Model, PortableRng, Sampling};

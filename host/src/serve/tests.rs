@@ -74,7 +74,7 @@ fn what_is_refused_says_what_was_expected_and_changes_nothing() {
         (r#"{"do": "act", "observation": [1, 9]}"#, ""),
         (r#"{"do": "act", "observation": [1, 2.5]}"#, "observation[1] is 2.5, expected a whole number"),
         (r#"{"do": "act", "observation": [1e99, 2]}"#, ", expected a whole number from -2147483648"),
-        (r#"{"do": "act", "observation": "here"}"#, "did not match"),
+        (r#"{"do": "act", "observation": "here"}"#, "neither a list of numbers"),
         (r#"{"do": "demonstrate", "observation": [1, 2], "action": 5}"#, ""),
         (r#"{"do": "feedback", "reward": 0}"#, "missing field `done`"),
         (r#"{"do": "feedback", "reward": 0, "done": false, "observation": [1, 2]}"#, "end of an episode"),
