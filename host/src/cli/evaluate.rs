@@ -8,6 +8,7 @@ use crate::evaluate::{
 use crate::Result;
 use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,8 +93,8 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// Runs the command.
-pub fn run(args: &Args) -> Result<Report> {
+/// Runs the command, which was typed as `arguments`, the program's name first.
+pub fn run(args: &Args, arguments: &[OsString]) -> Result<Report> {
     let config = EvaluateConfig {
         environment: args.environment.clone(),
         parameters: args.parameters.collect(),
@@ -130,7 +131,7 @@ pub fn run(args: &Args) -> Result<Report> {
     evaluation.warnings.iter().for_each(|warning| warn(warning));
     let mut text = report::text(&evaluation, terminal_width());
     if let Some(stem) = &args.out {
-        let page = report::html::of_evaluation(&evaluation, &as_typed());
+        let page = report::html::of_evaluation(&evaluation, &as_typed(arguments));
         let mut paths = report::write_files(&evaluation, stem)?;
         paths.push(report::write_file(stem, "html", &page)?);
         for path in paths {
@@ -140,13 +141,12 @@ pub fn run(args: &Args) -> Result<Report> {
     Ok(Report { text, json: report::json(&evaluation) })
 }
 
-/// The command of this process, for a shell.
-fn as_typed() -> String {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let words = ["algodistill"].into_iter().chain(words.iter().map(String::as_str));
+/// The command for a shell that has the program on its path.
+fn as_typed(arguments: &[OsString]) -> String {
+    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    let words: Vec<_> = ["algodistill".into()].into_iter().chain(words).collect();
     // No word of a command line has a zero in it.
-    shlex::try_join(words).unwrap_or_default()
+    shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_default()
 }
 
 /// The lines beside the main one, in the order in which they are first named.

@@ -119,8 +119,9 @@ pub fn main() -> ExitCode {
 
 /// Runs the program on `arguments`, the first of which is its name; the exit status.
 pub fn run_program(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let root = accept_negative_numbers(Cli::command());
-    let matches = root.clone().try_get_matches_from(arguments);
+    let matches = root.clone().try_get_matches_from(&arguments);
     let parsed =
         matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, options::chosen(&root, &matches))));
     let (cli, chosen) = match parsed {
@@ -139,7 +140,7 @@ pub fn run_program(arguments: impl IntoIterator<Item = impl Into<OsString> + Clo
         Err(error) => return fail(&error),
     };
     let done = set_threads(cli.threads.map_or(ranks.threads(), |threads| Some(threads.into())))
-        .and_then(|()| run(command, cli.json, &ranks))
+        .and_then(|()| run(command, cli.json, &ranks, &arguments))
         .and_then(|report| if ranks.is_first() { print(&report, cli.json) } else { Ok(()) });
     match done.map_err(|error| options::in_options(error, &chosen)) {
         Ok(()) => 0,
@@ -209,7 +210,7 @@ impl Default for Command {
     }
 }
 
-fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
+fn run(command: Command, json: bool, ranks: &Ranks, arguments: &[OsString]) -> Result<Report> {
     match command {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Generate(args) => generate::run(&args, ranks),
@@ -218,7 +219,7 @@ fn run(command: Command, json: bool, ranks: &Ranks) -> Result<Report> {
         Command::TrainRl2(args) => train_rl2::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args, arguments),
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),
         Command::Serve(args) => serve::run(&args),
