@@ -57,6 +57,38 @@ fn the_environment_of_the_documentation_gives_the_returns_of_ours() {
     }
 }
 
+/// Whether the process of this number runs.
+#[cfg(target_os = "linux")]
+fn runs(number: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    // What has ended and was not asked for yet is a Z.
+    state.rsplit(") ").next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with('Z'))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_hangs_ends_with_whoever_asked_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("number");
+    let hanging = format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", file.display());
+    let mut asking = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
+    asking.args(["evaluate", "models/dark-room.adw", "--environment-command", &hanging]);
+    let mut asking = asking.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).spawn().unwrap();
+    let wait_until = |happened: &dyn Fn() -> bool| {
+        let in_time = (0..2_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            happened()
+        });
+        assert!(in_time);
+    };
+    wait_until(&|| file.exists());
+    let number = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert!(runs(&number));
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    wait_until(&|| !runs(&number));
+}
+
 #[test]
 fn what_goes_wrong_is_said_and_leaves_no_report() {
     let folder = tempfile::tempdir().unwrap();

@@ -39,14 +39,12 @@ impl Process {
     /// # Errors
     /// Where there is no shell, or no process can be started.
     pub fn start(command: &str, timeout: Duration) -> std::io::Result<Self> {
-        let mut child = Command::new("sh")
-            .args(["-c", command])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own: what the shell starts ends with it.
-            .process_group(0)
-            .spawn()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own: what the shell starts ends with it.
+        shell.process_group(0);
+        end_with_this_thread(&mut shell);
+        let mut child = shell.spawn()?;
         let (sender, lines) = sync_channel(1);
         if let Some(output) = child.stdout.take() {
             std::thread::spawn(move || read_lines(output, &sender));
@@ -132,6 +130,24 @@ impl Drop for Process {
         }
     }
 }
+
+/// A program that hangs must not outlive Ctrl-C, which its group does not hear.
+#[cfg(target_os = "linux")]
+fn end_with_this_thread(shell: &mut Command) {
+    // SAFETY: a system call without memory.
+    let ask = || match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: between fork and exec only what is safe in a handler of signals may be called; this is one
+    // system call, without memory.
+    unsafe { shell.pre_exec(ask) };
+}
+
+/// Only Linux tells a program of the end of whoever started it: elsewhere the end of its input must
+/// do.
+#[cfg(not(target_os = "linux"))]
+fn end_with_this_thread(_shell: &mut Command) {}
 
 fn in_words(status: ExitStatus) -> String {
     match status.code() {

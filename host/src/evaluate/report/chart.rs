@@ -320,6 +320,6 @@ fn with_note(evaluation: &Evaluation, text: String) -> String {
     evaluation.note.iter().fold(text, |text, note| format!("{text}; {note}"))
 }
 
-fn count(number: usize, noun: &str) -> String {
+pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

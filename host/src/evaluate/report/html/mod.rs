@@ -5,7 +5,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use super::chart::{chart, Kind, Series};
+use super::chart::{chart, count, Kind, Series};
 use super::figure::Figure;
 use super::svg;
 use super::text::SHOWN_EPISODES;
@@ -129,11 +129,11 @@ fn results(evaluation: &Evaluation) -> Markup {
         html! {
             tr {
                 th scope="row" { (one.series.label) }
-                @for number in &shown { td { (two(one.curve[number - 1].mean)) } }
                 td { (two(mean)) }
                 td { (two(low)) " to " (two(high)) }
                 td { (one.never_solved.runs) " of " (one.never_solved.of_runs) }
                 td { (one.never_solved.tasks) " of " (one.never_solved.of_tasks) }
+                @for number in &shown { td { (two(one.curve[number - 1].mean)) } }
             }
         }
     };
@@ -142,8 +142,8 @@ fn results(evaluation: &Evaluation) -> Markup {
         html! {
             tr {
                 th scope="row" { (Series::of(kind).label) }
-                @for number in &shown { (cell(at(*number))) }
                 (cell(summary)) td {} td {} td {}
+                @for number in &shown { (cell(at(*number))) }
             }
         }
     };
@@ -154,11 +154,11 @@ fn results(evaluation: &Evaluation) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "learner" }
-                        @for number in &shown { th scope="col" { (point) " " (number) } }
                         th scope="col" { (summary_in_words(evaluation)) }
                         th scope="col" { "95 % interval" }
                         th scope="col" { "runs never solved" }
                         th scope="col" { "tasks never solved" }
+                        @for number in &shown { th scope="col" { (point) " " (number) } }
                     }
                 }
                 tbody {
@@ -200,14 +200,12 @@ fn setup(evaluation: &Evaluation) -> Markup {
         parameters.map(|(field, value)| format!("{field} = {}", plain(&value))).collect();
     let length = match contexts.stream {
         Some(stream) => format!("one stream of {} steps, in blocks of {}", stream.steps, stream.block),
-        None => format!("{} episodes", contexts.episodes),
+        None => count(contexts.episodes as usize, "episode"),
     };
     let mut all = vec![("environment", evaluation.name.clone()), ("its parameters", parameters.join(", "))];
     if !contexts.tasks.is_empty() {
-        all.push((
-            "contexts",
-            format!("{} tasks, {} of each, {length}", contexts.tasks.len(), contexts.runs),
-        ));
+        let (tasks, runs) = (count(contexts.tasks.len(), "task"), count(contexts.runs as usize, "run"));
+        all.push(("contexts", format!("{tasks}, {runs} of each, {length}")));
         all.push(("seed", contexts.seed.to_string()));
     }
     if let Some(share) = contexts.demonstration {
