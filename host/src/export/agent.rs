@@ -109,9 +109,12 @@ impl OwnedAgent {
 
     /// Logits of the last step, one per action.
     pub fn logits(&self) -> Vec<f32> {
-        // Q16.16
-        self.cell
-            .with_dependent(|_, agent| agent.logits().iter().map(|logit| *logit as f32 / 65_536.0).collect())
+        self.logits_q16().into_iter().map(|logit| logit as f32 / 65_536.0).collect()
+    }
+
+    /// The same as the device has them: Q16.16.
+    pub fn logits_q16(&self) -> Vec<i32> {
+        self.cell.with_dependent(|_, agent| agent.logits().to_vec())
     }
 
     /// The context, to be kept. [`PortableRng::state`] belongs beside it.
