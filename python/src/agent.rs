@@ -1,0 +1,220 @@
+//! `algodistill.Agent`: the device's code, called from Python.
+
+use crate::arguments::{reward, seed, whole};
+use crate::error;
+use crate::model::{sampling, Weights};
+use crate::observation;
+use algodistill::export::OwnedAgent;
+use algodistill_core::PortableRng;
+use numpy::PyArray1;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes of the state of the random numbers, at the front of a snapshot.
+const RANDOM_LEN: usize = 16;
+
+/// A model at work: it learns a new task from what it sees, with fixed weights, by the very code that
+/// a device runs, bit for bit.
+///
+/// Calls in turn: `act`, `feedback`. The context outlives the end of an episode; `reset` empties it.
+///
+/// model: path of a weights file (.adw), or its bytes
+/// seed: of the actions that are drawn
+/// greedy: always take the likeliest action
+/// temperature: .01 to 100; 1 is what the model was trained for
+#[pyclass(module = "algodistill")]
+pub struct Agent {
+    weights: Weights,
+    // Never locked: it makes an agent, which may go to another thread, one that may be seen from there.
+    inner: Mutex<OwnedAgent>,
+    rng: PortableRng,
+    /// The observation at hand.
+    words: Vec<i32>,
+}
+
+impl Agent {
+    fn inner(&mut self) -> &mut OwnedAgent {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Agent {
+    #[new]
+    #[pyo3(signature = (model, *, seed=None, greedy=false, temperature=None))]
+    fn new(
+        model: &Bound<'_, PyAny>,
+        seed: Option<&Bound<'_, PyAny>>,
+        greedy: bool,
+        temperature: Option<f64>,
+    ) -> PyResult<Self> {
+        let seed = seed.map_or(Ok(0), self::seed)?;
+        let weights = Weights::open(model, sampling(greedy, temperature)?)?;
+        let inner = Mutex::new(weights.agent()?);
+        let words = Vec::with_capacity(weights.interface.observation_len());
+        Ok(Self { weights, inner, rng: PortableRng::new(seed, 0), words })
+    }
+
+    /// Chooses an action for an observation: an int, an array, or a tuple of these.
+    fn act(&mut self, observation: &Bound<'_, PyAny>) -> PyResult<usize> {
+        observation::read(&self.weights.interface, "observation", observation, &mut self.words)?;
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inner.act(&self.words, &mut self.rng).map_err(error::of_agent)
+    }
+
+    /// Says what the last action brought. `done` is `terminated or truncated`; the observation after the
+    /// action reaches the model where it ended an episode, and may always be given.
+    #[pyo3(signature = (reward, done, next_observation=None))]
+    fn feedback(
+        &mut self,
+        reward: &Bound<'_, PyAny>,
+        done: bool,
+        next_observation: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let reward = self::reward(reward)?;
+        self.words.clear();
+        if let Some(observation) = next_observation.filter(|_| done) {
+            observation::read(&self.weights.interface, "next_observation", observation, &mut self.words)?;
+        }
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inner.feedback(reward, done.then_some(&self.words)).map_err(error::of_agent)
+    }
+
+    /// A step of a demonstration: as `act`, but the action is given.
+    fn demonstrate(&mut self, observation: &Bound<'_, PyAny>, action: &Bound<'_, PyAny>) -> PyResult<()> {
+        let last = i64::from(self.weights.interface.actions) - 1;
+        let action = whole("action", action, 0..=last)?;
+        observation::read(&self.weights.interface, "observation", observation, &mut self.words)?;
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inner.demonstrate(&self.words, action as usize).map_err(error::of_agent)
+    }
+
+    /// Forgets the task: empties the context. The random numbers go on; `seed` begins them anew.
+    #[pyo3(signature = (seed=None))]
+    fn reset(&mut self, seed: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        if let Some(seed) = seed {
+            self.rng = PortableRng::new(self::seed(seed)?, 0);
+        }
+        self.inner().reset();
+        Ok(())
+    }
+
+    /// The context and the random numbers, to be kept: what `restore` goes on from. The same bytes as
+    /// `algodistill serve` gives.
+    fn snapshot<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut bytes = Vec::new();
+        self.rng.state().iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend(self.inner().snapshot().map_err(error::of_agent)?);
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Goes on from a snapshot of the same model.
+    fn restore(&mut self, snapshot: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let bytes = snapshot.as_bytes();
+        let Some((state, context)) = bytes.split_first_chunk::<RANDOM_LEN>() else {
+            let problem = format!("has {} bytes, expected what snapshot() gave", bytes.len());
+            return Err(error::argument("snapshot", problem));
+        };
+        let refused = |problem| {
+            error::argument("snapshot", format!("{problem}; give what snapshot() of this model gave"))
+        };
+        self.inner().restore(context).map_err(refused)?;
+        let words = state.as_chunks::<4>().0;
+        self.rng = PortableRng::from_state(std::array::from_fn(|word| u32::from_le_bytes(words[word])));
+        Ok(())
+    }
+
+    /// Logits of the last step, one per action, as the device has them: int32, 65536 is 1.
+    #[getter]
+    fn logits<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyArray1<i32>> {
+        PyArray1::from_vec(py, self.inner().logits_q16())
+    }
+
+    /// Path of the weights file.
+    #[getter]
+    fn model(&self) -> &str {
+        &self.weights.name
+    }
+
+    /// What the model sees, channel by channel, as in the card of learning histories.
+    #[getter]
+    fn channels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.weights.channels(py)
+    }
+
+    /// Number of actions.
+    #[getter]
+    fn actions(&self) -> u16 {
+        self.weights.interface.actions
+    }
+
+    /// Rewards that the model tells apart.
+    #[getter]
+    fn reward_levels(&self) -> Vec<f32> {
+        self.weights.interface.reward_levels.to_vec()
+    }
+
+    /// Steps that the context holds.
+    #[getter]
+    fn window(&self) -> usize {
+        self.weights.window
+    }
+
+    /// Names of the environments that the model was trained in; empty for those of another program.
+    #[getter]
+    fn environments(&self) -> Vec<&'static str> {
+        self.weights.environments.clone()
+    }
+
+    /// Checksum of the weights.
+    #[getter]
+    fn weights_crc32(&self) -> u32 {
+        self.weights.crc32
+    }
+
+    /// Number of int8 parameters.
+    #[getter]
+    fn parameters(&self) -> usize {
+        self.weights.parameters
+    }
+
+    fn __repr__(&self) -> String {
+        let Weights { name, interface, window, .. } = &self.weights;
+        let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
+        format!(
+            "Agent({name:?}, {}): sees ({}), {} actions, window {window}",
+            self.weights.sampling_words(),
+            channels.join(", "),
+            interface.actions
+        )
+    }
+
+    /// With the weights, so that the copy does not depend on the file.
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
+        let py = slf.py();
+        let mut agent = slf.borrow_mut();
+        let arguments =
+            (PyBytes::new(py, &agent.weights.bytes), &agent.weights.name, agent.weights.sampling_pair());
+        let arguments = arguments.into_pyobject(py)?.into_any();
+        let snapshot = agent.snapshot(py)?;
+        Ok((slf.getattr("_from_copy")?, arguments, snapshot))
+    }
+
+    #[staticmethod]
+    fn _from_copy(
+        weights: &Bound<'_, PyBytes>,
+        name: String,
+        sampling: (bool, Option<f64>),
+    ) -> PyResult<Self> {
+        let mut agent = Self::new(weights.as_any(), None, sampling.0, sampling.1)?;
+        agent.weights.name = name;
+        Ok(agent)
+    }
+
+    fn __setstate__(&mut self, snapshot: &Bound<'_, PyBytes>) -> PyResult<()> {
+        self.restore(snapshot)
+    }
+}

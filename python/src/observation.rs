@@ -1,0 +1,203 @@
+//! Observations as Python has them: the words that a model takes.
+
+use crate::error;
+use algodistill_core::{Channel, Interface};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt, PyList, PyString, PyTuple};
+
+/// Deepest nesting of tuples and lists.
+const MAX_DEPTH: u32 = 8;
+
+/// Reads `observation` into `words`, which is emptied first: a number, an array, or a tuple or list of
+/// these, in the order of the channels; `None` or an empty one where a model has no channels.
+pub fn read(
+    interface: &Interface,
+    name: &str,
+    observation: &Bound<'_, PyAny>,
+    words: &mut Vec<i32>,
+) -> PyResult<()> {
+    words.clear();
+    let mut reader = Reader { interface, name, words, channel: 0, offset: 0, numbers: 0 };
+    if !observation.is_none() {
+        reader.read(observation, 0)?;
+    }
+    reader.finish()
+}
+
+struct Reader<'a> {
+    interface: &'a Interface,
+    /// Of the argument.
+    name: &'a str,
+    words: &'a mut Vec<i32>,
+    channel: usize,
+    /// Numbers of the channel that were read.
+    offset: usize,
+    /// Numbers that were read.
+    numbers: usize,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, value: &Bound<'_, PyAny>, depth: u32) -> PyResult<()> {
+        if value.is_exact_instance_of::<PyInt>() {
+            return self.integer(value);
+        }
+        if let Ok(items) = value.cast::<PyTuple>() {
+            return items.iter_borrowed().try_for_each(|item| self.item(&item, depth));
+        }
+        if let Ok(items) = value.cast::<PyList>() {
+            return items.iter().try_for_each(|item| self.item(&item, depth));
+        }
+        if let Ok(array) = value.cast::<PyUntypedArray>() {
+            return self.array(array, depth);
+        }
+        if let Ok(number) = value.cast::<PyFloat>() {
+            return self.float(number.value());
+        }
+        // Scalars of NumPy; what is no number has neither.
+        if let Ok(index) = value.call_method0("__index__") {
+            return self.integer(&index);
+        }
+        match value.extract::<f64>() {
+            Ok(number) if !value.is_instance_of::<PyString>() => self.float(number),
+            _ => Err(PyTypeError::new_err(format!(
+                "{} has {} in it, expected {}",
+                self.name,
+                value.get_type(),
+                self.expected()
+            ))),
+        }
+    }
+
+    fn item(&mut self, item: &Bound<'_, PyAny>, depth: u32) -> PyResult<()> {
+        if depth == MAX_DEPTH {
+            let problem = format!("is nested more than {MAX_DEPTH} deep, expected {}", self.expected());
+            return Err(error::argument(self.name, problem));
+        }
+        self.read(item, depth + 1)
+    }
+
+    fn array(&mut self, array: &Bound<'_, PyUntypedArray>, depth: u32) -> PyResult<()> {
+        self.check_shape(array.shape())?;
+        if self.each::<i64>(array, |reader, number| reader.whole(number))?
+            || self.each::<u8>(array, |reader, number| reader.whole(number.into()))?
+            || self.each::<f32>(array, |reader, number| reader.float(number.into()))?
+            || self.each::<i32>(array, |reader, number| reader.whole(number.into()))?
+            || self.each::<f64>(array, Self::float)?
+        {
+            return Ok(());
+        }
+        self.read(&array.call_method0("tolist")?, depth)
+    }
+
+    /// Gives `take` every number of `array`, where it is one of `T`; whether it is.
+    fn each<T: Element + Copy>(
+        &mut self,
+        array: &Bound<'_, PyUntypedArray>,
+        mut take: impl FnMut(&mut Self, T) -> PyResult<()>,
+    ) -> PyResult<bool> {
+        let Ok(array) = array.cast::<PyArrayDyn<T>>() else { return Ok(false) };
+        let borrowed = array.try_readonly().map_err(|problem| error::argument(self.name, problem))?;
+        borrowed.as_array().iter().try_for_each(|number| take(self, *number))?;
+        Ok(true)
+    }
+
+    /// A picture has its own shape, or is flat: one that is turned round has as many bytes.
+    fn check_shape(&self, shape: &[usize]) -> PyResult<()> {
+        let Some(&Channel::Pixels { height, width, colours }) = self.interface.channels.get(self.channel)
+        else {
+            return Ok(());
+        };
+        let own = [usize::from(height), usize::from(width), usize::from(colours)];
+        let fits = shape.len() < 2 || shape == own || (colours == 1 && shape == &own[..2]);
+        match fits {
+            true => Ok(()),
+            false => {
+                let problem =
+                    format!("has a picture of shape {shape:?}, expected {own:?} (height, width, colours)");
+                Err(error::argument(self.name, problem))
+            }
+        }
+    }
+
+    fn integer(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        match value.extract::<i64>() {
+            Ok(number) => self.whole(number),
+            Err(_) => Err(self.refuse(value)),
+        }
+    }
+
+    fn float(&mut self, number: f64) -> PyResult<()> {
+        // Every f64 of this range is an i64.
+        let whole = number.fract() == 0.0 && number.abs() <= 9e15;
+        match whole {
+            true => self.whole(number as i64),
+            false => Err(self.refuse(number)),
+        }
+    }
+
+    fn whole(&mut self, number: i64) -> PyResult<()> {
+        let Some(channel) = self.interface.channels.get(self.channel) else {
+            let problem = format!("has more than {} numbers, expected {}", self.numbers, self.expected());
+            return Err(error::argument(self.name, problem));
+        };
+        match channel {
+            Channel::Discrete { size } if (0..i64::from(*size)).contains(&number) => {
+                self.words.push(number as i32);
+            }
+            Channel::Vector { .. } if i32::try_from(number).is_ok() => self.words.push(number as i32),
+            Channel::Pixels { .. } if u8::try_from(number).is_ok() => {
+                if self.offset.is_multiple_of(4) {
+                    self.words.push(0);
+                }
+                if let Some(word) = self.words.last_mut() {
+                    *word |= (number as i32) << (8 * (self.offset % 4));
+                }
+            }
+            Channel::Discrete { .. } | Channel::Vector { .. } | Channel::Pixels { .. } => {
+                return Err(self.refuse(number));
+            }
+        }
+        self.numbers += 1;
+        self.offset += 1;
+        if self.offset >= channel.inputs() {
+            self.channel += 1;
+            self.offset = 0;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> PyResult<()> {
+        if self.channel == self.interface.channels.len() {
+            return Ok(());
+        }
+        let problem = format!("has {} numbers, expected {}", self.numbers, self.expected());
+        Err(error::argument(self.name, problem))
+    }
+
+    /// The error of the number that comes next.
+    fn refuse(&self, found: impl std::fmt::Display) -> PyErr {
+        let expected = match self.interface.channels.get(self.channel) {
+            None => format!("no more than {} numbers: {}", self.numbers, self.expected()),
+            Some(Channel::Discrete { size }) => {
+                format!("a whole number from 0 to {}", size.saturating_sub(1))
+            }
+            Some(Channel::Pixels { .. }) => "a byte of a picture, 0 to 255".into(),
+            Some(Channel::Vector { .. }) => {
+                "a whole number of 32 bits; of fractions take the scale that the histories were recorded with"
+                    .into()
+            }
+        };
+        error::argument(self.name, format!("[{}] is {found}, expected {expected}", self.numbers))
+    }
+
+    fn expected(&self) -> String {
+        let channels: Vec<String> = self.interface.channels.iter().map(ToString::to_string).collect();
+        match channels.as_slice() {
+            [] => "None or (): the model sees nothing".into(),
+            [one] => format!("what the model sees: {one}"),
+            many => format!("what the model sees: ({})", many.join(", ")),
+        }
+    }
+}
