@@ -19,3 +19,7 @@ class OrderError(Error, RuntimeError):
 
 class CancelledError(Error):
     """Ctrl-C, or the caller, stopped the work; the message says how to go on."""
+
+
+class EnvironmentFailedError(Error, RuntimeError):
+    """An environment, or a policy, raised an exception (which is the cause), or never ends."""

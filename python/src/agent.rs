@@ -3,12 +3,13 @@
 use crate::arguments::{reward, seed, whole};
 use crate::error;
 use crate::model::{sampling, Weights};
-use crate::observation;
+use crate::observation::Coding;
 use algodistill::export::OwnedAgent;
 use algodistill_core::PortableRng;
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::IntoPyObjectExt;
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of the state of the random numbers, at the front of a snapshot.
@@ -23,12 +24,14 @@ const RANDOM_LEN: usize = 16;
 /// seed: of the actions that are drawn
 /// greedy: always take the likeliest action
 /// temperature: .01 to 100; 1 is what the model was trained for
+/// observation_space: of the environment; needed where it is a Dict, or indices do not begin at 0
 #[pyclass(module = "algodistill")]
 pub struct Agent {
-    weights: Weights,
+    pub(crate) weights: Weights,
     // Never locked: it makes an agent, which may go to another thread, one that may be seen from there.
     inner: Mutex<OwnedAgent>,
     rng: PortableRng,
+    coding: Coding,
     /// The observation at hand.
     words: Vec<i32>,
 }
@@ -39,26 +42,38 @@ impl Agent {
     }
 }
 
+/// The random numbers, then the context.
+pub fn snapshot<'py>(
+    py: Python<'py>,
+    agent: &OwnedAgent,
+    rng: &PortableRng,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut bytes: Vec<u8> = rng.state().iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.extend(agent.snapshot().map_err(error::of_agent)?);
+    Ok(PyBytes::new(py, &bytes))
+}
+
 #[pymethods]
 impl Agent {
     #[new]
-    #[pyo3(signature = (model, *, seed=None, greedy=false, temperature=None))]
+    #[pyo3(signature = (model, *, seed=None, greedy=false, temperature=None, observation_space=None))]
     fn new(
         model: &Bound<'_, PyAny>,
         seed: Option<&Bound<'_, PyAny>>,
         greedy: bool,
         temperature: Option<f64>,
+        observation_space: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let seed = seed.map_or(Ok(0), self::seed)?;
         let weights = Weights::open(model, sampling(greedy, temperature)?)?;
         let inner = Mutex::new(weights.agent()?);
-        let words = Vec::with_capacity(weights.interface.observation_len());
-        Ok(Self { weights, inner, rng: PortableRng::new(seed, 0), words })
+        let coding = Coding::new(weights.interface.clone(), observation_space)?;
+        Ok(Self { weights, inner, rng: PortableRng::new(seed, 0), coding, words: Vec::new() })
     }
 
     /// Chooses an action for an observation: an int, an array, or a tuple of these.
     fn act(&mut self, observation: &Bound<'_, PyAny>) -> PyResult<usize> {
-        observation::read(&self.weights.interface, "observation", observation, &mut self.words)?;
+        self.coding.read("observation", observation, &mut self.words)?;
         let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
         inner.act(&self.words, &mut self.rng).map_err(error::of_agent)
     }
@@ -75,7 +90,7 @@ impl Agent {
         let reward = self::reward(reward)?;
         self.words.clear();
         if let Some(observation) = next_observation.filter(|_| done) {
-            observation::read(&self.weights.interface, "next_observation", observation, &mut self.words)?;
+            self.coding.read("next_observation", observation, &mut self.words)?;
         }
         let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
         inner.feedback(reward, done.then_some(&self.words)).map_err(error::of_agent)
@@ -85,7 +100,7 @@ impl Agent {
     fn demonstrate(&mut self, observation: &Bound<'_, PyAny>, action: &Bound<'_, PyAny>) -> PyResult<()> {
         let last = i64::from(self.weights.interface.actions) - 1;
         let action = whole("action", action, 0..=last)?;
-        observation::read(&self.weights.interface, "observation", observation, &mut self.words)?;
+        self.coding.read("observation", observation, &mut self.words)?;
         let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
         inner.demonstrate(&self.words, action as usize).map_err(error::of_agent)
     }
@@ -103,10 +118,8 @@ impl Agent {
     /// The context and the random numbers, to be kept: what `restore` goes on from. The same bytes as
     /// `algodistill serve` gives.
     fn snapshot<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let mut bytes = Vec::new();
-        self.rng.state().iter().for_each(|word| bytes.extend(word.to_le_bytes()));
-        bytes.extend(self.inner().snapshot().map_err(error::of_agent)?);
-        Ok(PyBytes::new(py, &bytes))
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self::snapshot(py, inner, &self.rng)
     }
 
     /// Goes on from a snapshot of the same model.
@@ -190,17 +203,15 @@ impl Agent {
         )
     }
 
-    /// With the weights, so that the copy does not depend on the file.
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyBytes>)> {
+    /// With the weights, so that a copy does not depend on the file.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let mut agent = slf.borrow_mut();
-        let arguments =
-            (PyBytes::new(py, &agent.weights.bytes), &agent.weights.name, agent.weights.sampling_pair());
-        let arguments = arguments.into_pyobject(py)?.into_any();
-        let snapshot = agent.snapshot(py)?;
-        Ok((slf.getattr("_from_copy")?, arguments, snapshot))
+        let snapshot = slf.borrow_mut().snapshot(py)?;
+        let agent = slf.borrow();
+        let Weights { bytes, name, .. } = &agent.weights;
+        let space = agent.coding.space().map(|space| space.clone_ref(py));
+        let arguments = (PyBytes::new(py, bytes), name, agent.weights.sampling_pair(), space);
+        (slf.getattr("_from_copy")?, arguments, snapshot).into_bound_py_any(py)
     }
 
     #[staticmethod]
@@ -208,8 +219,9 @@ impl Agent {
         weights: &Bound<'_, PyBytes>,
         name: String,
         sampling: (bool, Option<f64>),
+        space: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let mut agent = Self::new(weights.as_any(), None, sampling.0, sampling.1)?;
+        let mut agent = Self::new(weights.as_any(), None, sampling.0, sampling.1, space)?;
         agent.weights.name = name;
         Ok(agent)
     }

@@ -1,4 +1,5 @@
-//! Observations as Python has them: the words that a model takes.
+//! Observations as Python has them: the words that a model takes. The rules are those of
+//! `algodistill/spaces.py`.
 
 use crate::error;
 use algodistill_core::{Channel, Interface};
@@ -9,21 +10,78 @@ use pyo3::types::{PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// Deepest nesting of tuples and lists.
 const MAX_DEPTH: u32 = 8;
+/// What a float is multiplied by.
+const SCALE: f64 = 65_536.0;
 
-/// Reads `observation` into `words`, which is emptied first: a number, an array, or a tuple or list of
-/// these, in the order of the channels; `None` or an empty one where a model has no channels.
-pub fn read(
-    interface: &Interface,
-    name: &str,
-    observation: &Bound<'_, PyAny>,
-    words: &mut Vec<i32>,
-) -> PyResult<()> {
-    words.clear();
-    let mut reader = Reader { interface, name, words, channel: 0, offset: 0, numbers: 0 };
-    if !observation.is_none() {
-        reader.read(observation, 0)?;
+/// How observations become words.
+pub struct Coding {
+    interface: Interface,
+    space: Option<Space>,
+}
+
+/// A space of gymnasium, and what `algodistill.spaces` makes of it.
+struct Space {
+    space: Py<PyAny>,
+    words: Py<PyAny>,
+}
+
+impl Coding {
+    /// Of a model with this interface; of a `space` where one is given, which must fit.
+    pub fn new(interface: Interface, space: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let space = space.map(|space| Space::new(&interface, space)).transpose()?;
+        Ok(Self { interface, space })
     }
-    reader.finish()
+
+    /// The space, where one is known.
+    pub fn space(&self) -> Option<&Py<PyAny>> {
+        self.space.as_ref().map(|space| &space.space)
+    }
+
+    /// Reads `observation`, the argument called `name`, into `words`, which is emptied first. Without a
+    /// space it is a number, an array, or a tuple or list of these, in the order of the channels; `None`,
+    /// an empty one, or the 0 of a space of one value where a model has no channels.
+    pub fn read(&self, name: &str, observation: &Bound<'_, PyAny>, words: &mut Vec<i32>) -> PyResult<()> {
+        words.clear();
+        if let Some(space) = &self.space {
+            *words = space.words.bind(observation.py()).call1((observation,))?.extract()?;
+            return Ok(());
+        }
+        let interface = &self.interface;
+        let mut reader = Reader { interface, name, words, channel: 0, offset: 0, numbers: 0, floats: false };
+        let nothing = observation.is_none() || (interface.channels.is_empty() && is_zero(observation));
+        if !nothing {
+            reader.read(observation, 0)?;
+        }
+        reader.finish()
+    }
+}
+
+impl Space {
+    fn new(interface: &Interface, space: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = space.py();
+        let coding = py.import("algodistill.spaces")?.getattr("ObservationSpace")?.call1((space,))?;
+        let channels = py.import("json")?.call_method1("dumps", (coding.getattr("channels")?,))?;
+        let own: Vec<Channel> = serde_json::from_str(channels.extract()?)
+            .map_err(|problem| error::argument("observation_space", problem))?;
+        if own != interface.channels.as_slice() {
+            let problem = format!(
+                "{space} is ({}), but the model sees ({}); give a model that was trained on histories of this space",
+                in_words(&own),
+                in_words(&interface.channels)
+            );
+            return Err(error::argument("observation_space", problem));
+        }
+        Ok(Self { space: space.clone().unbind(), words: coding.getattr("words")?.unbind() })
+    }
+}
+
+fn in_words(channels: &[Channel]) -> String {
+    let channels: Vec<String> = channels.iter().map(ToString::to_string).collect();
+    channels.join(", ")
+}
+
+fn is_zero(observation: &Bound<'_, PyAny>) -> bool {
+    observation.extract::<i64>().is_ok_and(|number| number == 0)
 }
 
 struct Reader<'a> {
@@ -36,6 +94,8 @@ struct Reader<'a> {
     offset: usize,
     /// Numbers that were read.
     numbers: usize,
+    /// Whether a number of the channel was a float: then all of them are.
+    floats: bool,
 }
 
 impl Reader<'_> {
@@ -128,13 +188,22 @@ impl Reader<'_> {
         }
     }
 
+    /// A float has 16 bits after the point, in the numbers of a vector only.
     fn float(&mut self, number: f64) -> PyResult<()> {
-        // Every f64 of this range is an i64.
-        let whole = number.fract() == 0.0 && number.abs() <= 9e15;
-        match whole {
-            true => self.whole(number as i64),
-            false => Err(self.refuse(number)),
+        let Some(Channel::Vector { .. }) = self.interface.channels.get(self.channel) else {
+            return Err(self.refuse(number));
+        };
+        if !number.is_finite() {
+            return Err(self.refuse(number));
         }
+        if !self.floats {
+            self.floats = true;
+            let first = self.words.len() - self.offset;
+            self.words[first..].iter_mut().for_each(|word| *word = fixed_point(f64::from(*word)));
+        }
+        self.words.push(fixed_point(number));
+        self.advance();
+        Ok(())
     }
 
     fn whole(&mut self, number: i64) -> PyResult<()> {
@@ -146,6 +215,7 @@ impl Reader<'_> {
             Channel::Discrete { size } if (0..i64::from(*size)).contains(&number) => {
                 self.words.push(number as i32);
             }
+            Channel::Vector { .. } if self.floats => self.words.push(fixed_point(number as f64)),
             Channel::Vector { .. } if i32::try_from(number).is_ok() => self.words.push(number as i32),
             Channel::Pixels { .. } if u8::try_from(number).is_ok() => {
                 if self.offset.is_multiple_of(4) {
@@ -159,13 +229,18 @@ impl Reader<'_> {
                 return Err(self.refuse(number));
             }
         }
+        self.advance();
+        Ok(())
+    }
+
+    fn advance(&mut self) {
         self.numbers += 1;
         self.offset += 1;
-        if self.offset >= channel.inputs() {
+        if self.interface.channels.get(self.channel).is_some_and(|channel| self.offset >= channel.inputs()) {
             self.channel += 1;
             self.offset = 0;
+            self.floats = false;
         }
-        Ok(())
     }
 
     fn finish(self) -> PyResult<()> {
@@ -193,11 +268,14 @@ impl Reader<'_> {
     }
 
     fn expected(&self) -> String {
-        let channels: Vec<String> = self.interface.channels.iter().map(ToString::to_string).collect();
-        match channels.as_slice() {
+        match self.interface.channels.as_slice() {
             [] => "None or (): the model sees nothing".into(),
-            [one] => format!("what the model sees: {one}"),
-            many => format!("what the model sees: ({})", many.join(", ")),
+            channels => format!("what the model sees: {}", in_words(channels)),
         }
     }
+}
+
+/// As `fixed_point` of `algodistill/spaces.py`; what is beyond 32 bits becomes the nearest that is not.
+fn fixed_point(number: f64) -> i32 {
+    (number * SCALE).round_ties_even() as i32
 }

@@ -1,0 +1,305 @@
+"""Models in context, in any environment of gymnasium: `evaluate`.
+
+A *context* is one learner with an empty memory on one task, over several episodes. Nothing is trained
+here: what improves from episode to episode was learned in context.
+"""
+
+from __future__ import annotations
+
+import random as random_numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from algodistill import _native
+from algodistill._native import Agent
+from algodistill.errors import ArgumentError, EnvironmentFailedError, Error
+from algodistill.report import Report
+from algodistill.spaces import ActionSpace, ObservationSpace
+from algodistill.training import StrPath, count, in_json, one_path
+
+Models = StrPath | Sequence[StrPath]
+
+
+class Policy(Protocol):
+    """Whoever acts in one context; an `Agent` is one."""
+
+    def act(self, observation: Any, /) -> int:  # noqa: ANN401 - whatever the environment shows
+        """Choose an action of the environment."""
+
+    def feedback(self, reward: float, done: bool, next_observation: Any, /) -> None:  # noqa: ANN401, FBT001
+        """Say what it brought; `done` is `terminated or truncated`."""
+
+
+MakePolicy = Callable[[Any, int], Policy]
+"""Makes the policy of a context, of its task and a seed."""
+
+
+def evaluate(  # noqa: PLR0913 - one argument for each choice
+    model: Models,
+    make_env: Callable[[Any], Any] | None = None,
+    *,
+    tasks: Sequence[Any] | int | None = None,
+    episodes: int | None = None,
+    runs: int | None = None,
+    seed: int = 0,
+    greedy: bool = False,
+    temperature: float | None = None,
+    random: bool = True,
+    others: Mapping[str, Models | MakePolicy] | None = None,
+    optimal: Sequence[float] | None = None,
+    mean_over: tuple[int, int] | None = None,
+    held_out: bool = False,
+    max_episode_steps: int = 10_000,
+    threads: int | None = None,
+    progress: bool = True,
+    **fields: Any,  # noqa: ANN401 - words of the TOML, checked in Rust
+) -> Report:
+    """Let models learn tasks in context, and report the return of every episode.
+
+    `model` is a weights file (.adw), or several that are training seeds of one configuration.
+    `make_env(task)` makes the environment of each of `tasks`; `others` are further lines of the
+    chart: weights files, or functions that make a policy for a task and a seed. `random` adds uniform
+    random actions. `optimal` is the best expected return of each task, where it is known; `held_out`
+    says that the models were not trained on these tasks, which the report repeats.
+
+    Without `make_env` the environment is the built-in one that the model was trained in (or
+    `environment=`), and `tasks` the number of its held-out tasks; other keyword arguments are then
+    those of an [[evaluations]] table: `steps`, `prompt`, `wanted_return`, `parameters`, ...
+    """
+    models = _paths("model", model)
+    if make_env is None:
+        here = {"tasks": tasks, "episodes": episodes, "runs": runs, "seed": seed, **fields}
+        here |= {"mean_over": mean_over, "temperature": 0 if greedy else temperature}
+        named = [(key, _paths(f"others[{key!r}]", other)) for key, other in (others or {}).items()]
+        workers = count("threads", threads, 1024)
+        return Report(_native.evaluate_here(models, named, in_json(here), workers, progress))
+    if fields or threads is not None:
+        msg = f"{next(iter(fields), 'threads')}: is no argument of an evaluation with make_env"
+        raise ArgumentError(msg)
+    if tasks is None or isinstance(tasks, int) or len(tasks) == 0:
+        msg = "tasks: expected a list with at least one task, each of which make_env makes an environment of"
+        raise ArgumentError(msg)
+    plan = _Plan(
+        make_env=make_env,
+        tasks=list(tasks),
+        runs=count("runs", 4 if runs is None else runs, 1_000_000) or 0,
+        episodes=count("episodes", 40 if episodes is None else episodes, 100_000) or 0,
+        seed=_seed(seed),
+        steps=count("max_episode_steps", max_episode_steps, 2**31) or 0,
+    )
+    sampling = {"greedy": greedy, "temperature": temperature}
+    lines = [_Line("int8", models, **sampling)]
+    lines += [_line(key, other, sampling) for key, other in (others or {}).items()]
+    if random:
+        lines.append(_Line("random"))
+    name = _measure(plan, lines, bar=progress)
+    described = "greedy" if greedy else f"temperature {1 if temperature is None else temperature:g}"
+    return Report(
+        _native.measured(
+            name,
+            [str(task) for task in plan.tasks],
+            held_out,
+            None if optimal is None else list(optimal),
+            mean_over,
+            plan.seed,
+            described,
+            [(line.key, line.agents, line.found) for line in lines],
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every line of the chart does."""
+
+    make_env: Callable[[Any], Any]
+    tasks: list[Any]
+    runs: int
+    episodes: int
+    seed: int
+    #: Most steps of an episode.
+    steps: int
+
+    def seeds(self, task: int, run: int) -> tuple[int, int]:
+        """Seed the environment and the policy of a context, the same for every line."""
+        drawn = np.random.SeedSequence((self.seed, task, run)).generate_state(2)
+        return int(drawn[0]), int(drawn[1])
+
+
+class _Line:
+    """A line of the chart: models, a policy of somebody else, or chance."""
+
+    def __init__(
+        self, key: str, models: Sequence[str] = (), make_policy: MakePolicy | None = None, **sampling: Any
+    ) -> None:
+        self.key = key
+        self.make_policy = make_policy
+        self.sampling = sampling
+        self.agents = [Agent(path, **sampling) for path in models]
+        #: Returns and steps by task, run and episode, of each model.
+        self.found: list[tuple[list[list[list[float]]], list[list[list[int]]]]] = [
+            ([], []) for _ in self.agents or [None]
+        ]
+
+
+class _Random:
+    """Uniform random actions."""
+
+    def __init__(self, actions: ActionSpace, seed: int) -> None:
+        self.actions = range(actions.start, actions.start + actions.actions)
+        self.choice = random_numbers.Random(seed).choice  # noqa: S311 - no secret
+
+    def act(self, _observation: object, /) -> int:
+        return self.choice(self.actions)
+
+    def feedback(self, _reward: float, _done: bool, _observation: object, /) -> None:  # noqa: FBT001
+        pass
+
+
+def _measure(plan: _Plan, lines: list[_Line], *, bar: bool) -> str:
+    """Play every context of every line; the name of the environment."""
+    contexts = plan.runs * sum(len(line.found) for line in lines)
+    shown = _native.ProgressBar("evaluate", contexts * len(plan.tasks)) if bar else None
+    name = ""
+    for number in range(len(plan.tasks)):
+        world = _World(plan, number)
+        name = name or world.name
+        try:
+            for line in lines:
+                world.play(line)
+                if shown is not None:
+                    message = f"task {number + 1} of {len(plan.tasks)}"
+                    shown.advance(plan.runs * len(line.found), message)
+        finally:
+            world.env.close()
+    if shown is not None:
+        shown.finish(f"{len(plan.tasks)} tasks, {plan.runs} runs of {plan.episodes} episodes")
+    return name
+
+
+class _World:
+    """The environment of one task."""
+
+    def __init__(self, plan: _Plan, number: int) -> None:
+        self.plan = plan
+        self.number = number
+        self.task = task = plan.tasks[number]
+        try:
+            self.env = env = plan.make_env(task)
+        except Exception as problem:
+            msg = f"make_env({task!r}) failed: {type(problem).__name__}: {problem}"
+            raise EnvironmentFailedError(msg) from problem
+        for method in ("reset", "step", "close", "observation_space", "action_space"):
+            if not hasattr(env, method):
+                msg = f"make_env: gave {type(env)}, which has no {method}; expected a gymnasium.Env"
+                raise ArgumentError(msg)
+        if hasattr(env, "num_envs"):
+            msg = "make_env: gave a vector environment, expected a single one, as gymnasium.make makes"
+            raise ArgumentError(msg)
+        self.space = ObservationSpace(env.observation_space)
+        self.actions = ActionSpace(env.action_space)
+        spec = getattr(env, "spec", None)
+        self.name = str(getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__)
+
+    def play(self, line: _Line) -> None:
+        """Play the contexts of a line."""
+        for place, (returns, steps) in enumerate(line.found):
+            agent = self.agent(line, line.agents[place]) if line.agents else None
+            contexts = [self.context(line, agent, run) for run in range(self.plan.runs)]
+            returns.append([context[0] for context in contexts])
+            steps.append([context[1] for context in contexts])
+
+    def agent(self, line: _Line, agent: Agent) -> Agent:
+        """Make an agent that knows the space; refuse a model that cannot act here."""
+        if agent.channels != self.space.channels or agent.actions != self.actions.actions:
+            msg = (
+                f"model: {agent.model} sees {agent.channels} and has {agent.actions} actions, but "
+                f"make_env({self.task!r}) shows {self.space.channels} and has "
+                f"{self.actions.actions}; give a model that was trained on histories of this "
+                "environment"
+            )
+            raise ArgumentError(msg)
+        return Agent(agent.model, observation_space=self.env.observation_space, **line.sampling)
+
+    def policy(self, line: _Line, agent: Agent | None, seed: int) -> Policy:
+        """Make the policy of a context, with an empty memory."""
+        if agent is not None:
+            agent.reset(seed=seed)
+            return agent
+        if line.make_policy is not None:
+            return line.make_policy(self.task, seed)
+        return _Random(self.actions, seed)
+
+    def context(
+        self, line: _Line, agent: Agent | None, run: int
+    ) -> tuple[list[float], list[int]]:
+        """Play one context: the return and the steps of each episode."""
+        env_seed, policy_seed = self.plan.seeds(self.number, run)
+        # The action 0 of a model is the first of the environment.
+        first = 0 if agent is None else self.actions.start
+        returns: list[float] = []
+        steps: list[int] = []
+        step = 0
+        try:
+            policy = self.policy(line, agent, policy_seed)
+            # Looked up once: this is the loop that takes the time.
+            act, feedback, take = policy.act, policy.feedback, self.env.step
+            for episode in range(self.plan.episodes):
+                observation, _ = self.env.reset(seed=None if episode else env_seed)
+                total = 0.0
+                for step in range(1, self.plan.steps + 1):
+                    observation, reward, terminated, truncated, _ = take(act(observation) + first)
+                    total += reward
+                    done = terminated or truncated
+                    feedback(reward, done, observation)
+                    if done:
+                        break
+                else:
+                    raise self.endless()
+                returns.append(float(total))
+                steps.append(step)
+        except Exception as problem:
+            place = f"{line.key}, task {self.task!r}, run {run}, episode {len(returns)}, step {step}"
+            if isinstance(problem, Error):
+                raise type(problem)(f"{place}: {problem}") from problem
+            msg = f"{place}: the environment, or the policy, failed: {type(problem).__name__}: {problem}"
+            raise EnvironmentFailedError(msg) from problem
+        return returns, steps
+
+    def endless(self) -> EnvironmentFailedError:
+        """Say what to do about an episode that does not end."""
+        return EnvironmentFailedError(
+            f"the episode has not ended after {self.plan.steps} steps; wrap the environment in "
+            "gymnasium.wrappers.TimeLimit, or give max_episode_steps"
+        )
+
+
+def _line(key: str, other: Models | MakePolicy, sampling: Mapping[str, Any]) -> _Line:
+    """Make the line of one of `others`."""
+    if callable(other):
+        return _Line(key, make_policy=other, **sampling)
+    return _Line(key, _paths(f"others[{key!r}]", other), **sampling)
+
+
+def _paths(argument: str, models: object) -> list[str]:
+    """Return the paths of one weights file, or of several."""
+    several = isinstance(models, Sequence) and not isinstance(models, (str, bytes))
+    items: Sequence[object] = models if several else [models]  # type: ignore[assignment]
+    if not items:
+        msg = f"{argument}: is empty, expected at least one weights file (.adw)"
+        raise ArgumentError(msg)
+    return [one_path(argument, item) for item in items]
+
+
+def _seed(seed: object) -> int:
+    if not hasattr(seed, "__index__"):
+        msg = f"seed is {type(seed)}, expected a whole number"
+        raise TypeError(msg)
+    number = int(seed.__index__())
+    if not 0 <= number < 1 << 64:
+        msg = f"seed: is {number}, expected 0 to {(1 << 64) - 1}"
+        raise ArgumentError(msg)
+    return number
