@@ -60,14 +60,17 @@ fn lock_temporary(path: &Path, temporary: &Path) -> Result<File> {
         }
         // Whoever held the lock before may have renamed the file just now: then it is no longer ours to
         // write.
-        let ours = file.metadata().map_err(failed)?;
-        if std::fs::metadata(temporary)
-            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
-        {
+        if is_at(&file, temporary).map_err(failed)? {
             file.set_len(0).map_err(failed)?;
             return Ok(file);
         }
     }
+}
+
+/// Whether `path` leads to the open file.
+fn is_at(open: &File, path: &Path) -> std::io::Result<bool> {
+    let ours = open.metadata()?;
+    Ok(std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())))
 }
 
 fn write_whole<T>(
@@ -84,7 +87,7 @@ fn write_whole<T>(
 
 /// Whether this process now has the only lock on `file`; a file system without locks has nobody
 /// else's either.
-fn try_lock(file: &File) -> std::io::Result<bool> {
+pub(crate) fn try_lock(file: &File) -> std::io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -116,6 +119,26 @@ impl FolderLock {
             ));
         }
         Ok(Self { _folder: opened })
+    }
+
+    /// As [`FolderLock::take`], but waits for another process: for work of moments.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn wait(folder: &Path) -> Result<Self> {
+        let failed = |e| Error::io(folder, e);
+        loop {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            let opened = File::open(folder).map_err(failed)?;
+            match opened.lock() {
+                Err(e) if e.kind() != std::io::ErrorKind::Unsupported => return Err(failed(e)),
+                _ => {}
+            }
+            // Whoever held the lock before may have removed the folder.
+            if is_at(&opened, folder).map_err(failed)? {
+                return Ok(Self { _folder: opened });
+            }
+        }
     }
 }
 

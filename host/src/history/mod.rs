@@ -12,6 +12,8 @@ pub mod file;
 pub mod filter;
 pub mod generate;
 mod huge_pages;
+pub mod journal;
+pub mod merge;
 pub mod mixture;
 mod observed;
 mod score;
@@ -25,6 +27,8 @@ pub use file::{
 };
 pub use filter::{filter, filter_with, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};
+pub use journal::{is_recorded, Journal, Recorded, RecordedEpisode};
+pub use merge::merge;
 pub(crate) use mixture::difference;
 pub use mixture::Mixture;
 pub(crate) use observed::OnDisk;

@@ -1,7 +1,7 @@
 //! Steps as a row group in memory.
 
 use super::{Layout, OptimalActions, BATCH};
-use crate::history::{Histories, History, Steps};
+use crate::history::{Histories, History};
 use algodistill_core::Channel;
 use bytes::Bytes;
 use parquet::column::writer::{get_column_writer, ColumnCloseResult, ColumnWriter, ColumnWriterImpl};
@@ -36,7 +36,7 @@ impl Layout {
         };
         let ids = per_history(|history| history.id);
         let episodes = steps.episodes.iter().map(|&episode| episode as i32).collect();
-        for column in [tasks, ids, episodes, step_numbers(steps)] {
+        for column in [tasks, ids, episodes, step_numbers(histories)] {
             columns.push(self.encode_column::<Int32Type>(columns.len(), &column)?);
         }
         let mut words = steps.observations.iter();
@@ -234,14 +234,16 @@ fn close(writer: ColumnWriter) -> Result<ColumnCloseResult> {
 }
 
 /// Number of each step within its episode.
-fn step_numbers(steps: &Steps) -> Vec<i32> {
-    let mut next = 0;
-    let number = |&done: &bool| {
-        let number = next;
-        next = if done { 0 } else { number + 1 };
-        number
+fn step_numbers(histories: &Histories) -> Vec<i32> {
+    let of_history = |history: &History| {
+        let mut next = 0;
+        let dones = histories.steps.dones[history.steps.clone()].iter();
+        dones.map(move |&done| {
+            let after = if done { 0 } else { next + 1 };
+            std::mem::replace(&mut next, after)
+        })
     };
-    steps.dones.iter().map(number).collect()
+    histories.index.iter().flat_map(of_history).collect()
 }
 
 impl EncodedRows {

@@ -89,6 +89,13 @@ pub fn read_with(path: &Path, storage: &Storage) -> Result<HistoryFile> {
     Ok(divide(path, card, all))
 }
 
+/// Numbers of the histories of a file.
+pub(super) fn histories_in(path: &Path) -> Result<Vec<u32>> {
+    let file = ParquetFile::open(path)?;
+    let index = parquet(path, || Reader::open(file)?.index(false))?;
+    Ok(index.into_iter().map(|history| history.id).collect())
+}
+
 /// As [`read_with`], training and held-out histories together, in the order of the file.
 pub(super) fn read_undivided(path: &Path, storage: &Storage) -> Result<(Card, Histories)> {
     let file = Opened::described(path)?;
