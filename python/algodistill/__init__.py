@@ -1,5 +1,8 @@
 """Reinforcement learning that happens on a microcontroller, without training there."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from algodistill._native import Agent, AgentBatch, __version__
 from algodistill.errors import (
     ArgumentError,
@@ -10,6 +13,7 @@ from algodistill.errors import (
     OrderError,
 )
 from algodistill.evaluation import evaluate
+from algodistill.recordings import merge
 from algodistill.report import Report
 from algodistill.training import (
     Exported,
@@ -23,6 +27,9 @@ from algodistill.training import (
     train,
 )
 
+if TYPE_CHECKING:
+    from algodistill.recorder import Recorder
+
 __all__ = [
     "Agent",
     "AgentBatch",
@@ -34,6 +41,7 @@ __all__ = [
     "FileError",
     "Histories",
     "OrderError",
+    "Recorder",
     "Report",
     "Reproduced",
     "Run",
@@ -42,6 +50,25 @@ __all__ = [
     "export",
     "generate",
     "inspect",
+    "merge",
     "reproduce",
     "train",
 ]
+
+#: What needs gymnasium is imported when it is asked for: where each name is.
+_LATER = {"Recorder": "recorder"}
+
+try:
+    from algodistill import environments
+except ImportError:
+    # Without gymnasium: there is nobody to make them.
+    pass
+else:
+    environments.register()
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _LATER:
+        message = f"module 'algodistill' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"algodistill.{_LATER[name]}"), name)

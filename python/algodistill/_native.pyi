@@ -1,3 +1,53 @@
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
 __version__: str
 
 def run_program(arguments: list[str]) -> int: ...
+
+class Journal:
+    history: int
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        task: int,
+        history: int | None,
+        channels: str,
+        actions: int,
+    ) -> Self: ...
+    def begin(self, words: list[int]) -> None: ...
+    def step(
+        self, action: int, optimal: int, reward: float, words: list[int], ended: bool
+    ) -> None: ...
+    def episode(
+        self,
+        observations: npt.NDArray[np.int32],
+        actions: list[int],
+        rewards: list[float],
+        optimal: list[int],
+    ) -> None: ...
+    def close(self) -> None: ...
+
+def merge(path: str | PathLike[str], held_out: int | None, split_seed: int) -> str | None: ...
+def is_recorded(path: str | PathLike[str]) -> bool: ...
+
+class Task:
+    interface: str
+    title: str
+    task_count: int | None
+    optimal_return: float | None
+    random_return: float | None
+    random_state: list[int]
+    def __new__(cls, preset: str, number: int, parameters: str) -> Self: ...
+    def seed(self, seed: int) -> None: ...
+    def reset(self) -> list[int]: ...
+    def step(self, action: int) -> tuple[list[int], float, bool]: ...
+    def optimal_action(self) -> int | None: ...
+    def draw(self) -> str | None: ...
+
+def presets() -> list[str]: ...
+def read_histories(path: str | PathLike[str]) -> dict[str, Any]: ...

@@ -5,11 +5,14 @@ use pyo3::prelude::*;
 mod agent;
 mod arguments;
 mod batch;
+mod environment;
 mod error;
 mod evaluation;
+mod histories;
 mod model;
 mod observation;
 mod program;
+mod recorder;
 mod training;
 mod work;
 
@@ -29,4 +32,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(evaluation::measured, module)?)?;
     module.add_function(wrap_pyfunction!(evaluation::evaluate_here, module)?)?;
     Ok(())
+    module.add_class::<recorder::Journal>()?;
+    module.add_function(wrap_pyfunction!(recorder::merge, module)?)?;
+    module.add_function(wrap_pyfunction!(recorder::is_recorded, module)?)?;
+    module.add_class::<environment::Task>()?;
+    module.add_function(wrap_pyfunction!(environment::presets, module)?)?;
+    module.add_function(wrap_pyfunction!(histories::read_histories, module)?)
 }

@@ -1,0 +1,165 @@
+//! Recording what any program does, episode by episode.
+
+use crate::error::{exception, ArgumentError, OrderError};
+use algodistill::history::{self, Foreign, RecordedEpisode};
+use numpy::PyReadonlyArray2;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+
+/// A history that is being recorded.
+#[pyclass]
+pub struct Journal {
+    journal: history::Journal,
+    words: usize,
+    episode: RecordedEpisode,
+    /// What is observed now, before the next action.
+    now: Vec<i32>,
+    closed: bool,
+}
+
+#[pymethods]
+impl Journal {
+    /// Begins a history of `path`; `channels` as cards have them, in JSON.
+    #[new]
+    fn new(path: PathBuf, task: u32, history: Option<u32>, channels: &str, actions: u16) -> PyResult<Self> {
+        let channels: Vec<algodistill_core::Channel> = serde_json::from_str(channels)
+            .map_err(|error| ArgumentError::new_err(format!("channels: {error}")))?;
+        let words = channels.iter().map(algodistill_core::Channel::words).sum();
+        let journal = history::Journal::begin(&path, task, history, channels, actions).map_err(exception)?;
+        Ok(Self { journal, words, episode: RecordedEpisode::default(), now: Vec::new(), closed: false })
+    }
+
+    /// Number of the history.
+    #[getter]
+    fn history(&self) -> u32 {
+        self.journal.about().history
+    }
+
+    /// An episode begins. One that was left before its end is recorded as ended where it was left.
+    fn begin(&mut self, words: Vec<i32>) -> PyResult<()> {
+        self.check(&words)?;
+        self.end()?;
+        self.now = words;
+        Ok(())
+    }
+
+    /// An action, the optimal one (-1 where unknown), its reward and what was observed then.
+    fn step(&mut self, action: u16, optimal: i32, reward: f64, words: Vec<i32>, ended: bool) -> PyResult<()> {
+        self.check(&words)?;
+        // Also what is too large for 32 bits.
+        if !(reward as f32).is_finite() {
+            let problem = format!("reward: is {reward}, expected a finite number of 32 bits");
+            return Err(ArgumentError::new_err(problem));
+        }
+        let episode = &mut self.episode;
+        episode.observations.extend_from_slice(&self.now);
+        episode.actions.push(action);
+        episode.rewards.push(reward as f32);
+        episode.optimal_actions.push(u16::try_from(optimal).unwrap_or(u16::MAX));
+        self.now = words;
+        if ended {
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    /// A whole episode: observations [steps + 1, words] or, where the last one is not known, [steps,
+    /// words].
+    fn episode(
+        &mut self,
+        observations: PyReadonlyArray2<'_, i32>,
+        actions: Vec<u16>,
+        rewards: Vec<f64>,
+        optimal: Vec<i32>,
+    ) -> PyResult<()> {
+        let rows = observations.as_array();
+        let rows: Vec<Vec<i32>> = rows.outer_iter().map(|row| row.to_vec()).collect();
+        let steps = actions.len();
+        if !(steps..=steps + 1).contains(&rows.len()) || rewards.len() != steps || optimal.len() != steps {
+            let problem = format!(
+                "episode: has {} observations, {steps} actions and {} rewards, expected as many rewards as actions                  and one observation more",
+                rows.len(),
+                rewards.len()
+            );
+            return Err(ArgumentError::new_err(problem));
+        }
+        let mut now = rows.into_iter();
+        self.begin(now.next().unwrap_or_default())?;
+        for step in 0..steps {
+            let (next, last) = (now.next(), step + 1 == steps);
+            let known = next.is_some();
+            self.step(
+                actions[step],
+                optimal[step],
+                rewards[step],
+                next.unwrap_or(vec![0; self.words]),
+                false,
+            )?;
+            if last {
+                self.end_with(known)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the history; an episode that is not over ends here.
+    fn close(&mut self) -> PyResult<()> {
+        if self.closed {
+            return Ok(());
+        }
+        self.end()?;
+        self.journal.close().map_err(exception)?;
+        self.closed = true;
+        Ok(())
+    }
+}
+
+impl Journal {
+    fn check(&self, words: &[i32]) -> PyResult<()> {
+        if self.closed {
+            return Err(OrderError::new_err("the recorder is closed; make another one, of another history"));
+        }
+        if words.len() != self.words {
+            let problem = format!("observation: has {} words, expected {}", words.len(), self.words);
+            return Err(ArgumentError::new_err(problem));
+        }
+        Ok(())
+    }
+
+    /// Writes the episode, if it has steps.
+    fn end(&mut self) -> PyResult<()> {
+        self.end_with(true)
+    }
+
+    /// As [`Journal::end`]; whether it is known what is observed now.
+    fn end_with(&mut self, known: bool) -> PyResult<()> {
+        if self.episode.actions.is_empty() {
+            return Ok(());
+        }
+        let mut episode = std::mem::take(&mut self.episode);
+        let now = std::mem::take(&mut self.now);
+        episode.last = known.then_some(now);
+        self.journal.append(&episode).map_err(exception)
+    }
+}
+
+/// Makes the Parquet file and its card of what was recorded; the card's text, where there was
+/// anything.
+#[pyfunction]
+pub fn merge(
+    py: Python<'_>,
+    path: PathBuf,
+    held_out: Option<u32>,
+    split_seed: u64,
+) -> PyResult<Option<String>> {
+    let known = Foreign { held_out, split_seed, ..Foreign::default() };
+    let card = py.detach(|| history::merge(&path, &known)).map_err(exception)?;
+    let text = card.map(|card| serde_json::to_string(&card)).transpose();
+    text.map_err(|error| exception(algodistill::Error::file(&path, error)))
+}
+
+/// Whether somebody records a history of `path`.
+#[pyfunction]
+pub fn is_recorded(path: PathBuf) -> PyResult<bool> {
+    history::is_recorded(&path).map_err(exception)
+}
