@@ -1,7 +1,7 @@
 """Models in context, in any environment of gymnasium: `evaluate`.
 
-A *context* is one learner with an empty memory on one task, over several episodes. Nothing is trained
-here: what improves from episode to episode was learned in context.
+A *context* is one learner with an empty memory on one task, over several episodes. Nothing is
+trained here: what improves from episode to episode was learned in context.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import numpy as np
 from algodistill import _native
 from algodistill._native import Agent
 from algodistill.errors import ArgumentError, EnvironmentFailedError, Error
+from algodistill.recordings import number
 from algodistill.report import Report
 from algodistill.spaces import ActionSpace, ObservationSpace
 from algodistill.training import StrPath, count, in_json, one_path
 
 Models = StrPath | Sequence[StrPath]
+
+_HIGHEST_SEED = (1 << 64) - 1
 
 
 class Policy(Protocol):
@@ -61,9 +64,9 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
 
     `model` is a weights file (.adw), or several that are training seeds of one configuration.
     `make_env(task)` makes the environment of each of `tasks`; `others` are further lines of the
-    chart: weights files, or functions that make a policy for a task and a seed. `random` adds uniform
-    random actions. `optimal` is the best expected return of each task, where it is known; `held_out`
-    says that the models were not trained on these tasks, which the report repeats.
+    chart: weights files, or functions that make a policy for a task and a seed. `random` adds
+    uniform random actions. `optimal` is the best expected return of each task, where it is known;
+    `held_out` says that the models were not trained on these tasks, which the report repeats.
 
     Without `make_env` the environment is the built-in one that the model was trained in (or
     `environment=`), and `tasks` the number of its held-out tasks; other keyword arguments are then
@@ -80,14 +83,14 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
         msg = f"{next(iter(fields), 'threads')}: is no argument of an evaluation with make_env"
         raise ArgumentError(msg)
     if tasks is None or isinstance(tasks, int) or len(tasks) == 0:
-        msg = "tasks: expected a list with at least one task, each of which make_env makes an environment of"
+        msg = "tasks: expected a list with at least one task, what make_env takes"
         raise ArgumentError(msg)
     plan = _Plan(
         make_env=make_env,
         tasks=list(tasks),
         runs=count("runs", 4 if runs is None else runs, 1_000_000) or 0,
         episodes=count("episodes", 40 if episodes is None else episodes, 100_000) or 0,
-        seed=_seed(seed),
+        seed=number("seed", seed, _HIGHEST_SEED),
         steps=count("max_episode_steps", max_episode_steps, 2**31) or 0,
     )
     sampling = {"greedy": greedy, "temperature": temperature}
@@ -133,7 +136,11 @@ class _Line:
     """A line of the chart: models, a policy of somebody else, or chance."""
 
     def __init__(
-        self, key: str, models: Sequence[str] = (), make_policy: MakePolicy | None = None, **sampling: Any
+        self,
+        key: str,
+        models: Sequence[str] = (),
+        make_policy: MakePolicy | None = None,
+        **sampling: Any,  # noqa: ANN401 - as of an Agent
     ) -> None:
         self.key = key
         self.make_policy = make_policy
@@ -164,14 +171,14 @@ def _measure(plan: _Plan, lines: list[_Line], *, bar: bool) -> str:
     contexts = plan.runs * sum(len(line.found) for line in lines)
     shown = _native.ProgressBar("evaluate", contexts * len(plan.tasks)) if bar else None
     name = ""
-    for number in range(len(plan.tasks)):
-        world = _World(plan, number)
+    for place in range(len(plan.tasks)):
+        world = _World(plan, place)
         name = name or world.name
         try:
             for line in lines:
                 world.play(line)
                 if shown is not None:
-                    message = f"task {number + 1} of {len(plan.tasks)}"
+                    message = f"task {place + 1} of {len(plan.tasks)}"
                     shown.advance(plan.runs * len(line.found), message)
         finally:
             world.env.close()
@@ -183,10 +190,10 @@ def _measure(plan: _Plan, lines: list[_Line], *, bar: bool) -> str:
 class _World:
     """The environment of one task."""
 
-    def __init__(self, plan: _Plan, number: int) -> None:
+    def __init__(self, plan: _Plan, place: int) -> None:
         self.plan = plan
-        self.number = number
-        self.task = task = plan.tasks[number]
+        self.place = place
+        self.task = task = plan.tasks[place]
         try:
             self.env = env = plan.make_env(task)
         except Exception as problem:
@@ -197,7 +204,7 @@ class _World:
                 msg = f"make_env: gave {type(env)}, which has no {method}; expected a gymnasium.Env"
                 raise ArgumentError(msg)
         if hasattr(env, "num_envs"):
-            msg = "make_env: gave a vector environment, expected a single one, as gymnasium.make makes"
+            msg = "make_env: gave a vector environment, expected what gymnasium.make gives"
             raise ArgumentError(msg)
         self.space = ObservationSpace(env.observation_space)
         self.actions = ActionSpace(env.action_space)
@@ -233,48 +240,48 @@ class _World:
             return line.make_policy(self.task, seed)
         return _Random(self.actions, seed)
 
-    def context(
-        self, line: _Line, agent: Agent | None, run: int
-    ) -> tuple[list[float], list[int]]:
+    def context(self, line: _Line, agent: Agent | None, run: int) -> tuple[list[float], list[int]]:
         """Play one context: the return and the steps of each episode."""
-        env_seed, policy_seed = self.plan.seeds(self.number, run)
+        env_seed, policy_seed = self.plan.seeds(self.place, run)
         # The action 0 of a model is the first of the environment.
         first = 0 if agent is None else self.actions.start
         returns: list[float] = []
         steps: list[int] = []
-        step = 0
         try:
             policy = self.policy(line, agent, policy_seed)
-            # Looked up once: this is the loop that takes the time.
-            act, feedback, take = policy.act, policy.feedback, self.env.step
             for episode in range(self.plan.episodes):
-                observation, _ = self.env.reset(seed=None if episode else env_seed)
-                total = 0.0
-                for step in range(1, self.plan.steps + 1):
-                    observation, reward, terminated, truncated, _ = take(act(observation) + first)
-                    total += reward
-                    done = terminated or truncated
-                    feedback(reward, done, observation)
-                    if done:
-                        break
-                else:
-                    raise self.endless()
-                returns.append(float(total))
-                steps.append(step)
+                steps.append(0)
+                returns.append(self.episode(policy, first, None if episode else env_seed, steps))
         except Exception as problem:
-            place = f"{line.key}, task {self.task!r}, run {run}, episode {len(returns)}, step {step}"
+            place = f"{line.key}, task {self.task!r}, run {run}, episode {len(returns)}"
+            place += f", step {steps[-1] if steps else 0}"
             if isinstance(problem, Error):
-                raise type(problem)(f"{place}: {problem}") from problem
-            msg = f"{place}: the environment, or the policy, failed: {type(problem).__name__}: {problem}"
+                msg = f"{place}: {problem}"
+                raise type(problem)(msg) from problem
+            what = f"{type(problem).__name__}: {problem}"
+            msg = f"{place}: the environment, or the policy, failed: {what}"
             raise EnvironmentFailedError(msg) from problem
         return returns, steps
 
-    def endless(self) -> EnvironmentFailedError:
-        """Say what to do about an episode that does not end."""
-        return EnvironmentFailedError(
+    def episode(self, policy: Policy, first: int, seed: int | None, steps: list[int]) -> float:
+        """Play one episode: its return; the last of `steps` is that of its steps, at any time."""
+        # Looked up once: this is the loop that takes the time.
+        act, feedback, take = policy.act, policy.feedback, self.env.step
+        observation, _ = self.env.reset(seed=seed)
+        total = 0.0
+        for step in range(1, self.plan.steps + 1):
+            steps[-1] = step
+            observation, reward, terminated, truncated, _ = take(act(observation) + first)
+            total += reward
+            done = terminated or truncated
+            feedback(reward, done, observation)
+            if done:
+                return float(total)
+        msg = (
             f"the episode has not ended after {self.plan.steps} steps; wrap the environment in "
             "gymnasium.wrappers.TimeLimit, or give max_episode_steps"
         )
+        raise EnvironmentFailedError(msg)
 
 
 def _line(key: str, other: Models | MakePolicy, sampling: Mapping[str, Any]) -> _Line:
@@ -292,14 +299,3 @@ def _paths(argument: str, models: object) -> list[str]:
         msg = f"{argument}: is empty, expected at least one weights file (.adw)"
         raise ArgumentError(msg)
     return [one_path(argument, item) for item in items]
-
-
-def _seed(seed: object) -> int:
-    if not hasattr(seed, "__index__"):
-        msg = f"seed is {type(seed)}, expected a whole number"
-        raise TypeError(msg)
-    number = int(seed.__index__())
-    if not 0 <= number < 1 << 64:
-        msg = f"seed: is {number}, expected 0 to {(1 << 64) - 1}"
-        raise ArgumentError(msg)
-    return number

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from algodistill import _native
 
+_MISSING = "{0} is needed, and not installed: pip install {0}"
+
 
 class Report:
     """Curves of learning in context, with 95 % confidence intervals over tasks.
@@ -67,7 +69,7 @@ class Report:
         try:
             import matplotlib.pyplot as plt  # noqa: PLC0415 - optional
         except ImportError as problem:
-            raise _missing("matplotlib", "plot") from problem
+            raise Error(_MISSING.format("matplotlib")) from problem
         axes = ax if ax is not None else plt.subplots()[1]
         for key, curve in self.curves.items():
             numbers = range(1, len(curve) + 1)
@@ -92,7 +94,7 @@ class Report:
         try:
             import pandas as pd  # noqa: PLC0415 - optional
         except ImportError as problem:
-            raise _missing("pandas", "to_pandas") from problem
+            raise Error(_MISSING.format("pandas")) from problem
         return pd.read_csv(io.StringIO(self._native.csv()))
 
     def save(self, folder: str | os.PathLike[str], name: str = "report") -> list[Path]:
@@ -114,7 +116,3 @@ class Report:
         """Say what it is about."""
         shape = ", ".join(f"{self._found[key]} {key}" for key in ("tasks", "runs", "episodes"))
         return f"Report({self._found['environment']!r}, {shape})"
-
-
-def _missing(package: str, method: str) -> Error:
-    return Error(f"{method} needs {package}: pip install {package}")

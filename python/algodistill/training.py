@@ -93,7 +93,7 @@ def generate(
     progress: bool = True,
     **fields: Any,  # noqa: ANN401 - words of the TOML, checked in Rust
 ) -> Histories:
-    """Let a source algorithm learn tasks of a built-in environment, and write its histories to `out`.
+    """Let a source algorithm learn tasks of a built-in environment; write its histories to `out`.
 
     Other keyword arguments are those of a [[histories]] table: `source`, `tasks`, `held_out`,
     `histories_per_task`, `episodes`, `keep_every`, `seed`, `parameters={"size": 5}`, ...
@@ -118,17 +118,21 @@ def train(  # noqa: PLR0913 - one argument for each choice
     """Train a transformer on learning histories.
 
     `out` is the folder of the run; unless told, NAME.run beside NAME.parquet. Ctrl-C stops it at a
-    checkpoint; the same call then goes on, and ends with the same bytes as one that was never stopped.
+    checkpoint; the same call then goes on, and ends with the same bytes as one that was never
+    stopped.
 
-    Other keyword arguments are those of a [train] table: `updates`, `batch`, `learning_rate`, `layers`,
-    `d_model`, `window`, `objective`, `seed`, ...; they override those of the file `config`.
-    `observation_memory` is the number of megabytes of pictures and numbers that are kept in memory.
+    Other keyword arguments are those of a [train] table: `updates`, `batch`, `learning_rate`,
+    `layers`, `d_model`, `window`, `objective`, `seed`, ...; they override those of the file
+    `config`. `observation_memory` is the number of megabytes of pictures and numbers that are kept
+    in memory.
     """
     paths = histories_paths(histories)
     if not paths:
         msg = "histories: is empty, expected at least one NAME.parquet"
         raise ArgumentError(msg)
-    folder = one_path("out", out) if out is not None else os.fspath(Path(paths[0]).with_suffix(".run"))
+    folder = (
+        one_path("out", out) if out is not None else os.fspath(Path(paths[0]).with_suffix(".run"))
+    )
     config_path = one_path("config", config) if config is not None else None
     memory = count("observation_memory", observation_memory, 2**40) or 0
     workers = count("threads", threads, 1024)
@@ -219,17 +223,17 @@ def one_path(argument: str, path: object) -> str:
         text = os.fspath(path)
         if isinstance(text, str):
             return text
-    msg = f"{argument} is {type(path)}, expected a path"
-    raise TypeError(msg)
+    msg = f"{argument}: is {path!r:.80}, expected a path"
+    raise ArgumentError(msg)
 
 
 def count(argument: str, number: object, largest: int) -> int | None:
     """Return a number of things, 1 to `largest`, or None for as many as usual."""
     if number is None:
         return None
-    if not hasattr(number, "__index__"):
-        msg = f"{argument} is {type(number)}, expected a whole number"
-        raise TypeError(msg)
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        msg = f"{argument}: is {number!r:.80}, expected a whole number"
+        raise ArgumentError(msg)
     found = number.__index__()
     if not 1 <= found <= largest:
         msg = f"{argument}: is {found}, expected 1 to {largest}"
@@ -241,15 +245,19 @@ def in_json(fields: Mapping[str, object]) -> str:
     """Return keyword arguments as JSON; those that are None are left out."""
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
-        try:
-            json.dumps(value, default=plain, allow_nan=False)
-        except ValueError as problem:
-            msg = f"{name}: is {value!r}, expected finite numbers"
-            raise ArgumentError(msg) from problem
-        except TypeError as problem:
-            msg = f"{name} is {type(value)}, expected a number, a text, or a list or dict of these"
-            raise TypeError(msg) from problem
+        refuse_no_json(name, value)
     return json.dumps(given, default=plain)
+
+
+def refuse_no_json(name: str, value: object) -> None:
+    """Refuse a value that no field can have."""
+    try:
+        json.dumps(value, default=plain, allow_nan=False)
+    except (TypeError, ValueError) as problem:
+        msg = (
+            f"{name}: is {value!r:.80}, expected finite numbers, texts, or lists or dicts of these"
+        )
+        raise ArgumentError(msg) from problem
 
 
 def plain(value: object) -> object:

@@ -1,11 +1,11 @@
 //! `algodistill.Agent`: the device's code, called from Python.
 
-use crate::arguments::{reward, seed, whole};
+use crate::arguments::{flag, reward, seed, shown, whole};
 use crate::error;
 use crate::model::{sampling, Weights};
 use crate::observation::Coding;
 use algodistill::export::OwnedAgent;
-use algodistill_core::PortableRng;
+use algodistill_core::{PortableRng, Sampling};
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -56,12 +56,12 @@ pub fn snapshot<'py>(
 #[pymethods]
 impl Agent {
     #[new]
-    #[pyo3(signature = (model, *, seed=None, greedy=false, temperature=None, observation_space=None))]
+    #[pyo3(signature = (model, *, seed=None, greedy=None, temperature=None, observation_space=None))]
     fn new(
         model: &Bound<'_, PyAny>,
         seed: Option<&Bound<'_, PyAny>>,
-        greedy: bool,
-        temperature: Option<f64>,
+        greedy: Option<&Bound<'_, PyAny>>,
+        temperature: Option<&Bound<'_, PyAny>>,
         observation_space: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let seed = seed.map_or(Ok(0), self::seed)?;
@@ -84,10 +84,10 @@ impl Agent {
     fn feedback(
         &mut self,
         reward: &Bound<'_, PyAny>,
-        done: bool,
+        done: &Bound<'_, PyAny>,
         next_observation: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let reward = self::reward(reward)?;
+        let (reward, done) = (self::reward(reward)?, flag("done", done)?);
         self.words.clear();
         if let Some(observation) = next_observation.filter(|_| done) {
             self.coding.read("next_observation", observation, &mut self.words)?;
@@ -123,8 +123,12 @@ impl Agent {
     }
 
     /// Goes on from a snapshot of the same model.
-    fn restore(&mut self, snapshot: &Bound<'_, PyBytes>) -> PyResult<()> {
-        let bytes = snapshot.as_bytes();
+    fn restore(&mut self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Ok(bytes) = snapshot.cast::<PyBytes>() else {
+            let problem = format!("is {}, expected the bytes that snapshot() gave", shown(snapshot));
+            return Err(error::argument("snapshot", problem));
+        };
+        let bytes = bytes.as_bytes();
         let Some((state, context)) = bytes.split_first_chunk::<RANDOM_LEN>() else {
             let problem = format!("has {} bytes, expected what snapshot() gave", bytes.len());
             return Err(error::argument("snapshot", problem));
@@ -210,7 +214,11 @@ impl Agent {
         let agent = slf.borrow();
         let Weights { bytes, name, .. } = &agent.weights;
         let space = agent.coding.space().map(|space| space.clone_ref(py));
-        let arguments = (PyBytes::new(py, bytes), name, agent.weights.sampling_pair(), space);
+        let sampling = match agent.weights.sampling {
+            Sampling::Greedy => (Some(true), None),
+            Sampling::Temperature(temperature) => (None, Some(temperature)),
+        };
+        let arguments = (PyBytes::new(py, bytes), name, sampling, space);
         (slf.getattr("_from_copy")?, arguments, snapshot).into_bound_py_any(py)
     }
 
@@ -218,15 +226,16 @@ impl Agent {
     fn _from_copy(
         weights: &Bound<'_, PyBytes>,
         name: String,
-        sampling: (bool, Option<f64>),
+        sampling: (Option<Bound<'_, PyAny>>, Option<Bound<'_, PyAny>>),
         space: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let mut agent = Self::new(weights.as_any(), None, sampling.0, sampling.1, space)?;
+        let (greedy, temperature) = (sampling.0.as_ref(), sampling.1.as_ref());
+        let mut agent = Self::new(weights.as_any(), None, greedy, temperature, space)?;
         agent.weights.name = name;
         Ok(agent)
     }
 
-    fn __setstate__(&mut self, snapshot: &Bound<'_, PyBytes>) -> PyResult<()> {
+    fn __setstate__(&mut self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
         self.restore(snapshot)
     }
 }

@@ -1,15 +1,15 @@
 //! Arguments whose errors Python's own conversions would not explain.
 
 use crate::error;
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use std::ops::RangeInclusive;
 
-/// A whole number within `range`; what is no whole number is a `TypeError`.
+/// A whole number within `range`.
 pub fn whole(name: &str, value: &Bound<'_, PyAny>, range: RangeInclusive<i64>) -> PyResult<i64> {
     let outside = || {
         let problem =
-            format!("is {value}, expected a whole number from {} to {}", range.start(), range.end());
+            format!("is {}, expected a whole number from {} to {}", shown(value), range.start(), range.end());
         error::argument(name, problem)
     };
     let number = value.extract::<i64>().map_err(|problem| match is_too_large(&problem, value.py()) {
@@ -26,9 +26,10 @@ pub fn whole(name: &str, value: &Bound<'_, PyAny>, range: RangeInclusive<i64>) -
 /// A seed: any whole number of 64 bits without a sign.
 pub fn seed(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     value.extract::<u64>().map_err(|problem| match is_too_large(&problem, value.py()) {
-        true => {
-            error::argument("seed", format!("is {value}, expected a whole number from 0 to {}", u64::MAX))
-        }
+        true => error::argument(
+            "seed",
+            format!("is {}, expected a whole number from 0 to {}", shown(value), u64::MAX),
+        ),
         false => expected_type("seed", value, "a whole number"),
     })
 }
@@ -44,10 +45,29 @@ pub fn reward(value: &Bound<'_, PyAny>) -> PyResult<f32> {
     }
 }
 
+/// The temperature, where one is given.
+pub fn temperature(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    value.extract().map_err(|_| expected_type("temperature", value, "a number"))
+}
+
+/// A flag; NumPy has its own.
+pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.extract().map_err(|_| expected_type(name, value, "True or False"))
+}
+
+/// A value in a message: no more of it than fits.
+pub fn shown(value: &Bound<'_, PyAny>) -> String {
+    let shown = value.repr().map_or_else(|_| value.get_type().to_string(), |text| text.to_string());
+    match shown.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", &shown[..end]),
+        None => shown,
+    }
+}
+
 fn is_too_large(problem: &PyErr, py: Python<'_>) -> bool {
     problem.is_instance_of::<PyOverflowError>(py)
 }
 
 fn expected_type(name: &str, value: &Bound<'_, PyAny>, expected: &str) -> PyErr {
-    PyTypeError::new_err(format!("{name} is {}, expected {expected}", value.get_type()))
+    error::argument(name, format!("is {}, expected {expected}", shown(value)))
 }

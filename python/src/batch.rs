@@ -1,6 +1,6 @@
 //! `algodistill.AgentBatch`: many contexts of one model at once.
 
-use crate::arguments::{reward, seed, whole};
+use crate::arguments::{flag, reward, seed, shown, whole};
 use crate::error::{self, OrderError};
 use crate::model::{sampling, Weights};
 use crate::observation::Coding;
@@ -83,13 +83,13 @@ impl AgentBatch {
 impl AgentBatch {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
-    #[pyo3(signature = (model, contexts, *, seed=None, greedy=false, temperature=None, observation_space=None, threads=None))]
+    #[pyo3(signature = (model, contexts, *, seed=None, greedy=None, temperature=None, observation_space=None, threads=None))]
     fn new(
         model: &Bound<'_, PyAny>,
         contexts: &Bound<'_, PyAny>,
         seed: Option<&Bound<'_, PyAny>>,
-        greedy: bool,
-        temperature: Option<f64>,
+        greedy: Option<&Bound<'_, PyAny>>,
+        temperature: Option<&Bound<'_, PyAny>>,
         observation_space: Option<&Bound<'_, PyAny>>,
         threads: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -156,7 +156,7 @@ impl AgentBatch {
                     format!("[{}] is NaN, expected a number", outcomes.len()),
                 ));
             }
-            outcomes.push(Outcome { reward, done: done.extract()? });
+            outcomes.push(Outcome { reward, done: flag("dones", done)? });
         }
         let next = next_observations.map(|next| one_each("next_observations", next, count)).transpose()?;
         let contexts = self.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -186,7 +186,11 @@ impl AgentBatch {
                 let last = count as i64 - 1;
                 let number =
                     |item: PyResult<Bound<'_, PyAny>>| Ok(whole("contexts", &item?, 0..=last)? as usize);
-                given.try_iter()?.map(number).collect::<PyResult<Vec<usize>>>()?
+                let Ok(items) = given.try_iter() else {
+                    let problem = format!("is {}, expected a list of numbers of contexts", shown(given));
+                    return Err(error::argument("contexts", problem));
+                };
+                items.map(number).collect::<PyResult<Vec<usize>>>()?
             }
         };
         for number in numbers {
@@ -223,7 +227,10 @@ impl AgentBatch {
 
 /// The items of a sequence or array, one for each context.
 fn one_each<'py>(name: &str, values: &Bound<'py, PyAny>, count: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let found = values.len()?;
+    let Ok(found) = values.len() else {
+        let problem = format!("is {}, expected an item for each of {count} contexts", shown(values));
+        return Err(error::argument(name, problem));
+    };
     if found != count {
         return Err(error::argument(
             name,

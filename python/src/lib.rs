@@ -31,7 +31,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(training::reproduce, module)?)?;
     module.add_function(wrap_pyfunction!(evaluation::measured, module)?)?;
     module.add_function(wrap_pyfunction!(evaluation::evaluate_here, module)?)?;
-    Ok(())
     module.add_class::<recorder::Journal>()?;
     module.add_function(wrap_pyfunction!(recorder::merge, module)?)?;
     module.add_function(wrap_pyfunction!(recorder::is_recorded, module)?)?;

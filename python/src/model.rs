@@ -1,10 +1,10 @@
 //! A weights file, as agents and batches of agents open it.
 
+use crate::arguments::{flag, shown, temperature};
 use crate::error;
 use algodistill::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use algodistill::files;
 use algodistill_core::{Interface, Model, Sampling};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
@@ -34,10 +34,9 @@ impl Weights {
             return Self::decode(OF_BYTES.into(), bytes.as_bytes().into(), sampling);
         }
         let path: PathBuf = model.extract().map_err(|_| {
-            let found = model.get_type();
-            PyTypeError::new_err(format!(
-                "model is {found}, expected the path of a weights file (.adw), or its bytes"
-            ))
+            let problem =
+                format!("is {}, expected the path of a weights file (.adw), or its bytes", shown(model));
+            error::argument("model", problem)
         })?;
         let bytes = files::read_bytes(&path, MAX_WEIGHTS_BYTES).map_err(error::exception)?;
         Self::decode(path, bytes.into(), sampling)
@@ -83,14 +82,6 @@ impl Weights {
         py.import("json")?.call_method1("loads", (text,))
     }
 
-    /// What [`sampling`] makes this sampling of.
-    pub fn sampling_pair(&self) -> (bool, Option<f64>) {
-        match self.sampling {
-            Sampling::Greedy => (true, None),
-            Sampling::Temperature(temperature) => (false, Some(temperature.into())),
-        }
-    }
-
     /// How actions are drawn, as the arguments that say so.
     pub fn sampling_words(&self) -> String {
         match self.sampling {
@@ -101,19 +92,19 @@ impl Weights {
 }
 
 /// What the arguments `greedy` and `temperature` ask for.
-pub fn sampling(greedy: bool, temperature: Option<f64>) -> PyResult<Sampling> {
-    match (greedy, temperature) {
+pub fn sampling(greedy: Option<&Bound<'_, PyAny>>, heat: Option<&Bound<'_, PyAny>>) -> PyResult<Sampling> {
+    let greedy = greedy.map_or(Ok(false), |greedy| flag("greedy", greedy))?;
+    let heat = heat.map(temperature).transpose()?;
+    match (greedy, heat) {
         (true, None) => Ok(Sampling::Greedy),
         (true, Some(_)) => {
             Err(error::argument("greedy", "is True, which leaves no use for a temperature: give one of them"))
         }
         (false, None) => Ok(Sampling::Temperature(1.0)),
-        (false, Some(temperature)) if (0.01..=100.0).contains(&temperature) => {
-            Ok(Sampling::Temperature(temperature as f32))
+        (false, Some(heat)) if (0.01..=100.0).contains(&heat) => Ok(Sampling::Temperature(heat as f32)),
+        (false, Some(heat)) => {
+            let problem = format!("is {heat}, expected .01 to 100; greedy=True takes the likeliest action");
+            Err(error::argument("temperature", problem))
         }
-        (false, Some(temperature)) => Err(error::argument(
-            "temperature",
-            format!("is {temperature}, expected .01 to 100; greedy=True takes the likeliest action"),
-        )),
     }
 }

@@ -1,10 +1,10 @@
 //! Observations as Python has them: the words that a model takes. The rules are those of
 //! `algodistill/spaces.py`.
 
+use crate::arguments::shown;
 use crate::error;
 use algodistill_core::{Channel, Interface};
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -121,12 +121,10 @@ impl Reader<'_> {
         }
         match value.extract::<f64>() {
             Ok(number) if !value.is_instance_of::<PyString>() => self.float(number),
-            _ => Err(PyTypeError::new_err(format!(
-                "{} has {} in it, expected {}",
-                self.name,
-                value.get_type(),
-                self.expected()
-            ))),
+            _ => {
+                let problem = format!("has {} in it, expected {}", shown(value), self.expected());
+                Err(error::argument(self.name, problem))
+            }
         }
     }
 
@@ -184,7 +182,7 @@ impl Reader<'_> {
     fn integer(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         match value.extract::<i64>() {
             Ok(number) => self.whole(number),
-            Err(_) => Err(self.refuse(value)),
+            Err(_) => Err(self.refuse(shown(value))),
         }
     }
 
