@@ -93,7 +93,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
         seed=number("seed", seed, _HIGHEST_SEED),
         steps=count("max_episode_steps", max_episode_steps, 2**31) or 0,
     )
-    sampling = {"greedy": greedy, "temperature": temperature}
+    sampling: dict[str, Any] = {"greedy": greedy, "temperature": temperature}
     lines = [_Line("int8", models, **sampling)]
     lines += [_line(key, other, sampling) for key, other in (others or {}).items()]
     if random:
@@ -148,7 +148,7 @@ class _Line:
         self.agents = [Agent(path, **sampling) for path in models]
         #: Returns and steps by task, run and episode, of each model.
         self.found: list[tuple[list[list[list[float]]], list[list[list[int]]]]] = [
-            ([], []) for _ in self.agents or [None]
+            ([], []) for _ in range(max(len(self.agents), 1))
         ]
 
 

@@ -36,13 +36,7 @@ class Counter(gym.Env):
         self.count += 1
         ended = self.count == self.length
         info = {"optimal_action": self.count}
-        return (
-            self.show(self.count),
-            action / 2,
-            ended and not self.truncate,
-            ended and self.truncate,
-            info,
-        )
+        return self.show(self.count), action / 2, ended and not self.truncate, ended and self.truncate, info
 
 
 def play(env, episodes=2):
