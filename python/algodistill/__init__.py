@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from algodistill._native import Agent, AgentBatch, __version__
+from algodistill.datasets import import_minari, to_minari, to_pandas
 from algodistill.errors import (
     ArgumentError,
     CancelledError,
@@ -26,6 +27,7 @@ from algodistill.training import (
     reproduce,
     train,
 )
+from algodistill.xland import import_xland
 
 if TYPE_CHECKING:
     from algodistill.recorder import Recorder
@@ -49,9 +51,13 @@ __all__ = [
     "evaluate",
     "export",
     "generate",
+    "import_minari",
+    "import_xland",
     "inspect",
     "merge",
     "reproduce",
+    "to_minari",
+    "to_pandas",
     "train",
 ]
 

@@ -52,7 +52,7 @@ class CoreEnvironment(gymnasium.Env[Any, Any]):
         self._task = _native.Task(preset, number("task", task, _HIGHEST_TASK), _json(set))
         self.render_mode = render_mode
         interface = json.loads(self._task.interface)
-        self.observation_space, self._show = _space(interface["channels"])
+        self.observation_space, self._show = space_of(interface["channels"])
         self.action_space = spaces.Discrete(interface["actions"])
         self._actions: int = interface["actions"]
         optimal_return = self._task.optimal_return
@@ -127,7 +127,7 @@ def _json(parameters: Mapping[str, Any] | None) -> str:
         raise ArgumentError(message) from problem
 
 
-def _space(
+def space_of(
     channels: list[dict[str, Any]],
 ) -> tuple[gymnasium.Space[Any], Callable[[list[int]], Any]]:
     """Give the space of channels, and what makes an observation of words."""

@@ -143,7 +143,7 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
 
 
 def _check_environment(env: object) -> None:
-    if hasattr(env, "num_envs") and hasattr(env, "single_observation_space"):
+    if isinstance(env, gymnasium.vector.VectorEnv):
         message = (
             "env: is a vector environment, whose steps are of several histories; record each of "
             "its environments: gymnasium.vector.SyncVectorEnv([lambda: "

@@ -282,6 +282,22 @@ def fixed_point(values: npt.ArrayLike, name: str = "observation") -> list[int]:
     return words
 
 
+def words_of_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Give the words of many rows of numbers at once, as `fixed_point` and `integers` do of one."""
+    numbers = np.rint(rows.astype(np.float64) * SCALE) if rows.dtype.kind == "f" else rows
+    if not np.isfinite(numbers).all():
+        message = "observation: has numbers that are not finite"
+        raise ArgumentError(message)
+    if rows.dtype.kind == "f":
+        numbers = np.clip(numbers, _LOWEST, _HIGHEST)
+    elif numbers.size and (numbers.min() < _LOWEST or numbers.max() > _HIGHEST):
+        message = (
+            f"observation: has {numbers.min()} to {numbers.max()}, expected numbers of 32 bits"
+        )
+        raise ArgumentError(message)
+    return numbers.astype(np.int32)
+
+
 def integers(values: npt.ArrayLike, name: str = "observation") -> list[int]:
     """Give the words of whole numbers, which fit 32 bits as they are."""
     array = np.asarray(values)

@@ -2,6 +2,7 @@
 
 use crate::error::{exception, ArgumentError, OrderError};
 use algodistill::history::{self, Foreign, RecordedEpisode};
+use algodistill_core::Interface;
 use numpy::PyReadonlyArray2;
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 #[pyclass]
 pub struct Journal {
     journal: history::Journal,
-    words: usize,
+    interface: Interface,
     episode: RecordedEpisode,
     /// What is observed now, before the next action.
     now: Vec<i32>,
@@ -24,9 +25,9 @@ impl Journal {
     fn new(path: PathBuf, task: u32, history: Option<u32>, channels: &str, actions: u16) -> PyResult<Self> {
         let channels: Vec<algodistill_core::Channel> = serde_json::from_str(channels)
             .map_err(|error| ArgumentError::new_err(format!("channels: {error}")))?;
-        let words = channels.iter().map(algodistill_core::Channel::words).sum();
         let journal = history::Journal::begin(&path, task, history, channels, actions).map_err(exception)?;
-        Ok(Self { journal, words, episode: RecordedEpisode::default(), now: Vec::new(), closed: false })
+        let interface = journal.about().interface();
+        Ok(Self { journal, interface, episode: RecordedEpisode::default(), now: Vec::new(), closed: false })
     }
 
     /// Number of the history.
@@ -44,8 +45,11 @@ impl Journal {
     }
 
     /// An action, the optimal one (-1 where unknown), its reward and what was observed then.
-    fn step(&mut self, action: u16, optimal: i32, reward: f64, words: Vec<i32>, ended: bool) -> PyResult<()> {
+    fn step(&mut self, action: i64, optimal: i64, reward: f64, words: Vec<i32>, ended: bool) -> PyResult<()> {
         self.check(&words)?;
+        let known = optimal != -1;
+        let action = self.action("action", action)?;
+        let optimal = if known { self.action("optimal_action", optimal)? } else { u16::MAX };
         // Also what is too large for 32 bits.
         if !(reward as f32).is_finite() {
             let problem = format!("reward: is {reward}, expected a finite number of 32 bits");
@@ -55,7 +59,7 @@ impl Journal {
         episode.observations.extend_from_slice(&self.now);
         episode.actions.push(action);
         episode.rewards.push(reward as f32);
-        episode.optimal_actions.push(u16::try_from(optimal).unwrap_or(u16::MAX));
+        episode.optimal_actions.push(optimal);
         self.now = words;
         if ended {
             self.end()?;
@@ -68,9 +72,9 @@ impl Journal {
     fn episode(
         &mut self,
         observations: PyReadonlyArray2<'_, i32>,
-        actions: Vec<u16>,
+        actions: Vec<i64>,
         rewards: Vec<f64>,
-        optimal: Vec<i32>,
+        optimal: Vec<i64>,
     ) -> PyResult<()> {
         let rows = observations.as_array();
         let rows: Vec<Vec<i32>> = rows.outer_iter().map(|row| row.to_vec()).collect();
@@ -92,7 +96,7 @@ impl Journal {
                 actions[step],
                 optimal[step],
                 rewards[step],
-                next.unwrap_or(vec![0; self.words]),
+                next.unwrap_or(vec![0; self.interface.observation_len()]),
                 false,
             )?;
             if last {
@@ -100,6 +104,12 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Ends and removes the history.
+    fn discard(&mut self) -> PyResult<()> {
+        self.closed = true;
+        self.journal.discard().map_err(exception)
     }
 
     /// Ends the history; an episode that is not over ends here.
@@ -119,11 +129,14 @@ impl Journal {
         if self.closed {
             return Err(OrderError::new_err("the recorder is closed; make another one, of another history"));
         }
-        if words.len() != self.words {
-            let problem = format!("observation: has {} words, expected {}", words.len(), self.words);
-            return Err(ArgumentError::new_err(problem));
-        }
-        Ok(())
+        self.interface.check(words).map_err(|problem| ArgumentError::new_err(format!("observation: {problem}")))
+    }
+
+    fn action(&self, name: &str, action: i64) -> PyResult<u16> {
+        let actions = self.interface.actions;
+        u16::try_from(action).ok().filter(|action| *action < actions).ok_or_else(|| {
+            ArgumentError::new_err(format!("{name}: is {action}, expected 0 to {}", actions - 1))
+        })
     }
 
     /// Writes the episode, if it has steps.

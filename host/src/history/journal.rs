@@ -8,7 +8,8 @@
 
 use crate::files::{read_bytes, try_lock, FolderLock};
 use crate::{Error, Result};
-use algodistill_core::Channel;
+use algodistill_core::interface::MAX_CHANNELS;
+use algodistill_core::{Channel, Interface};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -117,11 +118,15 @@ impl Journal {
                 return Err(Error::argument(argument, format!("is {number}, expected 0 to {MAX_ID}")));
             }
         }
+        let about = Recorded { task, history: 0, channels, actions };
+        if about.channels.len() > MAX_CHANNELS || !about.interface().is_valid() {
+            let problem = "observes or does more than a model can: see docs/histories-format.md";
+            return Err(Error::argument("environment", problem));
+        }
         let folder = parts_folder(parquet);
         // Nobody else begins a journal, or merges, meanwhile.
         let _held = FolderLock::wait(&folder)?;
         let others = parts(&folder)?;
-        let about = Recorded { task, history: 0, channels, actions };
         if let Some(other) = others.first() {
             about.check_like(&read_head(other)?, other)?;
         }
@@ -188,6 +193,17 @@ impl Journal {
         // A child of this process may have the file open still.
         self.file.unlock().or_else(unsupported).map_err(|e| Error::io(&self.path, e))
     }
+
+    /// Removes the journal.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn discard(&mut self) -> Result<()> {
+        std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        // The last one takes the folder with it.
+        let _ = self.path.parent().map(std::fs::remove_dir);
+        Ok(())
+    }
 }
 
 fn unsupported(error: std::io::Error) -> std::io::Result<()> {
@@ -216,8 +232,13 @@ impl Recorded {
         Err(Error::argument("environment", problem))
     }
 
-    fn words(&self) -> usize {
-        self.channels.iter().map(Channel::words).sum()
+    /// The interface, as far as it is known: rewards are found when the file is described.
+    pub fn interface(&self) -> Interface {
+        Interface {
+            channels: self.channels.iter().copied().take(MAX_CHANNELS).collect(),
+            actions: self.actions,
+            reward_levels: [0.0].into_iter().collect(),
+        }
     }
 }
 
@@ -340,7 +361,7 @@ pub fn is_recorded(parquet: &Path) -> Result<bool> {
 impl RecordedEpisode {
     /// Whether it has as many of everything as it must.
     fn is_of(&self, about: &Recorded) -> bool {
-        let (steps, words) = (self.actions.len(), about.words());
+        let (steps, words) = (self.actions.len(), about.interface().observation_len());
         steps > 0
             && self.rewards.len() == steps
             && self.optimal_actions.len() == steps

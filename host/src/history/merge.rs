@@ -7,7 +7,7 @@ use super::journal::{parts, parts_folder, read_part, Part, Recorded, RecordedEpi
 use super::{Histories, History, Steps, Storage};
 use crate::files::{write_atomically, FolderLock};
 use crate::{Error, Result};
-use algodistill_core::{Channel, Interface};
+use algodistill_core::Channel;
 use std::path::Path;
 
 /// Makes `path` and its card of what was recorded: of its journals, and of the histories that are in
@@ -70,12 +70,7 @@ fn like_card(path: &Path, about: &Recorded, card: &Card) -> Result<()> {
 
 /// The histories of the file and of the journals, in the order of their numbers.
 fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histories> {
-    let interface = Interface {
-        channels: about.channels.iter().copied().collect(),
-        actions: about.actions,
-        // Those that occur are found when the file is described.
-        reward_levels: [0.0].into_iter().collect(),
-    };
+    let interface = about.interface();
     let mut old = Histories { index: Vec::new(), steps: Steps::new(interface.observation_len()), interface };
     if path.exists() {
         let (card, all) = read_undivided(path, &Storage { in_memory: u64::MAX, ..Storage::default() })?;
