@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from algodistill import _native
-from algodistill.errors import ArgumentError, FileError
+from algodistill.errors import ArgumentError, Error, FileError
 from algodistill.importing import adding, module
 from algodistill.recordings import absolute, merge, number
 from algodistill.spaces import ActionSpace, Channel, ObservationSpace
@@ -93,7 +93,10 @@ def to_minari(path: str | os.PathLike[str], dataset_id: str, **about: Any) -> An
             action_space=actions,
             **about,
         )
-    except (ValueError, TypeError) as problem:
+    except ImportError as problem:
+        message = f"to_minari: {problem}: pip install 'minari[hdf5]' pillow"
+        raise Error(message) from problem
+    except (ValueError, TypeError, OSError) as problem:
         message = f"dataset_id {dataset_id!r}: {problem}"
         raise ArgumentError(message) from problem
 
