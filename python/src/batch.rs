@@ -82,7 +82,6 @@ impl AgentBatch {
 #[pymethods]
 impl AgentBatch {
     #[new]
-    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     #[pyo3(signature = (model, contexts, *, seed=None, greedy=None, temperature=None, observation_space=None, threads=None))]
     fn new(
         model: &Bound<'_, PyAny>,

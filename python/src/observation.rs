@@ -188,10 +188,8 @@ impl Reader<'_> {
 
     /// A float has 16 bits after the point, in the numbers of a vector only.
     fn float(&mut self, number: f64) -> PyResult<()> {
-        let Some(Channel::Vector { .. }) = self.interface.channels.get(self.channel) else {
-            return Err(self.refuse(number));
-        };
-        if !number.is_finite() {
+        let is_vector = matches!(self.next_channel()?, Channel::Vector { .. });
+        if !is_vector || !number.is_finite() {
             return Err(self.refuse(number));
         }
         if !self.floats {
@@ -205,12 +203,8 @@ impl Reader<'_> {
     }
 
     fn whole(&mut self, number: i64) -> PyResult<()> {
-        let Some(channel) = self.interface.channels.get(self.channel) else {
-            let problem = format!("has more than {} numbers, expected {}", self.numbers, self.expected());
-            return Err(error::argument(self.name, problem));
-        };
-        match channel {
-            Channel::Discrete { size } if (0..i64::from(*size)).contains(&number) => {
+        match self.next_channel()? {
+            Channel::Discrete { size } if (0..i64::from(size)).contains(&number) => {
                 self.words.push(number as i32);
             }
             Channel::Vector { .. } if self.floats => self.words.push(fixed_point(number as f64)),
@@ -229,6 +223,14 @@ impl Reader<'_> {
         }
         self.advance();
         Ok(())
+    }
+
+    /// The channel of the number that comes next.
+    fn next_channel(&self) -> PyResult<Channel> {
+        self.interface.channels.get(self.channel).copied().ok_or_else(|| {
+            let problem = format!("has more than {} numbers, expected {}", self.numbers, self.expected());
+            error::argument(self.name, problem)
+        })
     }
 
     fn advance(&mut self) {
@@ -252,7 +254,7 @@ impl Reader<'_> {
     /// The error of the number that comes next.
     fn refuse(&self, found: impl std::fmt::Display) -> PyErr {
         let expected = match self.interface.channels.get(self.channel) {
-            None => format!("no more than {} numbers: {}", self.numbers, self.expected()),
+            None => self.expected(),
             Some(Channel::Discrete { size }) => {
                 format!("a whole number from 0 to {}", size.saturating_sub(1))
             }

@@ -264,7 +264,9 @@ def test_many_contexts_do_what_as_many_agents_do() -> None:
         for agent, reward, done, one in zip(agents, rewards, dones, seen, strict=True):
             agent.feedback(float(reward), done, one)
         for batch in batches:
-            assert batch.act(seen if step % 2 else [tuple(one) for one in seen]).tolist() == expected
+            assert (
+                batch.act(seen if step % 2 else [tuple(one) for one in seen]).tolist() == expected
+            )
             batch.feedback(rewards.astype(float), dones, seen)
             assert batch.logits.tolist() == [agent.logits.tolist() for agent in agents]
         if step == 30:
