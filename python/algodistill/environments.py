@@ -16,7 +16,8 @@ from algodistill.recordings import number
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_HIGHEST_TASK = (1 << 32) - 1
+_HIGHEST_TASK = _HIGHEST_WORD = (1 << 32) - 1
+_STATE_WORDS = 4
 _HIGHEST_SEED = (1 << 64) - 1
 
 
@@ -82,7 +83,11 @@ class CoreEnvironment(gymnasium.Env[Any, Any]):
 
     @random_state.setter
     def random_state(self, state: Sequence[int]) -> None:
-        self._task.random_state = list(state)
+        words = [number("random_state", word, _HIGHEST_WORD) for word in state]
+        if len(words) != _STATE_WORDS:
+            message = f"random_state: has {len(words)} numbers, expected {_STATE_WORDS}"
+            raise ArgumentError(message)
+        self._task.random_state = words
         self._seeded = True
 
     def reset(

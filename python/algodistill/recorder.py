@@ -94,7 +94,7 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
     ) -> tuple[_Observation, dict[str, Any]]:
         """Reset the environment: an episode begins."""
         self._running = False
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = _values(self.env.reset(seed=seed, options=options), _RESET)
         self._journal.begin(self._words(observation))
         self._seen, self._info, self._running = observation, info, True
         return observation, info
@@ -110,7 +110,7 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
         optimal = self._optimal()
         # What cannot be recorded ends the episode: the environment has gone on.
         self._running = False
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = _values(self.env.step(action), _STEP)
         ended = bool(terminated or truncated)
         self._journal.step(number, optimal, _reward(reward), self._words(observation), ended)
         self._seen, self._info, self._running = observation, info, not ended
@@ -140,6 +140,25 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
         except ArgumentError as problem:
             message = f"optimal_action: {problem}"
             raise ArgumentError(message) from problem
+
+
+_RESET = ("observation", "info")
+_STEP = ("observation", "reward", "terminated", "truncated", "info")
+
+
+def _values(answer: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - of any environment
+    """Give the answer of an environment, if it has so many values."""
+    if (
+        not isinstance(answer, tuple)
+        or len(answer) != len(names)
+        or not isinstance(answer[-1], dict)
+    ):
+        message = (
+            f"env: answered {answer!r:.80}, expected {', '.join(names)}; the package shimmy makes "
+            "such an environment of one of the old gym"
+        )
+        raise ArgumentError(message)
+    return answer
 
 
 def _check_environment(env: object) -> None:

@@ -72,7 +72,7 @@ class ObservationSpace:
         #: The words of an observation, a list of integers; an `ArgumentError` where it is not one
         #: of the space.
         self.words: Callable[[Any], list[int]] = (
-            leaves[0].words if len(leaves) == 1 else self._words_of_all
+            leaves[0].words if len(leaves) == 1 and not leaves[0].path else self._words_of_all
         )
 
     def _words_of_all(self, observation: object) -> list[int]:

@@ -51,9 +51,8 @@ def main() -> None:
     returns = steps.groupby(["task_id", "episode"])["reward"].sum()
     for task, episodes in returns.groupby("task_id"):
         first, last = episodes.head(EPISODES).mean(), episodes.tail(EPISODES).mean()
-        print(
-            f"task {task}: solved in {first:.0%} of the first {EPISODES} episodes, {last:.0%} of the last"
-        )
+        print(f"task {task}: {first:.0%} of its first {EPISODES} episodes are solved, ", end="")
+        print(f"{last:.0%} of its last")
 
 
 if __name__ == "__main__":

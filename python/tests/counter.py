@@ -40,7 +40,7 @@ class Counter(gym.Env[Any, Any]):
         self.count = 0
         return self.show(0), {}
 
-    def step(self, action: Any) -> tuple[Any, ...]:  # type: ignore[override]  # noqa: ANN401
+    def step(self, action: Any) -> tuple[Any, ...]:  # type: ignore[override]
         """Count; half of the action is the reward."""
         self.count += 1
         if self.answer is not None:
@@ -59,7 +59,7 @@ def play(env: gym.Env[Any, Any], episodes: int = 2) -> None:
             ended, number = terminated or truncated, number + 1
 
 
-def record(path: Path, task: int = 0, episodes: int = 2, **about: Any) -> None:  # noqa: ANN401
+def record(path: Path, task: int = 0, episodes: int = 2, **about: Any) -> None:
     """Record a history of the counter."""
     with algodistill.Recorder(Counter(), path, task=task, **about) as env:
         play(env, episodes)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPACES = [
-    (spaces.Discrete(9), lambda count: np.int64(count)),
+    (spaces.Discrete(9), np.int64),
     (spaces.Discrete(1), lambda _count: np.int64(0)),
     (spaces.MultiDiscrete([5, 9]), lambda count: np.array([count, 8])),
     (spaces.Box(-9, 9, (2,), np.float32), lambda count: np.array([count / 2, -1], np.float32)),

@@ -190,3 +190,82 @@ fn groups(all: &Histories) -> impl Iterator<Item = Histories> + '_ {
         Some(histories)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{read, Journal};
+    use std::path::PathBuf;
+
+    const CHANNELS: [Channel; 2] = [Channel::Vector { size: 2 }, Channel::Discrete { size: 9 }];
+
+    /// Records a history of two episodes of one and of two steps.
+    fn record(path: &Path, task: u32, history: Option<u32>) -> Journal {
+        let mut journal = Journal::begin(path, task, history, CHANNELS.to_vec(), 4).unwrap();
+        let number = task as i32;
+        let mut episode = RecordedEpisode {
+            observations: vec![number, -number, 3],
+            actions: vec![1],
+            rewards: vec![0.5],
+            optimal_actions: vec![u16::MAX],
+            last: Some(vec![7, 8, 0]),
+        };
+        journal.append(&episode).unwrap();
+        episode.observations.extend([5, 6, 2]);
+        episode.actions.push(3);
+        episode.rewards.push(-1.0);
+        episode.optimal_actions.push(2);
+        episode.last = None;
+        journal.append(&episode).unwrap();
+        journal
+    }
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        (folder, path)
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_again_and_added_to() {
+        let (folder, path) = folder();
+        for task in [6, 7] {
+            record(&path, task, None).close().unwrap();
+        }
+        let known = Foreign { held_out: Some(0), ..Foreign::default() };
+        let card = merge(&path, &known).unwrap().unwrap();
+        assert_eq!((card.histories, card.steps), (2, 6));
+        record(&path, 5, Some(1 << 30)).close().unwrap();
+        merge(&path, &known).unwrap().unwrap();
+        assert!(merge(&path, &known).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+
+        let all = read(&path).unwrap().training;
+        let index: Vec<_> = all.index.iter().map(|history| (history.task, history.id)).collect();
+        assert_eq!(index, [(6, 0), (7, 1), (5, 1 << 30)]);
+        let steps = &all.steps;
+        assert_eq!(steps.observations[1], [-6, -6, 6, -7, -7, 6, -5, -5, 6]);
+        assert_eq!(steps.episodes, [0, 1, 1].repeat(3));
+        assert_eq!(steps.dones, [true, false, true].repeat(3));
+        assert_eq!(steps.optimal_actions, [u16::MAX, u16::MAX, 2].repeat(3));
+        assert_eq!(steps.final_observations.steps(), [0, 3, 6]);
+        assert_eq!(all.interface.channels[..], CHANNELS);
+        assert_eq!(all.interface.reward_levels[..], [-1.0, 0.5]);
+    }
+
+    #[test]
+    fn a_history_has_one_writer_and_is_merged_after_it() {
+        let (_folder, path) = folder();
+        let mut journal = record(&path, 0, Some(3));
+        let refused = |result: Result<()>| result.unwrap_err().to_string();
+        let again = Journal::begin(&path, 0, Some(3), CHANNELS.to_vec(), 4).map(drop);
+        assert!(refused(again).contains("choose another number"));
+        let other = Journal::begin(&path, 0, None, CHANNELS.to_vec(), 5).map(drop);
+        assert!(refused(other).contains("5 actions"));
+        let open = merge(&path, &Foreign::default()).map(drop);
+        assert!(refused(open).contains("is being recorded"));
+        journal.discard().unwrap();
+        assert!(merge(&path, &Foreign::default()).unwrap().is_none());
+        assert!(!path.exists());
+    }
+}
