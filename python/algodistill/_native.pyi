@@ -21,9 +21,14 @@ class Journal:
         channels: str,
         actions: int,
     ) -> Self: ...
-    def begin(self, words: list[int]) -> None: ...
+    def begin(self, words: list[int] | npt.NDArray[np.int32]) -> None: ...
     def step(
-        self, action: int, optimal: int, reward: float, words: list[int], ended: bool
+        self,
+        action: int,
+        optimal: int,
+        reward: float,
+        words: list[int] | npt.NDArray[np.int32],
+        ended: bool,
     ) -> None: ...
     def episode(
         self,

@@ -106,13 +106,12 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
         if not self._running:
             message = "step: no episode is running; call reset, after each episode and each error"
             raise OrderError(message)
-        number = self._actions.number(action)
-        optimal = self._optimal()
+        chosen, optimal = self._actions.number(action), self._optimal()
         # What cannot be recorded ends the episode: the environment has gone on.
         self._running = False
         observation, reward, terminated, truncated, info = _values(self.env.step(action), _STEP)
         ended = bool(terminated or truncated)
-        self._journal.step(number, optimal, _reward(reward), self._words(observation), ended)
+        self._journal.step(chosen, optimal, _reward(reward), self._words(observation), ended)
         self._seen, self._info, self._running = observation, info, not ended
         return observation, reward, terminated, truncated, info
 

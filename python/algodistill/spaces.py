@@ -27,16 +27,21 @@ Spaces are told by the attributes that gymnasium gives them, so that gymnasium n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from algodistill.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
 #: A channel as cards have it, `{"discrete": {"size": 16}}`.
 Channel = dict[str, dict[str, int]]
+
+#: Words of an observation: an array where they are many.
+Words = list[int] | npt.NDArray[np.int32]
 
 #: What a float is multiplied by.
 SCALE = 1 << 16
@@ -48,6 +53,8 @@ _MAX_ENCODERS = 2
 _MAX_SIZE = 4096
 _MAX_NUMBERS = 64
 _MAX_BYTES = 4096
+#: As many numbers are faster one by one than together.
+_FEW = 12
 _LOWEST, _HIGHEST = -(1 << 31), (1 << 31) - 1
 _MATRIX, _PICTURE = 2, 3
 
@@ -69,16 +76,15 @@ class ObservationSpace:
                 "Join numbers to one Box, or leave some out, in a gymnasium.ObservationWrapper"
             )
             raise ArgumentError(message)
-        #: The words of an observation, a list of integers; an `ArgumentError` where it is not one
-        #: of the space.
-        self.words: Callable[[Any], list[int]] = (
+        #: The words of an observation; an `ArgumentError` where it is not one of the space.
+        self.words: Callable[[Any], Words] = (
             leaves[0].words if len(leaves) == 1 and not leaves[0].path else self._words_of_all
         )
 
     def _words_of_all(self, observation: object) -> list[int]:
         words: list[int] = []
         for leaf in self._leaves:
-            words += leaf.words(leaf.of(observation))
+            words.extend(leaf.words(leaf.of(observation)))
         return words
 
 
@@ -118,7 +124,7 @@ class _Leaf:
     """A space without parts: its channels, its words, and where an observation has its value."""
 
     def __init__(
-        self, path: tuple[Any, ...], channels: list[Channel], words: Callable[[Any], list[int]]
+        self, path: tuple[Any, ...], channels: list[Channel], words: Callable[[Any], Words]
     ) -> None:
         self.path = path
         self.channels = channels
@@ -224,13 +230,12 @@ def _picture(name: str, path: tuple[Any, ...], shape: tuple[int, ...]) -> _Leaf:
         raise ArgumentError(message)
     padding = bytes(-size % 4)
 
-    def words(value: object) -> list[int]:
+    def words(value: object) -> Words:
         array = np.asarray(value)
         if array.shape != shape or array.dtype != np.uint8:
             message = f"{name}: is {array.dtype} of shape {array.shape}, expected uint8 of {shape}"
             raise ArgumentError(message)
-        packed: list[int] = np.frombuffer(array.tobytes() + padding, "<i4").tolist()
-        return packed
+        return np.frombuffer(array.tobytes() + padding, "<i4")
 
     return _Leaf(path, [{"pixels": {"height": height, "width": width, "colours": colours}}], words)
 
@@ -272,6 +277,9 @@ def fixed_point(values: npt.ArrayLike, name: str = "observation") -> list[int]:
     if array.dtype.kind not in "iufb":
         message = f"{name}: is of {array.dtype}, expected numbers"
         raise ArgumentError(message)
+    if array.size > _FEW:
+        many: list[int] = words_of_rows(array.ravel().astype(np.float64), name).tolist()
+        return many
     try:
         words = [round(number * SCALE) for number in array.ravel().tolist()]
     except (ValueError, OverflowError) as problem:
@@ -282,18 +290,16 @@ def fixed_point(values: npt.ArrayLike, name: str = "observation") -> list[int]:
     return words
 
 
-def words_of_rows(rows: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Give the words of many rows of numbers at once, as `fixed_point` and `integers` do of one."""
+def words_of_rows(rows: npt.NDArray[Any], name: str = "observation") -> npt.NDArray[np.int32]:
+    """Give the words of many numbers at once, as `fixed_point` and `integers` do of a few."""
     numbers = np.rint(rows.astype(np.float64) * SCALE) if rows.dtype.kind == "f" else rows
     if not np.isfinite(numbers).all():
-        message = "observation: has numbers that are not finite"
+        message = f"{name}: has numbers that are not finite, expected finite ones"
         raise ArgumentError(message)
     if rows.dtype.kind == "f":
         numbers = np.clip(numbers, _LOWEST, _HIGHEST)
     elif numbers.size and (numbers.min() < _LOWEST or numbers.max() > _HIGHEST):
-        message = (
-            f"observation: has {numbers.min()} to {numbers.max()}, expected numbers of 32 bits"
-        )
+        message = f"{name}: has {numbers.min()} to {numbers.max()}, expected numbers of 32 bits"
         raise ArgumentError(message)
     return numbers.astype(np.int32)
 
@@ -309,75 +315,6 @@ def integers(values: npt.ArrayLike, name: str = "observation") -> list[int]:
         message = f"{name}: has {words}, expected numbers of 32 bits"
         raise ArgumentError(message)
     return words
-
-
-def words_of(channels: Sequence[Channel], observation: object) -> list[int]:
-    """Give the words of an observation for channels whose space is not known.
-
-    As `ObservationSpace`, where every `Discrete` starts at 0: whole numbers as they are, floats
-    with 16 bits after the point.
-    """
-    words: list[int] = []
-    parts = _flat(observation)
-    # A space of one value has no channel: what is left over then is that value.
-    if not channels and parts in ([], [0]):
-        return words
-    for number, channel in enumerate(channels):
-        ((kind, fields),) = channel.items()
-        name = f"observation, channel {number}"
-        if kind == "pixels":
-            part = np.asarray(parts.pop(0) if parts else ())
-            words += _pixels(part, fields, name)
-            continue
-        part = _take(parts, fields["size"] if kind == "vector" else 1, name)
-        if kind == "vector":
-            words += fixed_point(part, name) if part.dtype.kind == "f" else integers(part, name)
-            continue
-        (index,) = integers(part, name)
-        if not 0 <= index < fields["size"]:
-            message = f"{name}: is {index}, expected 0 to {fields['size'] - 1}"
-            raise ArgumentError(message)
-        words.append(index)
-    if any(np.size(part) for part in parts):
-        message = (
-            f"observation: {observation!r:.80} has more than the model's {len(channels)} channels"
-        )
-        raise ArgumentError(message)
-    return words
-
-
-def _flat(observation: object) -> list[Any]:
-    if isinstance(observation, Mapping):
-        return [one for part in observation.values() for one in _flat(part)]
-    if isinstance(observation, (tuple, list)) and any(np.ndim(part) for part in observation):
-        return [one for part in observation for one in _flat(part)]
-    if isinstance(observation, tuple):
-        return list(observation)
-    return [observation]
-
-
-def _take(parts: list[Any], count: int, name: str) -> npt.NDArray[Any]:
-    """Take `count` numbers from the front of the parts."""
-    if parts and np.size(parts[0]) > count:
-        first = np.asarray(parts[0]).ravel()
-        parts[0] = first[count:]
-        return first[:count]
-    taken: list[Any] = []
-    while parts and len(taken) < count:
-        taken += np.asarray(parts.pop(0)).ravel().tolist()
-    if len(taken) != count:
-        message = f"{name}: has {len(taken)} numbers, expected {count}"
-        raise ArgumentError(message)
-    return np.asarray(taken)
-
-
-def _pixels(array: npt.NDArray[Any], fields: Mapping[str, int], name: str) -> list[int]:
-    shape = (fields["height"], fields["width"], fields["colours"])
-    if array.dtype != np.uint8 or array.size != math.prod(shape):
-        message = f"{name}: is {array.dtype} of shape {array.shape}, expected uint8 of {shape}"
-        raise ArgumentError(message)
-    packed: list[int] = np.frombuffer(array.tobytes() + bytes(-array.size % 4), "<i4").tolist()
-    return packed
 
 
 def _integer(value: Any, name: str) -> int:  # noqa: ANN401

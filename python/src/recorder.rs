@@ -3,7 +3,7 @@
 use crate::error::{exception, ArgumentError, OrderError};
 use algodistill::history::{self, Foreign, RecordedEpisode};
 use algodistill_core::Interface;
-use numpy::PyReadonlyArray2;
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -16,6 +16,22 @@ pub struct Journal {
     /// What is observed now, before the next action.
     now: Vec<i32>,
     closed: bool,
+}
+
+/// The words of an observation: an array where they are many.
+#[derive(FromPyObject)]
+enum Words<'py> {
+    Array(PyReadonlyArray1<'py, i32>),
+    List(Vec<i32>),
+}
+
+impl Words<'_> {
+    fn into_vec(self) -> Vec<i32> {
+        match self {
+            Self::Array(array) => array.as_array().to_vec(),
+            Self::List(words) => words,
+        }
+    }
 }
 
 #[pymethods]
@@ -37,7 +53,8 @@ impl Journal {
     }
 
     /// An episode begins. One that was left before its end is recorded as ended where it was left.
-    fn begin(&mut self, words: Vec<i32>) -> PyResult<()> {
+    fn begin(&mut self, words: Words) -> PyResult<()> {
+        let words = words.into_vec();
         self.check(&words)?;
         self.end()?;
         self.now = words;
@@ -45,22 +62,8 @@ impl Journal {
     }
 
     /// An action, the optimal one (-1 where unknown), its reward and what was observed then.
-    fn step(&mut self, action: i64, optimal: i64, reward: f64, words: Vec<i32>, ended: bool) -> PyResult<()> {
-        self.check(&words)?;
-        let known = optimal != -1;
-        let action = self.action("action", action)?;
-        let optimal = if known { self.action("optimal_action", optimal)? } else { u16::MAX };
-        // Also what is too large for 32 bits.
-        if !(reward as f32).is_finite() {
-            let problem = format!("reward: is {reward}, expected a finite number of 32 bits");
-            return Err(ArgumentError::new_err(problem));
-        }
-        let episode = &mut self.episode;
-        episode.observations.extend_from_slice(&self.now);
-        episode.actions.push(action);
-        episode.rewards.push(reward as f32);
-        episode.optimal_actions.push(optimal);
-        self.now = words;
+    fn step(&mut self, action: i64, optimal: i64, reward: f64, words: Words, ended: bool) -> PyResult<()> {
+        self.add(action, optimal, reward, words.into_vec())?;
         if ended {
             self.end()?;
         }
@@ -81,29 +84,22 @@ impl Journal {
         let steps = actions.len();
         if !(steps..=steps + 1).contains(&rows.len()) || rewards.len() != steps || optimal.len() != steps {
             let problem = format!(
-                "episode: has {} observations, {steps} actions and {} rewards, expected as many rewards as actions                  and one observation more",
+                "episode: has {} observations, {steps} actions and {} rewards, expected as many \
+                 rewards as actions, and one observation more",
                 rows.len(),
                 rewards.len()
             );
             return Err(ArgumentError::new_err(problem));
         }
-        let mut now = rows.into_iter();
-        self.begin(now.next().unwrap_or_default())?;
+        let is_last_known = rows.len() > steps;
+        let mut rows = rows.into_iter();
+        self.begin(Words::List(rows.next().unwrap_or_default()))?;
+        let unknown = vec![0; self.interface.observation_len()];
         for step in 0..steps {
-            let (next, last) = (now.next(), step + 1 == steps);
-            let known = next.is_some();
-            self.step(
-                actions[step],
-                optimal[step],
-                rewards[step],
-                next.unwrap_or(vec![0; self.interface.observation_len()]),
-                false,
-            )?;
-            if last {
-                self.end_with(known)?;
-            }
+            let next = rows.next().unwrap_or_else(|| unknown.clone());
+            self.add(actions[step], optimal[step], rewards[step], next)?;
         }
-        Ok(())
+        self.end_with(is_last_known)
     }
 
     /// Ends and removes the history.
@@ -129,7 +125,9 @@ impl Journal {
         if self.closed {
             return Err(OrderError::new_err("the recorder is closed; make another one, of another history"));
         }
-        self.interface.check(words).map_err(|problem| ArgumentError::new_err(format!("observation: {problem}")))
+        self.interface
+            .check(words)
+            .map_err(|problem| ArgumentError::new_err(format!("observation: {problem}")))
     }
 
     fn action(&self, name: &str, action: i64) -> PyResult<u16> {
@@ -137,6 +135,26 @@ impl Journal {
         u16::try_from(action).ok().filter(|action| *action < actions).ok_or_else(|| {
             ArgumentError::new_err(format!("{name}: is {action}, expected 0 to {}", actions - 1))
         })
+    }
+
+    /// Adds a step to the episode.
+    fn add(&mut self, action: i64, optimal: i64, reward: f64, words: Vec<i32>) -> PyResult<()> {
+        self.check(&words)?;
+        let known = optimal != -1;
+        let action = self.action("action", action)?;
+        let optimal = if known { self.action("optimal_action", optimal)? } else { u16::MAX };
+        // Also what is too large for 32 bits.
+        if !(reward as f32).is_finite() {
+            let problem = format!("reward: is {reward}, expected a finite number of 32 bits");
+            return Err(ArgumentError::new_err(problem));
+        }
+        let episode = &mut self.episode;
+        episode.observations.extend_from_slice(&self.now);
+        episode.actions.push(action);
+        episode.rewards.push(reward as f32);
+        episode.optimal_actions.push(optimal);
+        self.now = words;
+        Ok(())
     }
 
     /// Writes the episode, if it has steps.
@@ -153,6 +171,14 @@ impl Journal {
         let now = std::mem::take(&mut self.now);
         episode.last = known.then_some(now);
         self.journal.append(&episode).map_err(exception)
+    }
+}
+
+/// A recorder that nobody closed before it was forgotten.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // There is nobody to tell; whole episodes are written.
+        let _ = self.close();
     }
 }
 

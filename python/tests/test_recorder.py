@@ -291,6 +291,36 @@ def test_a_child_leaves_the_history_of_its_parent_alone(tmp_path: Path) -> None:
     assert rows(tmp_path / "counter.parquet")["action"] == [0, 1]
 
 
+def test_a_full_disk_loses_no_whole_episode(tmp_path: Path) -> None:
+    text = """
+        import resource
+        env = algodistill.Recorder(Counter(), "counter.parquet", task=0)
+        # No file may grow beyond this: the system answers as on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+        for episode in range(20):
+            try:
+                play(env, 1)
+            except algodistill.FileError as problem:
+                print(problem)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, ) * 2)
+    """
+    said, problems = script(tmp_path, text).communicate()
+    assert "history-0000000000.part: File too large" in said
+    assert problems == ""
+    assert rows(tmp_path / "counter.parquet")["action"] == [0, 1, 2] * 20
+
+
+def test_a_recorder_that_is_forgotten_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "counter.parquet"
+    for task in range(3):
+        env = Recorder(Counter(), path, task=task)
+        env.reset()
+        env.step(1)
+        del env
+    merge(path)
+    assert rows(path)["task_id"] == [0, 1, 2]
+
+
 def test_what_the_environment_answers_is_passed_on_as_it_is(tmp_path: Path) -> None:
     observation, info = np.array([1, 2]), {"a": object()}
     answer = (observation, np.float32(0.5), np.bool_(False), np.bool_(True), info)
@@ -330,15 +360,15 @@ def test_wrappers_of_the_agent_go_around_it(tmp_path: Path) -> None:
 
 def test_recording_costs_at_most_some_microseconds_a_step(tmp_path: Path) -> None:
     def seconds(env: gym.Env[Any, Any]) -> float:
-        begun = time.perf_counter()
+        begun = time.process_time()
         for _ in range(200):
             env.reset()
             for number in range(99):
                 env.step(number % 4)
-        return (time.perf_counter() - begun) / 19_800
+        return (time.process_time() - begun) / 19_800
 
     bare = min(seconds(Counter(length=99)) for _ in range(3))
     with Recorder(Counter(length=99), tmp_path / "a.parquet", task=0) as env:
         recorded = min(seconds(env) for _ in range(3))
-    # 1.5 on a free core; CI's may not be.
-    assert recorded - bare < 15e-6
+    # It is 1.5.
+    assert recorded - bare < 5e-6

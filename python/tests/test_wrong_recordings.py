@@ -3,6 +3,7 @@
 import json
 import re
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import gymnasium as gym
@@ -530,6 +531,12 @@ DATASETS = {
 }
 
 
+def needs(name):
+    """Skip where the other library of a case is not installed."""
+    library = {"pandas": "pandas", "xland": "h5py"}.get(name, "minari")
+    return pytest.mark.skipif(find_spec(library) is None, reason=f"needs {library}")
+
+
 def named(table, *more):
     """Cases of a table, by name."""
     return [pytest.param(*case, *more, id=name) for name, case in table.items()]
@@ -582,7 +589,10 @@ CASES = [
         pytest.param(call, text, kind, id=f"merge {name}")
         for name, (call, kind, text) in MERGES.items()
     ],
-    *named(DATASETS, Error),
+    *[
+        pytest.param(call, text, Error, id=name, marks=needs(name.split()[0]))
+        for name, (call, text) in DATASETS.items()
+    ],
 ]
 
 

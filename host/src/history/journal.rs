@@ -102,8 +102,8 @@ impl Journal {
     /// after those of the file and of its journals.
     ///
     /// # Errors
-    /// [`Error::Argument`] `task` or `history` where the number is too large or taken, `interface`
-    /// where the file or another journal observes or does something else; [`Error::File`] and
+    /// [`Error::Argument`] `task` or `history` where the number is too large or taken, `environment`
+    /// where no model can have the interface, or where the file or another journal observes or does something else; [`Error::File`] and
     /// [`Error::Io`].
     pub fn begin(
         parquet: &Path,
@@ -125,8 +125,18 @@ impl Journal {
         }
         let folder = parts_folder(parquet);
         // Nobody else begins a journal, or merges, meanwhile.
-        let _held = FolderLock::wait(&folder)?;
-        let others = parts(&folder)?;
+        let held = FolderLock::wait(&folder)?;
+        let begun = Self::begin_in(&folder, parquet, about, history);
+        if begun.is_err() {
+            // If it was made just now.
+            let _ = std::fs::remove_dir(&folder);
+        }
+        drop(held);
+        begun
+    }
+
+    fn begin_in(folder: &Path, parquet: &Path, about: Recorded, history: Option<u32>) -> Result<Self> {
+        let others = parts(folder)?;
         if let Some(other) = others.first() {
             about.check_like(&read_head(other)?, other)?;
         }
@@ -142,7 +152,7 @@ impl Journal {
             );
             return Err(Error::argument("history", problem));
         }
-        Self::create(&part_path(&folder, history), Recorded { history, ..about })
+        Self::create(&part_path(folder, history), Recorded { history, ..about })
     }
 
     fn create(path: &Path, about: Recorded) -> Result<Self> {
@@ -168,13 +178,18 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] in another process than the one that began the journal.
     pub fn append(&mut self, episode: &RecordedEpisode) -> Result<()> {
-        if std::process::id() != self.process {
-            let problem = "belongs to another process, which forked this one; begin another history here";
-            return Err(Error::file(&self.path, problem));
-        }
+        self.check_process()?;
         let record = postcard::to_allocvec(episode).map_err(|e| Error::file(&self.path, e))?;
         self.unwritten.extend(framed(&record));
         self.write()
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        let problem = "belongs to another process, which forked this one; begin another history here";
+        Err(Error::file(&self.path, problem))
     }
 
     fn write(&mut self) -> Result<()> {
@@ -187,8 +202,9 @@ impl Journal {
     /// Ends the journal: it can be merged.
     ///
     /// # Errors
-    /// [`Error::Io`]: then it is not ended.
+    /// As [`Journal::append`]: then it is not ended.
     pub fn close(&mut self) -> Result<()> {
+        self.check_process()?;
         self.write()?;
         // A child of this process may have the file open still.
         self.file.unlock().or_else(unsupported).map_err(|e| Error::io(&self.path, e))
@@ -197,8 +213,9 @@ impl Journal {
     /// Removes the journal.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Journal::append`].
     pub fn discard(&mut self) -> Result<()> {
+        self.check_process()?;
         std::fs::remove_file(&self.path).map_err(|e| Error::io(&self.path, e))?;
         // The last one takes the folder with it.
         let _ = self.path.parent().map(std::fs::remove_dir);
