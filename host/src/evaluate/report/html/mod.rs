@@ -104,7 +104,9 @@ fn section(name: &str, evaluation: &Evaluation) -> Markup {
             p { (chart.subtitle) }
             @for warning in &evaluation.warnings { p.warning role="note" { strong { "Mind: " } (warning) } }
             figure {
-                (picture(&format!("{what}; the table of results has the numbers"), &svg::render(&chart)))
+                div.wide tabindex="0" role="region" aria-label="Chart" {
+                    (picture(&format!("{what}; the table of results has the numbers"), &svg::render(&chart)))
+                }
                 figcaption { (what) "; the bands are 95 % confidence intervals." }
             }
             (results(evaluation))
@@ -148,7 +150,7 @@ fn results(evaluation: &Evaluation) -> Markup {
         }
     };
     html! {
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="Results" {
             table {
                 caption { "Results. Never solved: no reward in any episode." }
                 thead {
