@@ -35,6 +35,8 @@ pub(super) fn by_task(evaluation: &Evaluation) -> Markup {
     }
     let mut all = results(evaluation, main);
     let what = summary_in_words(evaluation);
+    let of_whom = format!("{what}, {}", main.series.label);
+    let described = |how: &str| format!("{what} {how}; the table of tasks has the numbers");
     let scale = Scale::of(&all);
     let kinds = all.first().map_or(0, |first| first.marks.len());
     let maps: Vec<(String, String)> = (0..kinds).map(|kind| map(&all, kind, &scale)).collect();
@@ -44,15 +46,21 @@ pub(super) fn by_task(evaluation: &Evaluation) -> Markup {
         div.maps {
             @for (name, svg) in &maps {
                 figure {
-                    (picture(&format!("{what} by place of the {name}; the table of tasks has the numbers"), svg))
-                    figcaption { "By place of the " (name) ": " (what) ", " (main.series.label) ", from " (two(scale.low)) " (pale) to " (two(scale.high)) "." }
+                    (picture(&described(&format!("by place of the {name}")), svg))
+                    figcaption {
+                        "By place of the " (name) ": " (of_whom) ", from "
+                        (two(scale.low)) " (pale) to " (two(scale.high)) "."
+                    }
                 }
             }
         }
         @if maps.is_empty() {
             figure {
-                (picture(&format!("{what} of each task, the highest first; the table of tasks has the numbers"), &strip(&all, &scale)))
-                figcaption { "Of each task, the highest first: " (what) ", " (main.series.label) ", from " (two(scale.highest)) " to " (two(scale.lowest)) "." }
+                (picture(&described("of each task, the highest first"), &strip(&all, &scale)))
+                figcaption {
+                    "Of each task, the highest first: " (of_whom) ", from "
+                    (two(scale.highest)) " to " (two(scale.lowest)) "."
+                }
             }
         }
         details {
