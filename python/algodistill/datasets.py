@@ -141,7 +141,7 @@ def import_minari(
             words = [observations.words(_at(episode.observations, row)) for row in range(steps + 1)]
             optimal = np.asarray(infos.get("optimal_action", np.full(steps, -1)))[:steps]
             journals[key].episode(
-                np.array(words, np.int32).reshape(steps + 1, -1 if words[0] else 0),
+                np.array(words, np.int32).reshape(steps + 1, len(words[0])),
                 [actions.number(action) for action in np.asarray(episode.actions)],
                 np.asarray(episode.rewards, float).tolist(),
                 [-1 if one < 0 else actions.number(one) for one in optimal],

@@ -255,7 +255,7 @@ def _vector(
         )
         raise ArgumentError(message)
 
-    def words(value: object) -> list[int]:
+    def words(value: object) -> Words:
         array = np.asarray(value)
         if array.shape != shape:
             message = f"{name}: has the shape {array.shape}, expected {shape}"
@@ -271,15 +271,14 @@ def _vector(
     return _Leaf(path, [{"vector": {"size": size}}], words)
 
 
-def fixed_point(values: npt.ArrayLike, name: str = "observation") -> list[int]:
+def fixed_point(values: npt.ArrayLike, name: str = "observation") -> Words:
     """Give the words of floats: 16 bits after the point, limited to 32 bits."""
     array = np.asarray(values)
     if array.dtype.kind not in "iufb":
         message = f"{name}: is of {array.dtype}, expected numbers"
         raise ArgumentError(message)
     if array.size > _FEW:
-        many: list[int] = words_of_rows(array.ravel().astype(np.float64), name).tolist()
-        return many
+        return words_of_rows(array.ravel().astype(np.float64), name)
     try:
         words = [round(number * SCALE) for number in array.ravel().tolist()]
     except (ValueError, OverflowError) as problem:

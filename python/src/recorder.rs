@@ -5,6 +5,7 @@ use algodistill::history::{self, Foreign, RecordedEpisode};
 use algodistill_core::Interface;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use std::path::PathBuf;
 
 /// A history that is being recorded.
@@ -16,22 +17,6 @@ pub struct Journal {
     /// What is observed now, before the next action.
     now: Vec<i32>,
     closed: bool,
-}
-
-/// The words of an observation: an array where they are many.
-#[derive(FromPyObject)]
-enum Words<'py> {
-    Array(PyReadonlyArray1<'py, i32>),
-    List(Vec<i32>),
-}
-
-impl Words<'_> {
-    fn into_vec(self) -> Vec<i32> {
-        match self {
-            Self::Array(array) => array.as_array().to_vec(),
-            Self::List(words) => words,
-        }
-    }
 }
 
 #[pymethods]
@@ -53,17 +38,20 @@ impl Journal {
     }
 
     /// An episode begins. One that was left before its end is recorded as ended where it was left.
-    fn begin(&mut self, words: Words) -> PyResult<()> {
-        let words = words.into_vec();
-        self.check(&words)?;
-        self.end()?;
-        self.now = words;
-        Ok(())
+    fn begin(&mut self, words: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.start(words_of(words)?)
     }
 
     /// An action, the optimal one (-1 where unknown), its reward and what was observed then.
-    fn step(&mut self, action: i64, optimal: i64, reward: f64, words: Words, ended: bool) -> PyResult<()> {
-        self.add(action, optimal, reward, words.into_vec())?;
+    fn step(
+        &mut self,
+        action: i64,
+        optimal: i64,
+        reward: f64,
+        words: &Bound<'_, PyAny>,
+        ended: bool,
+    ) -> PyResult<()> {
+        self.add(action, optimal, reward, words_of(words)?)?;
         if ended {
             self.end()?;
         }
@@ -93,7 +81,7 @@ impl Journal {
         }
         let is_last_known = rows.len() > steps;
         let mut rows = rows.into_iter();
-        self.begin(Words::List(rows.next().unwrap_or_default()))?;
+        self.start(rows.next().unwrap_or_default())?;
         let unknown = vec![0; self.interface.observation_len()];
         for step in 0..steps {
             let next = rows.next().unwrap_or_else(|| unknown.clone());
@@ -137,6 +125,14 @@ impl Journal {
         })
     }
 
+    /// Starts an episode, and ends the one before.
+    fn start(&mut self, words: Vec<i32>) -> PyResult<()> {
+        self.check(&words)?;
+        self.end()?;
+        self.now = words;
+        Ok(())
+    }
+
     /// Adds a step to the episode.
     fn add(&mut self, action: i64, optimal: i64, reward: f64, words: Vec<i32>) -> PyResult<()> {
         self.check(&words)?;
@@ -171,6 +167,14 @@ impl Journal {
         let now = std::mem::take(&mut self.now);
         episode.last = known.then_some(now);
         self.journal.append(&episode).map_err(exception)
+    }
+}
+
+/// The words of an observation: of a list, or, where they are many, of an array.
+fn words_of(words: &Bound<'_, PyAny>) -> PyResult<Vec<i32>> {
+    match words.cast::<PyList>() {
+        Ok(list) => list.extract(),
+        Err(_) => Ok(words.extract::<PyReadonlyArray1<'_, i32>>()?.as_array().to_vec()),
     }
 }
 

@@ -60,7 +60,7 @@ def test_a_space_has_the_channels_of_the_models(preset: str) -> None:
     task = _native.Task(preset, 0, "{}")
     task.seed(9)
     observation, _ = env.reset(seed=9)
-    assert space.words(observation) == task.reset()
+    assert list(space.words(observation)) == task.reset()
 
 
 def test_the_optimum_is_known_and_is_reached() -> None:
