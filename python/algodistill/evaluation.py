@@ -19,7 +19,7 @@ from algodistill.errors import ArgumentError, EnvironmentFailedError, Error
 from algodistill.recordings import number
 from algodistill.report import Report
 from algodistill.spaces import ActionSpace, ObservationSpace
-from algodistill.training import StrPath, count, in_json, one_path
+from algodistill.training import StrPath, count, in_json, one_path, threads_of
 
 Models = StrPath | Sequence[StrPath]
 
@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
         here = {"tasks": tasks, "episodes": episodes, "runs": runs, "seed": seed, **fields}
         here |= {"mean_over": mean_over, "temperature": 0 if greedy else temperature}
         named = [(key, _paths(f"others[{key!r}]", other)) for key, other in (others or {}).items()]
-        workers = count("threads", threads, 1024)
+        workers = threads_of(threads)
         return Report(_native.evaluate_here(models, named, in_json(here), workers, progress))
     if fields or threads is not None:
         msg = f"{next(iter(fields), 'threads')}: is no argument of an evaluation with make_env"
@@ -88,10 +88,10 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     plan = _Plan(
         make_env=make_env,
         tasks=list(tasks),
-        runs=count("runs", 4 if runs is None else runs, 1_000_000) or 0,
-        episodes=count("episodes", 40 if episodes is None else episodes, 100_000) or 0,
+        runs=count("runs", 4 if runs is None else runs, 1_000_000),
+        episodes=count("episodes", 40 if episodes is None else episodes, 100_000),
         seed=number("seed", seed, _HIGHEST_SEED),
-        steps=count("max_episode_steps", max_episode_steps, 2**31) or 0,
+        steps=count("max_episode_steps", max_episode_steps, 2**31),
     )
     sampling: dict[str, Any] = {"greedy": greedy, "temperature": temperature}
     lines = [_Line("int8", models, **sampling)]

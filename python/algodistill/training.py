@@ -100,7 +100,7 @@ def generate(
     """
     path = one_path("out", out)
     given = in_json({"environment": environment, **fields})
-    card = _native.generate(path, given, count("threads", threads, 1024), progress)
+    card = _native.generate(path, given, threads_of(threads), progress)
     return Histories(Path(path), json.loads(card))
 
 
@@ -134,10 +134,8 @@ def train(  # noqa: PLR0913 - one argument for each choice
         one_path("out", out) if out is not None else os.fspath(Path(paths[0]).with_suffix(".run"))
     )
     config_path = one_path("config", config) if config is not None else None
-    memory = count("observation_memory", observation_memory, 2**40) or 0
-    workers = count("threads", threads, 1024)
-    if workers is not None:
-        fields["threads"] = workers
+    memory = count("observation_memory", observation_memory, 2**40)
+    workers = threads_of(threads)
     text, said = _native.train(
         paths, folder, config_path, in_json(fields), resume, memory, workers, progress
     )
@@ -194,7 +192,12 @@ def reproduce(  # noqa: PLR0913 - one argument for each choice
     usual = Path("runs") if scale == "full" else Path("runs") / scale
     folder = one_path("out", out) if out is not None else os.fspath(usual / Path(name).stem)
     text, reports = _native.reproduce(
-        name, folder, scale, count("seeds", seeds, 1000), count("threads", threads, 1024), progress
+        name,
+        folder,
+        scale,
+        None if seeds is None else count("seeds", seeds, 1000),
+        threads_of(threads),
+        progress,
     )
     found = json.loads(text)
     return Reproduced(
@@ -227,18 +230,21 @@ def one_path(argument: str, path: object) -> str:
     raise ArgumentError(msg)
 
 
-def count(argument: str, number: object, largest: int) -> int | None:
-    """Return a number of things, 1 to `largest`, or None for as many as usual."""
-    if number is None:
-        return None
+def count(argument: str, number: object, largest: int) -> int:
+    """Return a number of things, 1 to `largest`."""
     if isinstance(number, bool) or not hasattr(number, "__index__"):
         msg = f"{argument}: is {number!r:.80}, expected a whole number"
         raise ArgumentError(msg)
-    found = number.__index__()
+    found = int(number.__index__())
     if not 1 <= found <= largest:
         msg = f"{argument}: is {found}, expected 1 to {largest}"
         raise ArgumentError(msg)
-    return int(found)
+    return found
+
+
+def threads_of(number: object) -> int | None:
+    """Return a number of threads, or None for as many as there are cores."""
+    return None if number is None else count("threads", number, 1024)
 
 
 def in_json(fields: Mapping[str, object]) -> str:

@@ -89,7 +89,7 @@ def main() -> None:
         make_env,
         tasks=HELD_OUT_MAPS,
         episodes=EPISODES,
-        runs=2,
+        runs=2 if options.quick else 4,
         held_out=True,
         others={"q-learning": lambda _number, seed: QLearner(seed)},
     )

@@ -4,7 +4,7 @@
 use crate::arguments::shown;
 use crate::error;
 use algodistill_core::{Channel, Interface};
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -43,7 +43,11 @@ impl Coding {
     pub fn read(&self, name: &str, observation: &Bound<'_, PyAny>, words: &mut Vec<i32>) -> PyResult<()> {
         words.clear();
         if let Some(space) = &self.space {
-            *words = space.words.bind(observation.py()).call1((observation,))?.extract()?;
+            let given = space.words.bind(observation.py()).call1((observation,))?;
+            match given.cast::<PyArray1<i32>>() {
+                Ok(array) => words.extend(array.try_readonly()?.as_array()),
+                Err(_) => *words = given.extract()?,
+            }
             return Ok(());
         }
         let interface = &self.interface;
