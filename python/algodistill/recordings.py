@@ -46,14 +46,14 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         raise ArgumentError(message) from problem
 
 
-def number(name: str, value: object, highest: int = _HIGHEST_ID) -> int:
-    """Give a whole number from 0 to `highest`."""
+def number(name: str, value: object, highest: int = _HIGHEST_ID, lowest: int = 0) -> int:
+    """Give a whole number from `lowest` to `highest`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         message = f"{name}: is {value!r:.80}, expected a whole number"
         raise ArgumentError(message)
     found = int(value.__index__())
-    if not 0 <= found <= highest:
-        message = f"{name}: is {found}, expected 0 to {highest}"
+    if not lowest <= found <= highest:
+        message = f"{name}: is {found}, expected {lowest} to {highest}"
         raise ArgumentError(message)
     return found
 

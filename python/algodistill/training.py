@@ -14,6 +14,7 @@ from typing import Any
 
 from algodistill import _native
 from algodistill.errors import ArgumentError
+from algodistill.recordings import number
 from algodistill.report import Report
 
 StrPath = str | os.PathLike[str]
@@ -230,21 +231,14 @@ def one_path(argument: str, path: object) -> str:
     raise ArgumentError(msg)
 
 
-def count(argument: str, number: object, largest: int) -> int:
+def count(argument: str, given: object, largest: int) -> int:
     """Return a number of things, 1 to `largest`."""
-    if isinstance(number, bool) or not hasattr(number, "__index__"):
-        msg = f"{argument}: is {number!r:.80}, expected a whole number"
-        raise ArgumentError(msg)
-    found = int(number.__index__())
-    if not 1 <= found <= largest:
-        msg = f"{argument}: is {found}, expected 1 to {largest}"
-        raise ArgumentError(msg)
-    return found
+    return number(argument, given, largest, 1)
 
 
-def threads_of(number: object) -> int | None:
+def threads_of(threads: object) -> int | None:
     """Return a number of threads, or None for as many as there are cores."""
-    return None if number is None else count("threads", number, 1024)
+    return None if threads is None else count("threads", threads, 1024)
 
 
 def in_json(fields: Mapping[str, object]) -> str:
