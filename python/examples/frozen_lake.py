@@ -56,9 +56,9 @@ def record(folder: Path, learners: int) -> Path:
         return histories
     for number in TRAINING_MAPS:
         lake = make_env(number)
-        for seed in range(learners):
+        for place in range(learners):
             env = algodistill.Recorder(lake, histories, task=number)
-            learner = QLearner(seed)
+            learner = QLearner(seed=learners * number + place)
             for _ in range(EPISODES):
                 state, _ = env.reset()
                 done = False
