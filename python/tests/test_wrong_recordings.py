@@ -286,6 +286,10 @@ FILES = {
         "file/a.parquet.parts",
     ),
     "a folder that is a file": (lambda room: [room.parts.touch(), room.recorder()], PARTS),
+    "a file that is not merged": (
+        lambda room: [record(room.path), _native.read_histories(room.path)],
+        "with algodistill.merge",
+    ),
     "a folder of the system": (lambda _: Recorder(Counter(), "/proc/a.parquet", task=0), "/proc/a"),
 }
 

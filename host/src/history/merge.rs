@@ -78,8 +78,7 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
         old = all;
     }
     fill_optimal(&mut old.steps);
-    let mut all =
-        Histories { index: Vec::new(), steps: Steps::new(old.steps.observations.len()), ..old.clone() };
+    let mut all = empty_like(&old);
     let mut later = old.index.iter().peekable();
     for Part { path: part, about, episodes } in recorded {
         while let Some(history) = later.next_if(|history| history.id < about.history) {
@@ -104,6 +103,15 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
         all.steps.optimal_actions.clear();
     }
     Ok(all)
+}
+
+/// The same interface, and no histories.
+fn empty_like(some: &Histories) -> Histories {
+    Histories {
+        index: Vec::new(),
+        steps: Steps::new(some.steps.observations.len()),
+        interface: some.interface.clone(),
+    }
 }
 
 fn fill_optimal(steps: &mut Steps) {
@@ -181,11 +189,7 @@ fn groups(all: &Histories) -> impl Iterator<Item = Histories> + '_ {
         let count = rest.iter().take_while(|history| history.steps.end - first <= most).count().max(1);
         let (group, after) = rest.split_at(count);
         rest = after;
-        let mut histories = Histories {
-            index: Vec::new(),
-            steps: Steps::new(all.steps.observations.len()),
-            interface: all.interface.clone(),
-        };
+        let mut histories = empty_like(all);
         group.iter().for_each(|history| add(&mut histories, history, &all.steps));
         Some(histories)
     })

@@ -15,6 +15,7 @@ pub use write::{generate_on, generate_to_file};
 use super::card::{card_path, Card};
 use super::columns::{Kind, Problem, Reader};
 use super::disk::{Disk, Storage};
+use super::journal::parts_folder;
 use super::{Histories, History, Steps};
 use crate::environment::TaskSplit;
 use crate::ranks::Ranks;
@@ -118,6 +119,11 @@ impl Opened {
     /// A file and its card, which say the same; the index is not read yet.
     pub fn described(path: &Path) -> Result<Self> {
         check_name(path)?;
+        if !path.exists() && parts_folder(path).exists() {
+            let problem =
+                "was recorded, but is not made yet of its parts: do so with algodistill.merge, in Python";
+            return Err(Error::file(path, problem));
+        }
         // Of two missing files, the one that the user named.
         std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         let card = Card::read(path)?;
