@@ -2,6 +2,7 @@
 
 use crate::environment::{Environment, Environments};
 use crate::target::{Target, TARGETS};
+use algodistill::deploy::toolchain::Toolchain;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -200,6 +201,17 @@ pub enum Compiler {
     Rustup,
     /// /usr/bin/rustc, which compiles the standard library's core as well.
     Debian,
+}
+
+impl Compiler {
+    /// It, if it can build for `target`; otherwise what to install.
+    pub fn find(self, target: &Target) -> algodistill::Result<Toolchain> {
+        match self {
+            Self::Auto => Toolchain::find(&[target.triple]),
+            Self::Rustup => Toolchain::rustup(&[target.triple]),
+            Self::Debian => Toolchain::debian(),
+        }
+    }
 }
 
 /// What `--target` names.

@@ -6,7 +6,7 @@ use crate::environment::shipped_model;
 use crate::host::read_model;
 use crate::image::{self, Image};
 use crate::target::Target;
-use crate::toolchain::host_tool;
+use algodistill::deploy::toolchain::host_tool;
 use anyhow::{anyhow, bail, Context};
 use std::fs;
 use std::path::{Path, PathBuf};

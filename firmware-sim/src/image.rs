@@ -4,7 +4,6 @@ use crate::arguments::BuildArguments;
 use crate::elf::Elf;
 use crate::host::read_model;
 use crate::target::Target;
-use crate::toolchain::Toolchain;
 use algodistill_core::Model;
 use anyhow::{bail, Context};
 use std::fs::{self, File};
@@ -40,7 +39,7 @@ pub fn is_too_big(error: &anyhow::Error) -> bool {
 pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -> anyhow::Result<Image> {
     let file = read_model(model)?;
     let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;
-    let toolchain = Toolchain::find(arguments.compiler, target)?;
+    let toolchain = arguments.compiler.find(target)?;
     let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
     let workspace = std::env::var_os("CARGO_TARGET_DIR").map_or(crates.join("../target"), PathBuf::from);
     // A compiler does not understand what another one has built.
@@ -49,7 +48,7 @@ pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     let output = toolchain
-        .build(target)
+        .build(&[target.triple], target.cpu)
         .args(["--quiet", "--bin", "firmware", "--manifest-path"])
         .arg(crates.join("image/Cargo.toml"))
         .arg("--target-dir")

@@ -21,7 +21,6 @@ mod run;
 mod sealed_allocator;
 mod table;
 mod target;
-mod toolchain;
 mod tools;
 mod trace;
 mod usage;

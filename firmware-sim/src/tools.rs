@@ -2,7 +2,6 @@
 
 use crate::arguments::{BuildArguments, ToolsArguments};
 use crate::target::TARGETS;
-use crate::toolchain::Toolchain;
 use crate::{gates, qemu};
 use anyhow::bail;
 
@@ -11,9 +10,9 @@ pub fn run(arguments: &ToolsArguments) -> anyhow::Result<()> {
     let BuildArguments { compiler, .. } = arguments.build;
     let mut missing = Vec::new();
     for target in &TARGETS {
-        match Toolchain::find(compiler, target) {
+        match compiler.find(target) {
             Ok(toolchain) => println!("{}: {}", target.name, toolchain.version),
-            Err(error) => missing.push(format!("{error:#}")),
+            Err(error) => missing.push(error.to_string()),
         }
         missing.extend(qemu::installed(target).err().map(|error| format!("{error:#}")));
     }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod deploy;
 pub mod encoders;
 pub mod environment;
 pub mod error;

@@ -15,6 +15,7 @@ use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
 pub mod bench;
+pub mod deploy;
 pub mod evaluate;
 pub mod export;
 pub mod fields;
@@ -77,6 +78,9 @@ enum Command {
     Export(export::Args),
     /// Show what is in a weights file, and what it needs on a device.
     Inspect(inspect::Args),
+    /// Write a folder that builds for a microcontroller: library, model, main loop, manifests
+    /// (docs/deploy.md).
+    Deploy(deploy::Args),
     /// Run models in context on held-out tasks, against their baselines.
     Evaluate(evaluate::Args),
     /// Watch a model learn in the terminal.
@@ -219,6 +223,7 @@ fn run(command: Command, json: bool, ranks: &Ranks, arguments: &[OsString]) -> R
         Command::TrainRl2(args) => train_rl2::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
         Command::Evaluate(args) => evaluate::run(&args, arguments),
         Command::Play(args) if json => play::run(&args, None),
         Command::Play(args) => play::run(&args, Some(&mut std::io::stdout())),

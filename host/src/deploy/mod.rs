@@ -1,0 +1,195 @@
+//! `deploy`: a folder that builds for a microcontroller: library, header, model, main loop, manifests.
+
+pub mod cores;
+pub mod ecosystem;
+mod folder;
+mod library;
+mod model;
+pub mod toolchain;
+
+use crate::export::MAX_WEIGHTS_BYTES;
+use crate::memory::TargetMemory;
+use crate::{files, Error, Result};
+use cores::{Core, CORES};
+use ecosystem::{Ecosystem, Layout, ECOSYSTEMS};
+use include_dir::{include_dir, Dir};
+use library::Files;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use std::path::{Path, PathBuf};
+
+static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/src/deploy/templates");
+/// A file with this ending is a template; the folder has it without.
+const ENDING: &str = ".jinja";
+const LICENSES: [(&str, &str); 2] = [
+    ("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
+    ("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),
+];
+const HEADER: &str = include_str!("../../../core/include/algodistill.h");
+
+/// What was written.
+#[derive(Debug, serde::Serialize)]
+pub struct Deployed {
+    /// Cores that it is for, by name.
+    pub cores: Vec<&'static str>,
+    /// Paths in the folder, in order.
+    pub files: Vec<PathBuf>,
+    /// Flash and RAM of the model on the cores that were measured.
+    pub memory: Vec<TargetMemory>,
+}
+
+/// Writes the folder `out` for the weights file `model`, whole or not at all. `cores` are names of
+/// [`CORES`], of [`Ecosystem::cores`]; with none, all that a folder can be for.
+///
+/// # Errors
+/// [`Error::File`] where the model is none or the folder is not empty; [`Error::Argument`] for an
+/// ecosystem, a chip or a core that there is not; what to install where no compiler can build for a
+/// core.
+pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Result<Deployed> {
+    let ecosystem = find_ecosystem(ecosystem)?;
+    let cores = choose(ecosystem, cores)?;
+    folder::check_free(out)?;
+    let bytes = files::read_bytes(model, MAX_WEIGHTS_BYTES)?;
+    let values = model::Values::new(model, &bytes)?;
+    let memory = |core: &&Core| core.measured.and_then(|name| values.on(name)).cloned();
+    let memory: Vec<TargetMemory> = cores.iter().filter_map(memory).collect();
+    let context = minijinja::context! {
+        model => Value::from(Serde(&values)),
+        cores => Value::from(Serde(&cores)),
+        memory => Value::from(Serde(&memory)),
+        title => ecosystem.title,
+        version => env!("CARGO_PKG_VERSION"),
+    };
+    let mut files: Files = LICENSES.map(|(name, text)| (name.into(), text.into())).into();
+    let templates = Templates::new();
+    templates.add(ecosystem.name, Path::new(""), &context, &mut files);
+    match &ecosystem.c {
+        Some(layout) => {
+            templates.add("common/include", Path::new(layout.headers), &context, &mut files);
+            templates.add("common/src", Path::new(layout.sources), &context, &mut files);
+            files.insert(layout.device.into(), templates.render("common/device.c.jinja", &context));
+            files.insert(Path::new(layout.headers).join("algodistill.h"), HEADER.into());
+            add_libraries(layout, &cores, &mut files)?;
+        }
+        None => {
+            let vendored = library::core_crate().into_iter();
+            files.extend(
+                vendored.map(|(path, content)| (Path::new("algodistill-core").join(path), content)),
+            );
+            files.insert("src/model.adw".into(), bytes);
+        }
+    }
+    folder::write(out, &files)?;
+    Ok(Deployed {
+        cores: cores.iter().map(|core| core.name).collect(),
+        files: files.into_keys().collect(),
+        memory,
+    })
+}
+
+fn find_ecosystem(name: &str) -> Result<&'static Ecosystem> {
+    ECOSYSTEMS.iter().find(|ecosystem| ecosystem.name == name).ok_or_else(|| {
+        let names: Vec<&str> = ECOSYSTEMS.iter().map(|ecosystem| ecosystem.name).collect();
+        Error::argument("--for", format!("is {name:?}, expected one of {}", names.join(", ")))
+    })
+}
+
+/// The cores of these names, in the order of [`CORES`].
+fn choose(ecosystem: &Ecosystem, names: &[String]) -> Result<Vec<&'static Core>> {
+    for name in names {
+        refuse_xtensa(name)?;
+        if !ecosystem.cores.contains(&name.as_str()) {
+            let known = ecosystem.cores.join(", ");
+            let problem = format!("is {name:?}; a folder for {} can be for {known}", ecosystem.title);
+            return Err(Error::argument("--core", problem));
+        }
+    }
+    let is_wanted = |core: &&Core| match names.is_empty() {
+        true => ecosystem.cores.iter().take(ecosystem.most_cores).any(|name| *name == core.name),
+        false => names.iter().any(|name| name == core.name),
+    };
+    let chosen: Vec<&Core> = CORES.iter().filter(is_wanted).collect();
+    if chosen.len() > ecosystem.most_cores {
+        let problem = format!("a folder for {} is for one core; make one for each", ecosystem.title);
+        return Err(Error::argument("--core", problem));
+    }
+    Ok(chosen)
+}
+
+/// Who has such a chip should learn more than that the name is none of the list.
+fn refuse_xtensa(name: &str) -> Result<()> {
+    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+    if !matches!(plain.as_str(), "xtensa" | "lx6" | "lx7" | "esp32" | "esp32s2" | "esp32s3" | "esp8266") {
+        return Ok(());
+    }
+    let problem = format!(
+        "is {name:?}, an Xtensa processor: the stable Rust compiler has no target for it, so there is no library; \
+         use an ESP32-C3 (rv32imc), ESP32-C6 or ESP32-H2 (rv32imac)"
+    );
+    Err(Error::argument("--core", problem))
+}
+
+fn add_libraries(layout: &Layout, cores: &[&Core], files: &mut Files) -> Result<()> {
+    let placed: Vec<_> = cores.iter().flat_map(|core| (layout.libraries)(core)).collect();
+    let mut needed: Vec<_> = placed.iter().map(|(_, library)| *library).collect();
+    needed.sort_by_key(|library| library.triple);
+    needed.dedup();
+    let archives = library::build(&needed)?;
+    for (folder, library) in placed {
+        if let Some(archive) = archives.get(library.triple) {
+            files.insert(Path::new(&folder).join("libalgodistill.a"), archive.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The templates, which are part of this program: one that does not render is a defect of it, which
+/// its tests find.
+struct Templates(Environment<'static>);
+
+impl Templates {
+    fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()
+            .expect("the usual delimiters");
+        environment.set_syntax(syntax);
+        let mut all = Files::new();
+        library::add_folder(&TEMPLATES, Path::new(""), &mut all);
+        all.retain(|path, _| path.to_string_lossy().ends_with(ENDING));
+        for (path, content) in all {
+            let text = String::from_utf8(content).expect("templates are text");
+            environment
+                .add_template_owned(path.to_string_lossy().into_owned(), text)
+                .expect("templates of this program are valid");
+        }
+        Self(environment)
+    }
+
+    fn render(&self, name: &str, context: &Value) -> Vec<u8> {
+        let template = self.0.get_template(name).expect("a template of this program");
+        template.render(context).expect("templates of this program render").into_bytes()
+    }
+
+    /// Adds all files of the folder of templates `from` under `to`.
+    fn add(&self, from: &str, to: &Path, context: &Value, files: &mut Files) {
+        let mut all = Files::new();
+        let folder = TEMPLATES.get_dir(from).expect("a folder of templates");
+        library::add_folder(folder, Path::new(""), &mut all);
+        for (path, content) in all {
+            let name = path.to_string_lossy();
+            let inner = path.strip_prefix(from).unwrap_or(&path);
+            let (inner, content) = match inner.to_string_lossy().strip_suffix(ENDING) {
+                Some(plain) => (PathBuf::from(plain), self.render(&name, context)),
+                None => (inner.to_path_buf(), content),
+            };
+            files.insert(to.join(inner), content);
+        }
+    }
+}
