@@ -206,11 +206,12 @@ pub enum Compiler {
 impl Compiler {
     /// It, if it can build for `target`; otherwise what to install.
     pub fn find(self, target: &Target) -> algodistill::Result<Toolchain> {
-        match self {
+        let found = match self {
             Self::Auto => Toolchain::find(&[target.triple]),
             Self::Rustup => Toolchain::rustup(&[target.triple]),
             Self::Debian => Toolchain::debian(),
-        }
+        };
+        found?.that_links()
     }
 }
 

@@ -114,15 +114,17 @@ fn unpack() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// rustup's own libraries are compiled with it, and make an archive ten times as large. Where the
-/// compiler comes without the tool, it is that large.
+/// rustup's own libraries are compiled with it, and have their code for link-time optimization too:
+/// that makes an archive ten times as large. Where the compiler comes without the tool, it is that
+/// large.
 fn without_debug_information(archive: &Path) -> Result<Vec<u8>> {
     let stripped = tempfile::NamedTempFile::new().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let strips = |tool: &PathBuf| {
         let mut command = Command::new(tool);
         // The compiler's own libraries lie in `lib`, above `rustlib/HOST/bin`.
         command.env("LD_LIBRARY_PATH", tool.ancestors().nth(4).unwrap_or(tool));
-        run(command.arg("--strip-debug").arg(archive).arg(stripped.path())).is_ok()
+        command.args(["--strip-debug", "--remove-section=.llvmbc", "--remove-section=.llvmcmd"]);
+        run(command.arg(archive).arg(stripped.path())).is_ok()
     };
     let file = match host_tool("rust-objcopy").is_some_and(|tool| strips(&tool)) {
         true => stripped.path(),

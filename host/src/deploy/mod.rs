@@ -74,9 +74,7 @@ pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Re
         }
         None => {
             let vendored = library::core_crate().into_iter();
-            files.extend(
-                vendored.map(|(path, content)| (Path::new("algodistill-core").join(path), content)),
-            );
+            files.extend(vendored.map(|(path, content)| (Path::new("algodistill-core").join(path), content)));
             files.insert("src/model.adw".into(), bytes);
         }
     }

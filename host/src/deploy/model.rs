@@ -77,7 +77,11 @@ fn name(path: &Path) -> String {
         stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let plain = plain.trim_matches('-');
     let short = plain.get(..plain.len().min(40)).unwrap_or(plain);
-    if short.is_empty() { "model".into() } else { short.into() }
+    if short.is_empty() {
+        "model".into()
+    } else {
+        short.into()
+    }
 }
 
 fn channels(channels: &[Channel]) -> Vec<ChannelValues> {

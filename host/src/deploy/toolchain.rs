@@ -13,6 +13,7 @@ pub struct Toolchain {
     rustc: PathBuf,
     /// Whether the targets' `core` must be compiled first: there is no built one.
     builds_core: bool,
+    /// In place of the compiler's own.
     linker: Option<PathBuf>,
     /// `rustc --version`.
     pub version: String,
@@ -52,7 +53,7 @@ impl Toolchain {
         Ok(Self { cargo: "cargo".into(), rustc, builds_core: false, linker: None, version })
     }
 
-    /// Debian's compiler, its library's source and its linker.
+    /// Debian's compiler and its library's source.
     ///
     /// # Errors
     /// What to install.
@@ -65,10 +66,18 @@ impl Toolchain {
             return Err(missing());
         }
         let version = version(&rustc)?;
-        let linker = linker().ok_or_else(|| {
-            Error::file("rust-lld", "is missing; it comes with rustc-web, and with rustup's toolchains")
-        })?;
-        Ok(Self { cargo: DEBIAN_CARGO.into(), rustc, builds_core: true, linker: Some(linker), version })
+        Ok(Self { cargo: DEBIAN_CARGO.into(), rustc, builds_core: true, linker: linker(), version })
+    }
+
+    /// The same, if it can link a program: for a library it need not.
+    ///
+    /// # Errors
+    /// What to install.
+    pub fn that_links(self) -> Result<Self> {
+        match self.builds_core && self.linker.is_none() {
+            true => Err(Error::file("rust-lld", "is missing; it comes with rustup's toolchains")),
+            false => Ok(self),
+        }
     }
 
     /// `cargo build` for `triples`, for the processor `cpu` (empty: the one that the target stands

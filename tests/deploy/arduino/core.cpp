@@ -1,0 +1,10 @@
+#include "Arduino.h"
+
+Console Serial;
+
+extern "C" int main() {
+    setup();
+    for (;;) {
+        loop();
+    }
+}

@@ -1,0 +1,2 @@
+#include "board.h"
+#define printk(format, text) board_print(text)
