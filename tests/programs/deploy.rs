@@ -87,6 +87,43 @@ fn files_that_are_no_model_and_folders_with_content_are_refused() {
 }
 
 #[test]
+fn a_model_that_needs_another_loop_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (histories, run, model) = (path("histories.parquet"), path("run"), path("model.adw"));
+    for arguments in [
+        &[
+            "generate",
+            "--environment",
+            "dark-room",
+            "--source",
+            "psrl",
+            "--histories",
+            "1",
+            "--out",
+            &histories,
+        ][..],
+        &[
+            "train",
+            &histories,
+            "--objective",
+            "decision-transformer",
+            "--updates",
+            "1",
+            "--batch",
+            "2",
+            "--out",
+            &run,
+        ],
+        &["export", &run, "--histories", &histories, "--out", &model],
+    ] {
+        Command::new(assert_cmd::cargo::cargo_bin!("algodistill")).args(arguments).assert().success();
+    }
+    let message = refused(1, &model, &["--for", "rust"], &folder.path().join("out"));
+    assert!(message.contains("decision transformer"), "{message}");
+}
+
+#[test]
 fn a_rust_project_has_its_model_its_core_and_the_source_of_the_agent() {
     let folder = TempDir::new().unwrap();
     // An empty folder is as good as none.

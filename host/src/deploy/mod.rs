@@ -54,27 +54,13 @@ pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Re
     let values = model::Values::new(model, &bytes)?;
     let memory = |core: &&Core| core.measured.and_then(|name| values.on(name)).cloned();
     let memory: Vec<TargetMemory> = cores.iter().filter_map(memory).collect();
-    let context = minijinja::context! {
-        model => Value::from(Serde(&values)),
-        cores => Value::from(Serde(&cores)),
-        memory => Value::from(Serde(&memory)),
-        title => ecosystem.title,
-        version => env!("CARGO_PKG_VERSION"),
-    };
-    let mut files: Files = LICENSES.map(|(name, text)| (name.into(), text.into())).into();
-    let templates = Templates::new();
-    templates.add(ecosystem.name, Path::new(""), &context, &mut files);
+    let mut files = texts(ecosystem, &cores, &values, &memory);
     match &ecosystem.c {
-        Some(layout) => {
-            templates.add("common/include", Path::new(layout.headers), &context, &mut files);
-            templates.add("common/src", Path::new(layout.sources), &context, &mut files);
-            files.insert(layout.device.into(), templates.render("common/device.c.jinja", &context));
-            files.insert(Path::new(layout.headers).join("algodistill.h"), HEADER.into());
-            add_libraries(layout, &cores, &mut files)?;
-        }
+        Some(layout) => add_libraries(layout, &cores, &mut files)?,
         None => {
-            let vendored = library::core_crate().into_iter();
-            files.extend(vendored.map(|(path, content)| (Path::new("algodistill-core").join(path), content)));
+            for (path, content) in library::core_crate() {
+                files.insert(Path::new("algodistill-core").join(path), content);
+            }
             files.insert("src/model.adw".into(), bytes);
         }
     }
@@ -84,6 +70,27 @@ pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Re
         files: files.into_keys().collect(),
         memory,
     })
+}
+
+/// All that is no library and no weights file.
+fn texts(ecosystem: &Ecosystem, cores: &[&Core], model: &model::Values, memory: &[TargetMemory]) -> Files {
+    let context = minijinja::context! {
+        model => Value::from(Serde(model)),
+        cores => Value::from(Serde(cores)),
+        memory => Value::from(Serde(memory)),
+        title => ecosystem.title,
+        version => env!("CARGO_PKG_VERSION"),
+    };
+    let mut files: Files = LICENSES.map(|(name, text)| (name.into(), text.into())).into();
+    let templates = Templates::new();
+    templates.add(ecosystem.name, Path::new(""), &context, &mut files);
+    if let Some(layout) = &ecosystem.c {
+        templates.add("common/include", Path::new(layout.headers), &context, &mut files);
+        templates.add("common/src", Path::new(layout.sources), &context, &mut files);
+        files.insert(layout.device.into(), templates.render("common/device.c.jinja", &context));
+        files.insert(Path::new(layout.headers).join("algodistill.h"), HEADER.into());
+    }
+    files
 }
 
 fn find_ecosystem(name: &str) -> Result<&'static Ecosystem> {
@@ -188,6 +195,44 @@ impl Templates {
                 None => (inner.to_path_buf(), content),
             };
             files.insert(to.join(inner), content);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_renders_for_every_model_and_core() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        for name in ["bandit.adw", "dark-room.adw", "servo.adw", "watermaze.adw"] {
+            let path = models.join(name);
+            let bytes = files::read_bytes(&path, MAX_WEIGHTS_BYTES).unwrap();
+            let values = model::Values::new(&path, &bytes).unwrap();
+            for ecosystem in &ECOSYSTEMS {
+                for core in ecosystem.cores {
+                    let cores = choose(ecosystem, &[(*core).into()]).unwrap();
+                    let files = texts(ecosystem, &cores, &values, &values.memory.targets);
+                    let readme = String::from_utf8(files[Path::new("README.md")].clone()).unwrap();
+                    assert!(readme.contains(&values.crc), "{}", ecosystem.name);
+                    assert!(!files.keys().any(|path| path.to_string_lossy().contains("jinja")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_ecosystem_is_for_cores_of_the_list_and_has_a_place_for_their_libraries() {
+        for ecosystem in &ECOSYSTEMS {
+            let all = choose(ecosystem, &[]).unwrap();
+            assert_eq!(all.len(), ecosystem.most_cores, "{}", ecosystem.name);
+            for layout in &ecosystem.c {
+                for core in all {
+                    let placed = (layout.libraries)(core);
+                    assert!(core.libraries().all(|library| placed.iter().any(|(_, one)| *one == library)));
+                }
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the templates say of a model.
 
+use crate::export::TrainingCard;
 use crate::memory::{MemoryPlan, TargetMemory};
 use crate::{Error, Result};
 use algodistill_core::{Channel, Model};
@@ -42,11 +43,21 @@ impl Values {
     /// Of the weights file `bytes` that was read from `path`.
     ///
     /// # Errors
-    /// [`Error::File`] where it is none.
+    /// [`Error::File`] where it is none, or one that the loop of a folder is not for.
     pub fn new(path: &Path, bytes: &[u8]) -> Result<Self> {
         let model = Model::decode(bytes).map_err(|e| {
             Error::file(path, format!("{e}; expected a weights file, which `algodistill export` writes"))
         })?;
+        // Of a model from elsewhere there is no card to ask.
+        let card = TrainingCard::parse(path, model.card());
+        if card.is_ok_and(|card| card.goal().is_some()) {
+            return Err(Error::file(
+                path,
+                "is a decision transformer: whoever calls it counts the return to go and the time steps and empties \
+                 the context after every episode, which the loop of a folder does not; use the library \
+                 (docs/c-api.md, docs/firmware.md)",
+            ));
+        }
         let (interface, dimensions) = (model.interface(), model.dimensions());
         Ok(Self {
             name: name(path),
