@@ -28,11 +28,6 @@ pub struct Core {
 }
 
 impl Core {
-    /// The library that goes with [`Core::flags`].
-    pub fn library(&self) -> &'static Library {
-        self.hard.unwrap_or(self.soft)
-    }
-
     /// Every library that runs on it.
     pub fn libraries(&self) -> impl Iterator<Item = &'static Library> {
         std::iter::once(self.soft).chain(self.hard)

@@ -28,7 +28,7 @@ impl Toolchain {
         Self::rustup(triples).or_else(|first| {
             Self::debian().map_err(|second| {
                 let targets = triples.join(", ");
-                Error::argument("compiler", format!("cannot build for {targets}: {first}; or, {second}"))
+                Error::file("cargo", format!("cannot build for {targets}: {first}; or, {second}"))
             })
         })
     }
