@@ -37,8 +37,9 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
     Each recorder writes one history: what one agent does in one task from its first step on. Any
     number of them, one after the other or at once, in this process or in others, may record to
     one file. Histories lie in the folder `lake.parquet.parts` until `merge`, or the end of this
-    process, makes `lake.parquet` and its card of them. What a killed process recorded is there up
-    to its last whole episode: `merge` finds it. A file that is there is added to.
+    process, makes `lake.parquet` and its card of them. (Workers of multiprocessing end without
+    notice: call `merge` after them.) What a killed process recorded is there up to its last whole
+    episode: `merge` finds it. A file that is there is added to.
 
     `task` is the number of the task, an integer from 0; `history` that of the history, unique in
     the file (default: the next free one). `optimal_action` gives the action that is optimal where

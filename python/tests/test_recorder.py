@@ -150,9 +150,10 @@ def worker(path: Path, task: int) -> None:
     record(path, task, episodes=20)
 
 
-def test_parallel_workers_record_to_one_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_parallel_workers_record_to_one_file(tmp_path: Path, start: str) -> None:
     path = tmp_path / "counter.parquet"
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(start)
     workers = [context.Process(target=worker, args=(path, task)) for task in range(3)]
     for one in workers:
         one.start()
