@@ -1,8 +1,8 @@
 """FrozenLake: a model that learns new maps in context, from a tabular learner's histories.
 
-A 30-line Q-learner learns random 4x4 maps from nothing, and a `Recorder` writes down every step. A
-small transformer is trained on these histories, quantized to int8, and meets maps that it has never
-seen: it falls into the holes at first and, with fixed weights, learns to cross the lake.
+A Q-learner of twenty lines learns random 4x4 maps from nothing, and a `Recorder` writes down each
+step. A small transformer is trained on these histories, quantized to int8, and meets maps that it
+has never seen: it falls into the holes at first and, with fixed weights, learns to cross the lake.
 
     python frozen_lake.py            # about two minutes on two cores
     python frozen_lake.py --quick    # as CI runs it: fewer updates
