@@ -228,7 +228,7 @@ mod tests {
             let all = choose(ecosystem, &[]).unwrap();
             assert_eq!(all.len(), ecosystem.most_cores, "{}", ecosystem.name);
             for layout in &ecosystem.c {
-                for core in all {
+                for core in &all {
                     let placed = (layout.libraries)(core);
                     assert!(core.libraries().all(|library| placed.iter().any(|(_, one)| *one == library)));
                 }
