@@ -233,17 +233,19 @@ fn close(writer: ColumnWriter) -> Result<ColumnCloseResult> {
     }
 }
 
-/// Number of each step within its episode.
+/// Number of each step within its episode; a history that breaks off ends its last one.
 fn step_numbers(histories: &Histories) -> Vec<i32> {
-    let of_history = |history: &History| {
+    let mut dones = histories.steps.dones.iter();
+    let mut numbers = Vec::with_capacity(dones.len());
+    for history in &histories.index {
         let mut next = 0;
-        let dones = histories.steps.dones[history.steps.clone()].iter();
-        dones.map(move |&done| {
-            let after = if done { 0 } else { next + 1 };
-            std::mem::replace(&mut next, after)
-        })
-    };
-    histories.index.iter().flat_map(of_history).collect()
+        // Where the steps lie may be told from the beginning of another row group.
+        for &done in dones.by_ref().take(history.steps.len()) {
+            numbers.push(next);
+            next = if done { 0 } else { next + 1 };
+        }
+    }
+    numbers
 }
 
 impl EncodedRows {
