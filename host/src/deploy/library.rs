@@ -57,6 +57,8 @@ fn standalone_manifest() -> String {
     for table in ["dev-dependencies", "test", "lints"] {
         manifest.remove(table);
     }
+    // Wherever it stands, it is no part of a workspace above it.
+    manifest.insert("workspace".into(), toml::Table::new().into());
     manifest.to_string()
 }
 
