@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import shutil
@@ -106,7 +107,8 @@ class Report:
         return [text, *(Path(path) for path in self._native.write_files(into / name))]
 
     def _repr_html_(self) -> str:
-        return f"<div>{self._native.svg()}</div>"
+        table = html.escape(self._native.summary())
+        return f"<div>{self._native.svg()}<pre>{table}</pre></div>"
 
     def __str__(self) -> str:
         """Return the table of the command line."""

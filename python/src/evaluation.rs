@@ -35,6 +35,11 @@ impl Report {
         report::text(&self.evaluation, width)
     }
 
+    /// The text without the curve.
+    fn summary(&self) -> String {
+        report::summary_text(&self.evaluation)
+    }
+
     fn csv(&self) -> String {
         report::chart(&self.evaluation).csv()
     }

@@ -84,7 +84,8 @@ def test_a_report_has_every_learner_in_every_form(tmp_path: Path) -> None:
     assert 0 <= report.never_solved <= 6
     assert "still" in str(report)
     assert repr(report).startswith("Report('algodistill/DarkRoom-v0'")
-    ET.fromstring(report._repr_html_())  # noqa: S314 - our own
+    shown = ET.fromstring(report._repr_html_())  # noqa: S314 - our own
+    assert "never solved" in shown.find("pre").text
     table = report.to_pandas()
     points = table[table["curve"] == "int8"]
     assert np.allclose(points["mean"], report.curves["int8"], atol=1e-6)
