@@ -74,14 +74,13 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     """
     models = _paths("model", model)
     if make_env is None:
+        _only("make_env", optimal=optimal, held_out=held_out or None, random=None if random else 0)
         here = {"tasks": tasks, "episodes": episodes, "runs": runs, "seed": seed, **fields}
         here |= {"mean_over": mean_over, "temperature": 0 if greedy else temperature}
         named = [(key, _paths(f"others[{key!r}]", other)) for key, other in (others or {}).items()]
         workers = threads_of(threads)
         return Report(_native.evaluate_here(models, named, in_json(here), workers, progress))
-    if fields or threads is not None:
-        msg = f"{next(iter(fields), 'threads')}: is no argument of an evaluation with make_env"
-        raise ArgumentError(msg)
+    _only("no make_env", threads=threads, **fields)
     if tasks is None or isinstance(tasks, int) or len(tasks) == 0:
         msg = "tasks: expected a list with at least one task, what make_env takes"
         raise ArgumentError(msg)
@@ -98,20 +97,38 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     lines += [_line(key, other, sampling) for key, other in (others or {}).items()]
     if random:
         lines.append(_Line("random"))
-    name = _measure(plan, lines, bar=progress)
     described = "greedy" if greedy else f"temperature {1 if temperature is None else temperature:g}"
-    return Report(
-        _native.measured(
-            name,
-            [str(task) for task in plan.tasks],
-            held_out,
-            None if optimal is None else list(optimal),
-            mean_over,
-            plan.seed,
-            described,
-            [(line.key, line.agents, line.found) for line in lines],
+
+    def told(name: str, found: Callable[[_Line], list[_Found]]) -> Report:
+        return Report(
+            _native.measured(
+                name,
+                [str(task) for task in plan.tasks],
+                held_out,
+                None if optimal is None else list(optimal),
+                mean_over,
+                plan.seed,
+                described,
+                [(line.key, line.agents, found(line)) for line in lines],
+            )
         )
-    )
+
+    # What cannot be told should not be played first.
+    told("", lambda line: [plan.nothing()] * len(line.found))
+    name = _measure(plan, lines, bar=progress)
+    return told(name, lambda line: line.found)
+
+
+def _only(needed: str, **arguments: object) -> None:
+    """Refuse arguments that another kind of evaluation has."""
+    for name, value in arguments.items():
+        if value is not None:
+            msg = f"{name}: is an argument of an evaluation with {needed}; leave it out"
+            raise ArgumentError(msg)
+
+
+#: Returns and steps by task, run and episode.
+_Found = tuple[list[list[list[float]]], list[list[list[int]]]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,11 @@ class _Plan:
         drawn = np.random.SeedSequence((self.seed, task, run)).generate_state(2)
         return int(drawn[0]), int(drawn[1])
 
+    def nothing(self) -> _Found:
+        """Give what is measured before anything is, in one run."""
+        returns, steps = [[0.0] * self.episodes], [[0] * self.episodes]
+        return [returns] * len(self.tasks), [steps] * len(self.tasks)
+
 
 class _Line:
     """A line of the chart: models, a policy of somebody else, or chance."""
@@ -146,10 +168,8 @@ class _Line:
         self.make_policy = make_policy
         self.sampling = sampling
         self.agents = [Agent(path, **sampling) for path in models]
-        #: Returns and steps by task, run and episode, of each model.
-        self.found: list[tuple[list[list[list[float]]], list[list[list[int]]]]] = [
-            ([], []) for _ in range(max(len(self.agents), 1))
-        ]
+        #: Of each model.
+        self.found: list[_Found] = [([], []) for _ in range(max(len(self.agents), 1))]
 
 
 class _Random:

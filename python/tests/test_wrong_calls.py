@@ -453,7 +453,7 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "evaluate, unknown word": (
         lambda _f: algodistill.evaluate(DARK_ROOM, room, tasks=[1], episode=3),
-        "episode: is no argument of an evaluation with make_env",
+        "episode: is an argument of an evaluation with no make_env; leave it out",
     ),
     "evaluate, unknown word here": (
         lambda _f: algodistill.evaluate(DARK_ROOM, episode=3),
@@ -469,29 +469,37 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "evaluate, name of a line": (
         lambda _f: algodistill.evaluate(
-            DARK_ROOM, room, tasks=[1], runs=1, episodes=1, others={"a b": DARK_ROOM}
+            DARK_ROOM, unplayed, tasks=[1], episodes=1, others={"a b": DARK_ROOM}
         ),
         "expected letters, digits",
     ),
     "evaluate, two lines of one name": (
         lambda _f: algodistill.evaluate(
-            DARK_ROOM, room, tasks=[1], runs=1, episodes=1, others={"int8": DARK_ROOM}
+            DARK_ROOM, unplayed, tasks=[1], episodes=1, others={"int8": DARK_ROOM}
         ),
         "there are two lines called int8",
     ),
     "evaluate, optima": (
         lambda _f: algodistill.evaluate(
-            DARK_ROOM, room, tasks=[1], runs=1, episodes=1, optimal=[1.0, 2.0]
+            DARK_ROOM, unplayed, tasks=[1], episodes=1, optimal=[1.0, 2.0]
         ),
         "optimal: has 2 returns",
     ),
+    "evaluate, optima here": (
+        lambda _f: algodistill.evaluate(DARK_ROOM, optimal=[16.0]),
+        "optimal: is an argument of an evaluation with make_env; leave it out",
+    ),
     "evaluate, summary": (
         lambda _f: algodistill.evaluate(
-            DARK_ROOM, room, tasks=[1], runs=1, episodes=1, mean_over=(2, 3)
+            DARK_ROOM, unplayed, tasks=[1], episodes=1, mean_over=(2, 3)
         ),
         "mean_over: is 2-3",
     ),
 }
+
+
+def unplayed(_task: int) -> gym.Env:
+    pytest.fail("it was refused after the environment was made")
 
 
 def vector(_task: int) -> object:
