@@ -321,7 +321,7 @@ fn lost(all: &Histories, some: &Histories, of: &HashSet<u32>) -> u32 {
 }
 
 /// Writes a Parquet file, row groups of whole histories; its SHA-256.
-fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
+pub(super) fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
     let refuse = |error| Error::file(path, format!("cannot be written: {error}"));
     let layout = Layout::new(&all.interface, OptimalActions::of(&all.steps)).map_err(refuse)?;
     let room = row_group_steps(all.steps.len() as u64, all.interface.observation_len()) as usize;

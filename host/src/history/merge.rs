@@ -1,11 +1,10 @@
 //! The Parquet file of what was recorded, and its card.
 
 use super::card::Card;
-use super::columns::{row_group_steps, Layout, OptimalActions};
 use super::file::{describe, histories_in, read_undivided, Foreign};
 use super::journal::{parts, parts_folder, read_part, Part, Recorded, RecordedEpisode};
-use super::{Histories, History, Steps, Storage};
-use crate::files::{write_atomically, FolderLock};
+use super::{filter, Histories, History, Steps, Storage};
+use crate::files::FolderLock;
 use crate::{Error, Result};
 use algodistill_core::Channel;
 use std::path::Path;
@@ -41,7 +40,12 @@ pub fn merge(path: &Path, known: &Foreign) -> Result<Option<Card>> {
         Some(Part { about, .. }) => {
             let about = about.clone();
             let all = together(path, &about, recorded)?;
-            Some(write(path, &folder.join("merged.parquet"), &all, &known_of(&about, known))?)
+            let merged = folder.join("merged.parquet");
+            filter::write(&merged, &all, "recorded")?;
+            let (mut card, _) = describe(&merged, &known_of(&about, known))?;
+            std::fs::rename(&merged, path).map_err(|e| Error::io(path, e))?;
+            card.write(path)?;
+            Some(card)
         }
     };
     parts.iter().try_for_each(std::fs::remove_file).map_err(|e| Error::io(&folder, e))?;
@@ -78,7 +82,11 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
         old = all;
     }
     fill_optimal(&mut old.steps);
-    let mut all = empty_like(&old);
+    let mut all = Histories {
+        index: Vec::new(),
+        steps: Steps::new(old.steps.observations.len()),
+        interface: old.interface.clone(),
+    };
     let mut later = old.index.iter().peekable();
     for Part { path: part, about, episodes } in recorded {
         while let Some(history) = later.next_if(|history| history.id < about.history) {
@@ -103,15 +111,6 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
         all.steps.optimal_actions.clear();
     }
     Ok(all)
-}
-
-/// The same interface, and no histories.
-fn empty_like(some: &Histories) -> Histories {
-    Histories {
-        index: Vec::new(),
-        steps: Steps::new(some.steps.observations.len()),
-        interface: some.interface.clone(),
-    }
 }
 
 fn fill_optimal(steps: &mut Steps) {
@@ -161,38 +160,6 @@ fn known_of(about: &Recorded, known: &Foreign) -> Foreign {
     }
     all.observation_sizes = Some(sizes);
     all
-}
-
-/// Writes and describes `all` at `temporary`, which then becomes `path`.
-fn write(path: &Path, temporary: &Path, all: &Histories, known: &Foreign) -> Result<Card> {
-    let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
-    let layout = Layout::new(&all.interface, OptimalActions::of(&all.steps)).map_err(refuse)?;
-    write_atomically(temporary, |file| {
-        let mut file = layout.file_writer(file).map_err(refuse)?;
-        for group in groups(all) {
-            layout.encode(&group, "recorded").and_then(|rows| rows.splice(&mut file)).map_err(refuse)?;
-        }
-        file.into_inner().map(drop).map_err(refuse)
-    })?;
-    let (mut card, _) = describe(temporary, known)?;
-    std::fs::rename(temporary, path).map_err(|e| Error::io(path, e))?;
-    card.write(path)?;
-    Ok(card)
-}
-
-/// Whole histories, as many as a row group has.
-fn groups(all: &Histories) -> impl Iterator<Item = Histories> + '_ {
-    let most = row_group_steps(all.steps.len() as u64, all.steps.observations.len()) as usize;
-    let mut rest = &all.index[..];
-    std::iter::from_fn(move || {
-        let first = rest.first()?.steps.start;
-        let count = rest.iter().take_while(|history| history.steps.end - first <= most).count().max(1);
-        let (group, after) = rest.split_at(count);
-        rest = after;
-        let mut histories = empty_like(all);
-        group.iter().for_each(|history| add(&mut histories, history, &all.steps));
-        Some(histories)
-    })
 }
 
 #[cfg(test)]
