@@ -33,6 +33,16 @@ struct State {
     rng: PortableRng,
     expert_rng: PortableRng,
     episode: Episode,
+    is_over: bool,
+}
+
+/// The expert of a task, at the beginning of a context.
+fn expert(config: &EnvironmentConfig, task: u32) -> PyResult<Option<Box<dyn Expert>>> {
+    let mut expert = config.expert(task).map_err(exception)?;
+    if let Some(expert) = &mut expert {
+        expert.begin_context();
+    }
+    Ok(expert)
 }
 
 #[pymethods]
@@ -45,14 +55,11 @@ impl Task {
         let config = EnvironmentConfig::preset(preset).and_then(|preset| preset.with(&parameters));
         let config = config.map_err(exception)?;
         let task = config.task(number).map_err(exception)?;
-        let mut expert = config.expert(number).map_err(exception)?;
-        if let Some(expert) = &mut expert {
-            expert.begin_context();
-        }
+        let expert = expert(&config, number)?;
         let words = config.interface().map_err(exception)?.observation_len();
         let rng = |stream| PortableRng::new(0, stream);
-        let state =
-            State { task, expert, rng: rng(0), expert_rng: rng(EXPERT_STREAM), episode: Episode::default() };
+        let (rng, expert_rng) = (rng(0), rng(EXPERT_STREAM));
+        let state = State { task, expert, rng, expert_rng, episode: Episode::default(), is_over: true };
         Ok(Self { config, number, words, state: Mutex::new(state) })
     }
 
@@ -99,19 +106,28 @@ impl Task {
     }
 
     /// Begins the random numbers of a seed.
-    fn seed(&mut self, seed: u64) {
+    fn seed(&mut self, seed: u64) -> PyResult<()> {
+        let expert = expert(&self.config, self.number)?;
         let state = self.state();
+        state.expert = expert;
         state.rng = PortableRng::new(seed, 0);
         state.expert_rng = PortableRng::new(seed, EXPERT_STREAM);
+        Ok(())
     }
 
     /// Begins an episode: the words of what is observed.
-    fn reset(&mut self) -> Vec<i32> {
+    fn reset(&mut self) -> PyResult<Vec<i32>> {
         let words = self.words;
+        if !self.state().is_over {
+            // It would go on as if the episode did.
+            let expert = expert(&self.config, self.number)?;
+            self.state().expert = expert;
+        }
         let state = self.state();
         state.task.reset(&mut state.rng);
         state.episode = Episode::default();
-        state.observe(words)
+        state.is_over = false;
+        Ok(state.observe(words))
     }
 
     /// Acts: the words of what is observed then, the reward, and whether the episode ended.
@@ -119,6 +135,7 @@ impl Task {
         let words = self.words;
         let state = self.state();
         let transition = state.task.step(action, &mut state.rng);
+        state.is_over = transition.done;
         state.episode.actions.push(action);
         state.episode.rewards.push(transition.reward);
         let observed = state.observe(words);

@@ -52,6 +52,19 @@ def test_a_seed_decides_everything(preset: str) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+def test_an_episode_that_is_left_leaves_no_trace(preset: str) -> None:
+    def played(left: int) -> list[Any]:
+        env = gym.make(name(preset), task=3)
+        env.reset(seed=9)
+        for _ in range(left):
+            env.step(1)
+        env.reset(seed=5)
+        return [env.step(action % 2)[4] for action in range(5)]
+
+    assert played(0) == played(3)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_space_has_the_channels_of_the_models(preset: str) -> None:
     env = gym.make(name(preset))
     interface = json.loads(env.unwrapped._task.interface)

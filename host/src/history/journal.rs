@@ -103,8 +103,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Argument`] `task` or `history` where the number is too large or taken, `environment`
-    /// where no model can have the interface, or where the file or another journal observes or does something else; [`Error::File`] and
-    /// [`Error::Io`].
+    /// where no model can have the interface, or where the file or another journal observes or does
+    /// something else; [`Error::File`] and [`Error::Io`].
     pub fn begin(
         parquet: &Path,
         task: u32,
