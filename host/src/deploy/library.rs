@@ -57,8 +57,6 @@ fn standalone_manifest() -> String {
     for table in ["dev-dependencies", "test", "lints"] {
         manifest.remove(table);
     }
-    // Wherever it stands, it is no part of a workspace above it.
-    manifest.insert("workspace".into(), toml::Table::new().into());
     manifest.to_string()
 }
 
@@ -97,6 +95,8 @@ pub(super) fn build(libraries: &[&Library]) -> Result<BTreeMap<&'static str, Vec
 /// Writes the source into the user's cache, in a folder named after its content; there it stays.
 fn unpack() -> Result<PathBuf> {
     let mut files = core_crate();
+    // Whatever lies above the cache, core is no part of its workspace.
+    files.entry("Cargo.toml".into()).or_default().extend(b"\n[workspace]\n");
     files.extend(CAPI.map(|(path, content)| (path.into(), content.into())));
     let mut digest = Sha256::new();
     for (path, content) in &files {
