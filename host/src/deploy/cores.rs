@@ -38,8 +38,9 @@ static V6M: Library = Library { triple: "thumbv6m-none-eabi", cpu: "" };
 static V7M: Library = Library { triple: "thumbv7m-none-eabi", cpu: "" };
 static V7EM: Library = Library { triple: "thumbv7em-none-eabi", cpu: "" };
 static V7EM_HARD: Library = Library { triple: "thumbv7em-none-eabihf", cpu: "" };
+// Without the name of a processor, which would bring instructions of its FPU: that may be switched off.
+static V8M: Library = Library { triple: "thumbv8m.main-none-eabi", cpu: "" };
 // With the DSP extension, which the target alone does not promise.
-static V8M: Library = Library { triple: "thumbv8m.main-none-eabi", cpu: "cortex-m33" };
 static V8M_HARD: Library = Library { triple: "thumbv8m.main-none-eabihf", cpu: "cortex-m33" };
 static RV32IMC: Library = Library { triple: "riscv32imc-unknown-none-elf", cpu: "" };
 static RV32IMAC: Library = Library { triple: "riscv32imac-unknown-none-elf", cpu: "" };
@@ -80,7 +81,7 @@ pub static CORES: [Core; 7] = [
     },
     Core {
         name: "cortex-m33",
-        title: "Cortex-M33 with FPU and DSP extension",
+        title: "Cortex-M33 with FPU",
         soft: &V8M,
         hard: Some(&V8M_HARD),
         flags: "-mcpu=cortex-m33 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard",
