@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const MAX_TASKS: u32 = 10_000_000;
 
 /// Which tasks are trained on and which are kept for evaluation; each ascending, disjoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSplit {
     /// Tasks whose histories are trained on.

@@ -136,6 +136,7 @@ impl Journal {
     }
 
     fn begin_in(folder: &Path, parquet: &Path, about: Recorded, history: Option<u32>) -> Result<Self> {
+        super::merge::finish(folder, parquet)?;
         let others = parts(folder)?;
         if let Some(other) = others.first() {
             about.check_like(&read_head(other)?, other)?;

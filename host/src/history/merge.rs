@@ -1,18 +1,20 @@
 //! The Parquet file of what was recorded, and its card.
 
-use super::card::Card;
+use super::card::{card_path, Card};
 use super::file::{describe, histories_in, read_undivided, Foreign};
 use super::journal::{parts, parts_folder, read_part, Part, Recorded, RecordedEpisode};
 use super::{filter, Histories, History, Steps, Storage};
+use crate::environment::TaskSplit;
 use crate::files::FolderLock;
 use crate::{Error, Result};
 use algodistill_core::Channel;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes `path` and its card of what was recorded: of its journals, and of the histories that are in
-/// the file already. The journals are removed then. `known` says how many tasks are held out; the
-/// interface is that of the journals. `None` where no episode was recorded since, and nothing
-/// changed.
+/// the file already. The journals are removed then. `known` says how many tasks are held out; absent,
+/// those of the file stay where they are, and of further ones as many are as make one in ten. The
+/// interface is that of the journals. `None` where no episode was recorded since, nothing is to be
+/// divided anew, and nothing changed.
 ///
 /// # Errors
 /// [`Error::File`] of a journal that is damaged, or that somebody still writes; of a history that is
@@ -22,9 +24,10 @@ pub fn merge(path: &Path, known: &Foreign) -> Result<Option<Card>> {
     super::file::check_name(path)?;
     let folder = parts_folder(path);
     if !folder.exists() {
-        return Ok(None);
+        return divide(path, known);
     }
     let _held = FolderLock::wait(&folder)?;
+    finish(&folder, path)?;
     let parts = parts(&folder)?;
     let mut recorded: Vec<Part> = Vec::with_capacity(parts.len());
     for part in &parts {
@@ -36,15 +39,17 @@ pub fn merge(path: &Path, known: &Foreign) -> Result<Option<Card>> {
         }
     }
     let card = match recorded.first() {
-        None => None,
+        None => divide(path, known)?,
         Some(Part { about, .. }) => {
             let about = about.clone();
             let all = together(path, &about, recorded)?;
             let merged = folder.join("merged.parquet");
             filter::write(&merged, &all, "recorded")?;
-            let (mut card, _) = describe(&merged, &known_of(&about, known))?;
-            std::fs::rename(&merged, path).map_err(|e| Error::io(path, e))?;
-            card.write(path)?;
+            let known = Foreign { split: split_of(path)?, ..known_of(&about, known) };
+            let (mut card, _) = describe(&merged, &known)?;
+            card.write(&whole(&folder))?;
+            std::fs::rename(&merged, whole(&folder)).map_err(|e| Error::io(&folder, e))?;
+            finish(&folder, path)?;
             Some(card)
         }
     };
@@ -52,6 +57,60 @@ pub fn merge(path: &Path, known: &Foreign) -> Result<Option<Card>> {
     // Another process may begin a journal just now.
     let _ = std::fs::remove_dir(&folder);
     Ok(card)
+}
+
+/// The file that was made of all journals, with its card beside it, as long as it is not where it
+/// belongs.
+fn whole(folder: &Path) -> PathBuf {
+    folder.join("whole.parquet")
+}
+
+/// Whether a process was killed while it moved what it had made of the journals of `path`.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    whole(&parts_folder(path)).exists()
+}
+
+/// Moves what was made to where it belongs; the Parquet file last, so that a process that is killed
+/// meanwhile leaves a sign that there is something to move.
+pub(super) fn finish(folder: &Path, path: &Path) -> Result<()> {
+    let whole = whole(folder);
+    let (card, to) = (card_path(&whole), card_path(path));
+    let rename = |from: &Path, to: &Path| std::fs::rename(from, to).map_err(|e| Error::io(to, e));
+    if !whole.exists() {
+        // Of a process that was killed before it had made the file.
+        let _ = std::fs::remove_file(card);
+        return Ok(());
+    }
+    if card.exists() {
+        rename(&card, &to)?;
+    }
+    rename(&whole, path)
+}
+
+/// The split of the file, if it is there.
+fn split_of(path: &Path) -> Result<TaskSplit> {
+    match path.exists() {
+        true => Ok(Card::read(path)?.split),
+        false => Ok(TaskSplit::default()),
+    }
+}
+
+/// Divides the tasks of a file anew, if it is there and `known` says how many are held out.
+fn divide(path: &Path, known: &Foreign) -> Result<Option<Card>> {
+    if known.held_out.is_none() || !path.exists() {
+        return Ok(None);
+    }
+    let card = Card::read(path)?;
+    let about = Recorded {
+        task: 0,
+        history: 0,
+        channels: card.interface.channels.iter().copied().collect(),
+        actions: card.interface.actions,
+    };
+    like_card(path, &about, &card)?;
+    let (mut card, _) = describe(path, &known_of(&about, known))?;
+    card.write(path)?;
+    Ok(Some(card))
 }
 
 /// Numbers of the histories of a Parquet file, if it is there, which must be like `about`.
@@ -166,7 +225,6 @@ fn known_of(about: &Recorded, known: &Foreign) -> Foreign {
 mod tests {
     use super::*;
     use crate::history::{read, Journal};
-    use std::path::PathBuf;
 
     const CHANNELS: [Channel; 2] = [Channel::Vector { size: 2 }, Channel::Discrete { size: 9 }];
 
@@ -208,7 +266,7 @@ mod tests {
         assert_eq!((card.histories, card.steps), (2, 6));
         record(&path, 5, Some(1 << 30)).close().unwrap();
         merge(&path, &known).unwrap().unwrap();
-        assert!(merge(&path, &known).unwrap().is_none());
+        assert!(merge(&path, &Foreign::default()).unwrap().is_none());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 
         let all = read(&path).unwrap().training;
@@ -238,5 +296,61 @@ mod tests {
         journal.discard().unwrap();
         assert!(merge(&path, &Foreign::default()).unwrap().is_none());
         assert!(!path.exists());
+    }
+
+    /// What a process leaves that is killed between two of the steps of a merge.
+    #[test]
+    fn a_merge_that_was_killed_is_finished_by_the_next() {
+        for killed_after in 0..3 {
+            let (_folder, path) = folder();
+            record(&path, 6, None).close().unwrap();
+            merge(&path, &Foreign { held_out: Some(0), ..Foreign::default() }).unwrap().unwrap();
+            record(&path, 7, None).close().unwrap();
+            let (before, parts) = (std::fs::read(&path).unwrap(), parts_folder(&path));
+            let part = parts.join("history-0000000001.part");
+            let journal = std::fs::read(&part).unwrap();
+            merge(&path, &Foreign::default()).unwrap().unwrap();
+            let (file, card) = (std::fs::read(&path).unwrap(), std::fs::read(card_path(&path)).unwrap());
+            // Back to where it was.
+            std::fs::create_dir(&parts).unwrap();
+            std::fs::write(&part, journal).unwrap();
+            if killed_after < 2 {
+                std::fs::rename(&path, whole(&parts)).unwrap();
+                std::fs::write(&path, before).unwrap();
+            }
+            if killed_after < 1 {
+                std::fs::rename(card_path(&path), card_path(&whole(&parts))).unwrap();
+            }
+            let next = Journal::begin(&path, 8, None, CHANNELS.to_vec(), 4).unwrap();
+            assert_eq!(next.about().history, 2, "killed after {killed_after}");
+            drop(next);
+            std::fs::remove_file(parts.join("history-0000000002.part")).unwrap();
+            merge(&path, &Foreign::default()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), file);
+            assert_eq!(std::fs::read(card_path(&path)).unwrap(), card);
+        }
+    }
+
+    #[test]
+    fn tasks_stay_held_out_until_they_are_divided_anew() {
+        let (_folder, path) = folder();
+        let record = |tasks: std::ops::Range<u32>| {
+            tasks.for_each(|task| record(&path, task, None).close().unwrap());
+        };
+        record(0..8);
+        let asked = |count| Foreign { held_out: Some(count), ..Foreign::default() };
+        let first = merge(&path, &asked(3)).unwrap().unwrap().split;
+        record(8..30);
+        let second = merge(&path, &Foreign::default()).unwrap().unwrap().split;
+        assert_eq!(second.held_out, first.held_out);
+        record(30..50);
+        let third = merge(&path, &Foreign::default()).unwrap().unwrap().split;
+        assert!(first.held_out.iter().all(|task| third.held_out.contains(task)));
+        assert!(second.training.iter().all(|task| third.training.contains(task)));
+        assert_eq!((third.held_out.len(), third.training.len()), (5, 45));
+        let anew = merge(&path, &asked(9)).unwrap().unwrap().split;
+        assert_eq!((anew.held_out.len(), anew.training.len()), (9, 41));
+        assert_eq!(read(&path).unwrap().card.split, anew);
+        assert_eq!(merge(&path, &Foreign::default()).unwrap(), None);
     }
 }

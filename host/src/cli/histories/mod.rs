@@ -135,6 +135,7 @@ fn check(path: &Path, write_card: bool, known: &Known) -> Result<Report> {
                 actions: known.actions,
                 held_out: known.held_out,
                 split_seed: known.split_seed.unwrap_or(0),
+                ..Foreign::default()
             };
             let (mut card, _) = describe(path, &foreign)?;
             if write_card {

@@ -29,6 +29,8 @@ pub struct Foreign {
     pub actions: Option<u16>,
     /// Tasks held out from training; absent: one in ten.
     pub held_out: Option<u32>,
+    /// Where `held_out` is absent: how tasks are divided already, which stays so.
+    pub split: TaskSplit,
     /// Seed of the split.
     pub split_seed: u64,
 }
@@ -70,7 +72,7 @@ pub fn describe_with(path: &Path, known: &Foreign, storage: &Storage) -> Result<
     }
     let index = checker.index;
     let all = Histories { index, steps, interface };
-    let split = split_found(&all, known.held_out, known.split_seed)?;
+    let split = split_found(&all, known)?;
     let mut returns = Returns::default();
     for history in &all.index {
         let held_out = split.held_out.binary_search(&history.task).is_ok();
@@ -230,24 +232,26 @@ pub(super) fn reward_levels(parts: &[Rows]) -> Vec<f32> {
     levels
 }
 
-/// Splits the tasks that occur in a foreign file; one in ten is held out unless `held_out` says how
+/// Splits the tasks that occur in a foreign file; one in ten is held out unless `known` says how
 /// many.
-fn split_found(all: &Histories, held_out: Option<u32>, seed: u64) -> Result<TaskSplit> {
+fn split_found(all: &Histories, known: &Foreign) -> Result<TaskSplit> {
     let tasks: BTreeSet<u32> = all.index.iter().map(|history| history.task).collect();
-    let mut tasks: Vec<u32> = tasks.into_iter().collect();
-    let held_out = held_out.map_or(tasks.len() / 10, |count| count as usize);
-    if held_out >= tasks.len() {
-        return Err(Error::argument(
-            "held_out",
-            format!(
-                "is {held_out}, but the file has {} tasks and at least one is needed for training",
-                tasks.len()
-            ),
-        ));
+    let count = tasks.len();
+    let (mut split, held_out) = match known.held_out {
+        Some(wanted) => (TaskSplit::default(), wanted as usize),
+        None => (known.split.clone(), (count / 10).saturating_sub(known.split.held_out.len())),
+    };
+    let is_new = |task: &u32| !split.held_out.contains(task) && !split.training.contains(task);
+    let mut new: Vec<u32> = tasks.into_iter().filter(is_new).collect();
+    if known.held_out.is_some() && held_out >= count {
+        let problem =
+            format!("is {held_out}, but the file has {count} tasks and at least one is needed for training");
+        return Err(Error::argument("held_out", problem));
     }
-    shuffle(&mut tasks, &mut PortableRng::new(seed, 0));
-    let mut training = tasks.split_off(held_out);
-    training.sort_unstable();
-    tasks.sort_unstable();
-    Ok(TaskSplit { training, held_out: tasks })
+    shuffle(&mut new, &mut PortableRng::new(known.split_seed, 0));
+    split.training.extend(new.split_off(held_out.min(new.len())));
+    split.held_out.extend(new);
+    split.training.sort_unstable();
+    split.held_out.sort_unstable();
+    Ok(split)
 }

@@ -119,7 +119,7 @@ impl Opened {
     /// A file and its card, which say the same; the index is not read yet.
     pub fn described(path: &Path) -> Result<Self> {
         check_name(path)?;
-        if !path.exists() && parts_folder(path).exists() {
+        if (!path.exists() && parts_folder(path).exists()) || super::merge::is_unfinished(path) {
             let problem =
                 "was recorded, but is not made yet of its parts: do so with algodistill.merge, in Python";
             return Err(Error::file(path, problem));
