@@ -28,7 +28,8 @@ class Journal:
         optimal: int,
         reward: float,
         words: list[int] | npt.NDArray[np.int32],
-        ended: bool,
+        terminated: bool,
+        truncated: bool,
     ) -> None: ...
     def episode(
         self,
@@ -36,6 +37,7 @@ class Journal:
         actions: list[int],
         rewards: list[float],
         optimal: list[int],
+        truncated: bool | None,
     ) -> None: ...
     def close(self) -> None: ...
     def discard(self) -> None: ...

@@ -39,6 +39,8 @@ def to_pandas(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a pandas.D
         columns[f"final_observation_{channel}"] = column
     optimal = pandas.Series(rows["optimal_action"], dtype="Int64")
     columns["optimal_action"] = optimal.mask(optimal < 0)
+    truncated = pandas.Series(rows["truncated"] == 1, dtype="boolean")
+    columns["truncated"] = truncated.mask(rows["truncated"] < 0)
     return pandas.DataFrame(columns)
 
 
@@ -47,8 +49,9 @@ def to_minari(path: str | os.PathLike[str], dataset_id: str, **about: Any) -> An
 
     An episode is an episode; its infos have `task_id`, `history_id` and, where it is known,
     `optimal_action`. Numbers stay as they were recorded: a float has 16 bits after the point. What
-    was observed last is repeated where the observation after it is not known. `about` is what
-    Minari wants to know beside the data (`author`, `description`, `algorithm_name`, ...).
+    was observed last is repeated where the observation after it is not known, and an episode is
+    terminated where it is not known whether it was truncated. `about` is what Minari wants to know
+    beside the data (`author`, `description`, `algorithm_name`, ...).
     """
     minari = module("minari", "to_minari")
     space_of = module("algodistill.environments", "to_minari").space_of
@@ -68,14 +71,14 @@ def to_minari(path: str | os.PathLike[str], dataset_id: str, **about: Any) -> An
         optimal = rows["optimal_action"][first:end]
         if optimal.max() >= 0:
             infos["optimal_action"] = np.append(optimal, -1).astype(np.int64)
-        ended = rows["done"][first:end]
+        done, truncated = rows["done"][first:end], rows["truncated"][first:end] == 1
         buffers.append(
             minari.data_collector.EpisodeBuffer(
                 observations=_stack([show(row.tolist()) for row in words]),
                 actions=rows["action"][first:end].astype(np.int64),
                 rewards=rows["reward"][first:end].astype(np.float64).tolist(),
-                terminations=ended.tolist(),
-                truncations=[False] * (end - first - 1) + [not ended[-1]],
+                terminations=(done & ~truncated).tolist(),
+                truncations=[False] * (end - first - 1) + [bool(truncated[-1] or not done[-1])],
                 infos=infos,
             )
         )
@@ -112,7 +115,7 @@ def import_minari(
 
     `dataset` is a `MinariDataset` or the name of a local one. Its episodes are one history of
     `task`, in their order, unless their infos say `task_id` and `history_id`, as `to_minari` writes
-    them.
+    them. An episode that was not terminated was truncated.
     """
     minari = module("minari", "import_minari")
     if isinstance(dataset, (str, os.PathLike)):
@@ -145,6 +148,7 @@ def import_minari(
                 [actions.number(action) for action in np.asarray(episode.actions)],
                 np.asarray(episode.rewards, float).tolist(),
                 [-1 if one < 0 else actions.number(one) for one in optimal],
+                not episode.terminations[-1],
             )
     return merge(path)
 

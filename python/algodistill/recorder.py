@@ -48,7 +48,7 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
 
     It wraps one environment, and sees what the agent's own wrappers (normalisation, stacked
     frames) have not yet changed. An episode that the agent leaves before its end is recorded as
-    ended there.
+    truncated there.
     """
 
     def __init__(
@@ -111,9 +111,9 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
         # What cannot be recorded ends the episode: the environment has gone on.
         self._running = False
         observation, reward, terminated, truncated, info = _values(self.env.step(action), _STEP)
-        ended = bool(terminated or truncated)
-        self._journal.step(chosen, optimal, _reward(reward), self._words(observation), ended)
-        self._seen, self._info, self._running = observation, info, not ended
+        words, ends = self._words(observation), (bool(terminated), bool(truncated))
+        self._journal.step(chosen, optimal, _reward(reward), words, *ends)
+        self._seen, self._info, self._running = observation, info, not any(ends)
         return observation, reward, terminated, truncated, info
 
     def close(self) -> None:

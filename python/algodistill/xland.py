@@ -42,7 +42,8 @@ def import_xland(  # noqa: PLR0913 - each has its name
 
     A grid of uint8 becomes a picture: its cells hold `tile * colours + colour`, which are two bytes
     there; with `colours=None` a cell is one byte, as it is. Other states are an index, where they
-    have no further axis, or numbers. What is observed after an episode is not in such files.
+    have no further axis, or numbers. What is observed after an episode is not in such files, nor
+    whether one that is done was truncated.
     """
     h5py = module("h5py", "import_xland")
     try:
@@ -116,7 +117,11 @@ class _Group:
             first = 0
             for end in [*ends.tolist(), *rest]:
                 own = slice(first, end)
-                journal.episode(states[own], actions[own].tolist(), rewards[own], optimal[own])
+                # What is left is of an episode that was not done; of the others nobody knows.
+                truncated = True if end in rest else None
+                journal.episode(
+                    states[own], actions[own].tolist(), rewards[own], optimal[own], truncated
+                )
                 first = end
 
     def _column(self, name: str, history: int) -> npt.NDArray[np.int64]:

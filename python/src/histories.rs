@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 /// The columns of a file of histories, in the order of its rows, and the text of its card.
 ///
-/// `observation` is [steps, words], `optimal_action` -1 where it is unknown, `final_observation`
-/// [episodes, words] of the steps `final_step`.
+/// `observation` is [steps, words], `optimal_action` and `truncated` (0 or 1) are -1 where they are
+/// unknown, `final_observation` is [episodes, words] of the steps `final_step`.
 #[pyfunction]
 pub fn read_histories(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let storage = Storage { in_memory: u64::MAX, ..Storage::default() };
@@ -39,6 +39,7 @@ pub fn read_histories(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDic
     dict.set_item("reward", columns.rewards.into_pyarray(py))?;
     dict.set_item("done", columns.dones.into_pyarray(py))?;
     dict.set_item("optimal_action", columns.optimal_actions.into_pyarray(py))?;
+    dict.set_item("truncated", columns.truncations.into_pyarray(py))?;
     let ended = columns.final_steps.len();
     dict.set_item("final_step", columns.final_steps.into_pyarray(py))?;
     dict.set_item("final_observation", table(columns.final_observations, ended)?)?;
@@ -55,6 +56,7 @@ struct Columns {
     rewards: Vec<f32>,
     dones: Vec<bool>,
     optimal_actions: Vec<i32>,
+    truncations: Vec<i8>,
     final_steps: Vec<u64>,
     final_observations: Vec<i32>,
 }
@@ -67,6 +69,8 @@ impl Columns {
             self.observations.extend(steps.observations.iter().map(|column| column[step]));
             let optimal = steps.optimal_actions.get(step).filter(|&&action| action != u16::MAX);
             self.optimal_actions.push(optimal.map_or(-1, |&action| action.into()));
+            let truncated = steps.truncations.get(step).copied().flatten();
+            self.truncations.push(truncated.map_or(-1, i8::from));
         }
         self.histories.resize(first + range.len(), history.id);
         self.episodes.extend_from_slice(&steps.episodes[range.clone()]);

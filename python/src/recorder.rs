@@ -37,35 +37,38 @@ impl Journal {
         self.journal.about().history
     }
 
-    /// An episode begins. One that was left before its end is recorded as ended where it was left.
+    /// An episode begins. One that was left before its end is recorded as cut off where it was left.
     fn begin(&mut self, words: &Bound<'_, PyAny>) -> PyResult<()> {
         self.start(words_of(words)?)
     }
 
-    /// An action, the optimal one (-1 where unknown), its reward and what was observed then.
+    /// An action, the optimal one (-1 where unknown), its reward, what was observed then, and whether
+    /// the episode was terminated or truncated; where it was both, it was terminated.
     fn step(
         &mut self,
         action: i64,
         optimal: i64,
         reward: f64,
         words: &Bound<'_, PyAny>,
-        ended: bool,
+        terminated: bool,
+        truncated: bool,
     ) -> PyResult<()> {
         self.add(action, optimal, reward, words_of(words)?)?;
-        if ended {
-            self.end()?;
+        if terminated || truncated {
+            self.end(Some(!terminated), true)?;
         }
         Ok(())
     }
 
     /// A whole episode: observations [steps + 1, words] or, where the last one is not known, [steps,
-    /// words].
+    /// words]. Whether it was `truncated` may be unknown.
     fn episode(
         &mut self,
         observations: PyReadonlyArray2<'_, i32>,
         actions: Vec<i64>,
         rewards: Vec<f64>,
         optimal: Vec<i64>,
+        truncated: Option<bool>,
     ) -> PyResult<()> {
         let rows = observations.as_array();
         let rows: Vec<Vec<i32>> = rows.outer_iter().map(|row| row.to_vec()).collect();
@@ -87,7 +90,7 @@ impl Journal {
             let next = rows.next().unwrap_or_else(|| unknown.clone());
             self.add(actions[step], optimal[step], rewards[step], next)?;
         }
-        self.end_with(is_last_known)
+        self.end(truncated, is_last_known)
     }
 
     /// Ends and removes the history.
@@ -96,12 +99,12 @@ impl Journal {
         self.journal.discard().map_err(exception)
     }
 
-    /// Ends the history; an episode that is not over ends here.
+    /// Ends the history; an episode that is not over is cut off here.
     fn close(&mut self) -> PyResult<()> {
         if self.closed {
             return Ok(());
         }
-        self.end()?;
+        self.leave()?;
         self.journal.close().map_err(exception)?;
         self.closed = true;
         Ok(())
@@ -128,7 +131,7 @@ impl Journal {
     /// Starts an episode, and ends the one before.
     fn start(&mut self, words: Vec<i32>) -> PyResult<()> {
         self.check(&words)?;
-        self.end()?;
+        self.leave()?;
         self.now = words;
         Ok(())
     }
@@ -153,19 +156,20 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the episode, if it has steps.
-    fn end(&mut self) -> PyResult<()> {
-        self.end_with(true)
+    /// Writes the episode, if it has steps, as cut off here.
+    fn leave(&mut self) -> PyResult<()> {
+        self.end(Some(true), true)
     }
 
-    /// As [`Journal::end`]; whether it is known what is observed now.
-    fn end_with(&mut self, known: bool) -> PyResult<()> {
+    /// Writes the episode, if it has steps; whether it was cut off, if that is known, and whether it is
+    /// known what is observed now.
+    fn end(&mut self, truncated: Option<bool>, known: bool) -> PyResult<()> {
         if self.episode.actions.is_empty() {
             return Ok(());
         }
         let mut episode = std::mem::take(&mut self.episode);
         let now = std::mem::take(&mut self.now);
-        episode.last = known.then_some(now);
+        (episode.last, episode.truncated) = (known.then_some(now), truncated);
         self.journal.append(&episode).map_err(exception)
     }
 }

@@ -11,6 +11,7 @@ from counter import Counter, play, record
 from gymnasium import spaces
 
 import algodistill
+from algodistill import _native
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,8 @@ def test_a_minari_dataset_round_trips(
     algodistill.to_minari(first, "counter/test-v0", author="a", description="b")
     dataset = minari.load_dataset("counter/test-v0")
     assert (dataset.total_episodes, dataset.total_steps) == (4, 12)
+    ends = [(one.terminations[-1], one.truncations[-1]) for one in dataset.iterate_episodes()]
+    assert ends == [(True, False)] * 2 + [(False, True)] * 2
     algodistill.import_minari("counter/test-v0", second)
     assert first.read_bytes() == second.read_bytes()
     # One history of one task, where nobody says which.
@@ -103,6 +106,7 @@ def test_an_episode_of_floats_is_scaled_as_a_recorded_one(
     frame = algodistill.to_pandas(path)
     assert frame.observation_0.map(list).tolist() == [[2**15, 2**16], [2**17, -3 * 2**16]]
     assert list(frame.final_observation_0[1]) == [2**18, 5 * 2**16]
+    assert frame.truncated.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(("space", "show"), SPACES)
@@ -117,6 +121,7 @@ def test_a_file_is_read_as_a_data_frame(tmp_path: Path, space: gym.Space[Any], s
     assert frame.reward.tolist() == [0, 0.5, 1] * 4
     assert frame.done.tolist() == [False, False, True] * 4
     assert frame.optimal_action.isna().tolist() == [True] * 6 + [False] * 6
+    assert frame.truncated.tolist() == [False] * 8 + [True] + [False] * 2 + [True]
     if space == spaces.Box(0, 255, (1, 2, 3), np.uint8):
         assert [one.tolist() for one in frame.observation_0] == [
             [[[count] * 3] * 2] for count in (0, 1, 2)
@@ -126,6 +131,26 @@ def test_a_file_is_read_as_a_data_frame(tmp_path: Path, space: gym.Space[Any], s
         assert frame.observation_0.tolist() == [0, 1, 2] * 4
         assert frame.observation_1.tolist() == [8] * 12
         assert frame.final_observation_0.tolist() == [None, None, 3] * 4
+
+
+def test_truncated_episodes_of_pandas_are_checked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, foreign = tmp_path / "counter.parquet", tmp_path / "foreign.parquet"
+    recorded(path, *SPACES[0])
+    frame = algodistill.to_pandas(path)
+    check = ["algodistill", "histories", "check", str(foreign), "--write-card"]
+    check += ["--held-out", "0", "--observation-sizes", "9"]
+    frame.loc[:2, "truncated"] = None
+    frame.to_parquet(foreign)
+    assert _native.run_program(check) == 0
+    assert algodistill.to_pandas(foreign).truncated.equals(frame.truncated)
+    foreign.with_suffix(".card.json").unlink()
+    frame.loc[7, "truncated"] = True
+    frame.to_parquet(foreign)
+    capfd.readouterr()
+    assert _native.run_program(check) != 0
+    assert "foreign.parquet: truncated is true in row 7, where" in capfd.readouterr().err
 
 
 def xland(path: Path, states: Any, **about: Any) -> None:
@@ -162,6 +187,9 @@ def test_histories_of_xland_are_imported(tmp_path: Path) -> None:
     assert frame.episode.tolist() == [0, 0, 0, 1, 1] * 4
     assert frame.done.tolist() == [False, False, True, False, True] * 4
     assert frame.optimal_action.tolist() == [5, 4, 3, 2, 1] * 4
+    # Only of what was not done is it known.
+    assert frame.truncated.isna().tolist() == [True, True, True, False, False] * 4
+    assert frame.truncated[3:5].tolist() == [False, True]
     seen = np.stack(frame.observation_0[:10]).reshape(2, 5, 2, 2, 2)
     assert (seen == np.stack([tiles, colours], -1)).all()
     assert frame.final_observation_0.isna().all()

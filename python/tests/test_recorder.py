@@ -63,7 +63,18 @@ def test_truncated_and_terminated_episodes_are_over(tmp_path: Path) -> None:
             play(env, 1)
     merge(path)
     assert rows(path)["done"] == [False, False, True] * 2
+    assert rows(path)["truncated"] == [False] * 5 + [True]
     assert rows(path)["final_observation_0"] == [None, None, 3] * 2
+
+
+def test_what_is_terminated_and_truncated_at_once_is_terminated(tmp_path: Path) -> None:
+    path = tmp_path / "counter.parquet"
+    counter = Counter(step=lambda count: (count, 0.0, count == 2, count == 2, {}))
+    with Recorder(counter, path, task=0) as env:
+        play(env, 1)
+    merge(path)
+    assert rows(path)["done"] == [False, True]
+    assert rows(path)["truncated"] == [False, False]
 
 
 def test_an_episode_that_is_left_ends_where_it_was_left(tmp_path: Path) -> None:
@@ -78,6 +89,7 @@ def test_an_episode_that_is_left_ends_where_it_was_left(tmp_path: Path) -> None:
     merge(path)
     found = rows(path)
     assert found["action"] == [1, 2, 3]
+    assert found["truncated"] == [True, False, True]
     assert found["done"] == [True, False, True]
     assert found["final_observation_0"] == [1, None, 2]
 

@@ -1,7 +1,7 @@
 //! Histories worth learning from: a file of those that show learning best, of another file.
 
 use super::card::{Card, Returns, FORMAT_VERSION};
-use super::columns::{row_group_steps, Layout, OptimalActions};
+use super::columns::{row_group_steps, Layout, Presence};
 use super::file::{check_name, read_undivided, split_sets, Hashing};
 use super::score::{episodes, returns, Score};
 use super::{Histories, History, Steps, Storage};
@@ -323,7 +323,9 @@ fn lost(all: &Histories, some: &Histories, of: &HashSet<u32>) -> u32 {
 /// Writes a Parquet file, row groups of whole histories; its SHA-256.
 pub(super) fn write(path: &Path, all: &Histories, source: &str) -> Result<String> {
     let refuse = |error| Error::file(path, format!("cannot be written: {error}"));
-    let layout = Layout::new(&all.interface, OptimalActions::of(&all.steps)).map_err(refuse)?;
+    let optimal_actions = Presence::of(&all.steps.optimal_actions, &u16::MAX);
+    let truncations = Presence::of(&all.steps.truncations, &None);
+    let layout = Layout::new(&all.interface, optimal_actions, truncations).map_err(refuse)?;
     let room = row_group_steps(all.steps.len() as u64, all.interface.observation_len()) as usize;
     let chunks: Vec<&[History]> =
         all.index.chunk_by(|a, b| a.steps.start / room == b.steps.start / room).collect();
@@ -354,7 +356,7 @@ pub(super) fn write(path: &Path, all: &Histories, source: &str) -> Result<String
 mod tests {
     use super::*;
     use crate::environment::EnvironmentConfig;
-    use crate::history::{describe, generate_to_file, read, Foreign, GenerateConfig};
+    use crate::history::{describe, generate_to_file, read, Foreign, GenerateConfig, Mixture};
     use crate::progress::NoProgress;
     use crate::source::SourceConfig;
     use std::path::PathBuf;
@@ -465,6 +467,42 @@ mod tests {
         // Its tasks are not known, but their returns can be compared.
         let problem = filter(&solved(), &foreign, &output).unwrap_err().to_string();
         assert!(problem.contains("the largest return of custom is not known"), "{problem}");
+    }
+
+    #[test]
+    fn whether_episodes_were_cut_off_stays_known_but_not_in_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = file(folder.path(), "dark-room", "q-learning", 20);
+        let mut all = read(&input).unwrap().training;
+        // Every episode of half of the histories was; of the others nobody knows.
+        let known = |history: &History, steps: &Steps| -> Vec<Option<bool>> {
+            let dones = steps.dones[history.steps.clone()].iter();
+            dones.map(|&done| history.id.is_multiple_of(2).then_some(done)).collect()
+        };
+        all.steps.truncations = all.index.iter().flat_map(|history| known(history, &all.steps)).collect();
+        for expected in [Some(true), Some(false), None] {
+            assert!(all.steps.truncations.contains(&expected));
+        }
+        let foreign = folder.path().join("foreign.parquet");
+        write(&foreign, &all, "unknown").unwrap();
+        let (mut card, written) =
+            describe(&foreign, &Foreign { held_out: Some(0), ..Foreign::default() }).unwrap();
+        assert_eq!(written.steps.truncations, all.steps.truncations);
+        card.write(&foreign).unwrap();
+        let output = folder.path().join("some.parquet");
+        filter(&FilterConfig { episodes: Some((3, 7)), ..FilterConfig::default() }, &foreign, &output)
+            .unwrap();
+        let some = read(&output).unwrap().training;
+        assert!(some.steps.len() < all.steps.len());
+        for history in &some.index {
+            assert_eq!(some.steps.truncations[history.steps.clone()], known(history, &some.steps));
+        }
+        let trained = Mixture::read(&[output]).unwrap().training.steps;
+        assert_eq!(trained, Steps { truncations: Vec::new(), ..some.steps });
+        // What is generated has no such column.
+        let has_column =
+            |path: &Path| std::fs::read(path).unwrap().windows(9).any(|name| name == b"truncated");
+        assert!(has_column(&foreign) && !has_column(&input));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// First bytes of a journal, the last of them its version.
-const MAGIC: [u8; 8] = *b"adpart\0\x01";
+const MAGIC: [u8; 8] = *b"adpart\0\x02";
 /// Bytes in front of a record: how many it has, these inverted, the first of its SHA-256.
 const FRAME: usize = 16;
 /// Largest journal that is read.
@@ -51,6 +51,8 @@ pub struct RecordedEpisode {
     pub optimal_actions: Vec<u16>,
     /// The words of what was observed after the last action, where that is known.
     pub last: Option<Vec<i32>>,
+    /// Whether it was cut off, by a time limit or a reset before its end, where that is known.
+    pub truncated: Option<bool>,
 }
 
 /// A journal that is being written, by one process.

@@ -140,7 +140,7 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
         like_card(path, about, &card)?;
         old = all;
     }
-    fill_optimal(&mut old.steps);
+    fill_unknown(&mut old.steps);
     let mut all = Histories {
         index: Vec::new(),
         steps: Steps::new(old.steps.observations.len()),
@@ -169,12 +169,19 @@ fn together(path: &Path, about: &Recorded, recorded: Vec<Part>) -> Result<Histor
     if all.steps.optimal_actions.iter().all(|&action| action == u16::MAX) {
         all.steps.optimal_actions.clear();
     }
+    if all.steps.truncations.iter().all(Option::is_none) {
+        all.steps.truncations.clear();
+    }
     Ok(all)
 }
 
-fn fill_optimal(steps: &mut Steps) {
+/// Makes what a file may lack known to be unknown, so that it stays known of what is added.
+fn fill_unknown(steps: &mut Steps) {
     if steps.optimal_actions.is_empty() {
         steps.optimal_actions = vec![u16::MAX; steps.len()];
+    }
+    if steps.truncations.is_empty() {
+        steps.truncations = vec![None; steps.len()];
     }
 }
 
@@ -199,6 +206,8 @@ fn history(about: &Recorded, episodes: Vec<RecordedEpisode>) -> (History, Steps)
         steps.optimal_actions.extend(episode.optimal_actions);
         steps.dones.resize(steps.dones.len() + len - 1, false);
         steps.dones.push(true);
+        steps.truncations.resize(steps.dones.len() - 1, episode.truncated.map(|_| false));
+        steps.truncations.push(episode.truncated);
         if let Some(last) = episode.last {
             steps.final_observations.push(steps.dones.len() - 1, &last);
         }
@@ -238,13 +247,14 @@ mod tests {
             rewards: vec![0.5],
             optimal_actions: vec![u16::MAX],
             last: Some(vec![7, 8, 0]),
+            truncated: Some(true),
         };
         journal.append(&episode).unwrap();
         episode.observations.extend([5, 6, 2]);
         episode.actions.push(3);
         episode.rewards.push(-1.0);
         episode.optimal_actions.push(2);
-        episode.last = None;
+        (episode.last, episode.truncated) = (None, Some(false));
         journal.append(&episode).unwrap();
         journal
     }
@@ -277,9 +287,34 @@ mod tests {
         assert_eq!(steps.episodes, [0, 1, 1].repeat(3));
         assert_eq!(steps.dones, [true, false, true].repeat(3));
         assert_eq!(steps.optimal_actions, [u16::MAX, u16::MAX, 2].repeat(3));
+        assert_eq!(steps.truncations, [Some(true), Some(false), Some(false)].repeat(3));
         assert_eq!(steps.final_observations.steps(), [0, 3, 6]);
         assert_eq!(all.interface.channels[..], CHANNELS);
         assert_eq!(all.interface.reward_levels[..], [-1.0, 0.5]);
+    }
+
+    #[test]
+    fn what_is_unknown_of_a_history_stays_known_of_another() {
+        let (_folder, path) = folder();
+        let known = Foreign { held_out: Some(0), ..Foreign::default() };
+        let mut journal = Journal::begin(&path, 3, None, CHANNELS.to_vec(), 4).unwrap();
+        let episode = RecordedEpisode {
+            observations: vec![0; 6],
+            actions: vec![0; 2],
+            rewards: vec![0.0; 2],
+            optimal_actions: vec![u16::MAX; 2],
+            ..RecordedEpisode::default()
+        };
+        journal.append(&episode).unwrap();
+        journal.close().unwrap();
+        merge(&path, &known).unwrap().unwrap();
+        let steps = read(&path).unwrap().training.steps;
+        assert!(steps.truncations.is_empty() && steps.optimal_actions.is_empty());
+        record(&path, 3, None).close().unwrap();
+        merge(&path, &known).unwrap().unwrap();
+        let steps = read(&path).unwrap().training.steps;
+        assert_eq!(steps.truncations, [None, None, Some(true), Some(false), Some(false)]);
+        assert_eq!(steps.optimal_actions, [[u16::MAX; 4].as_slice(), &[2]].concat());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::columns::Kind;
 use super::disk::Disk;
-use super::file::{divide, Opened};
+use super::file::{divide, Keep, Opened};
 use super::{Card, Histories, HistoryFile, Share, Storage};
 use crate::ranks::Ranks;
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ impl Mixture {
     pub fn read_with(paths: &[PathBuf], storage: &Storage) -> Result<Self> {
         let disk = storage.file(outside_bytes(paths))?;
         let read = |path: &Path| -> Result<HistoryFile> {
-            let (card, all) = Opened::described(path)?.read_all(disk.as_ref())?;
+            let (card, all) = Opened::described(path)?.read_all(disk.as_ref(), Keep::ForTraining)?;
             Ok(divide(path, card, all))
         };
         let (first, others) =

@@ -41,8 +41,8 @@ use huge_pages::zeros;
 /// Writes histories as another program would, without a card.
 #[cfg(test)]
 pub(crate) fn write_for_tests(path: &std::path::Path, histories: &Histories) {
-    let layout =
-        columns::Layout::new(&histories.interface, columns::OptimalActions::Absent).expect("columns");
+    let absent = columns::Presence::Absent;
+    let layout = columns::Layout::new(&histories.interface, absent, absent).expect("columns");
     let rows = layout.encode(histories, "test").and_then(|rows| rows.into_file(&layout));
     std::fs::write(path, rows.expect("rows")).expect("a file");
 }
@@ -67,6 +67,9 @@ pub struct Steps {
     /// The optimal action, `u16::MAX` where it is unknown at a step; empty where it is unknown at
     /// all.
     pub optimal_actions: Vec<u16>,
+    /// Whether the episode was cut off with this step, by a time limit or a reset before its end;
+    /// `None` where that is unknown, empty where it is unknown at all.
+    pub truncations: Vec<Option<bool>>,
     /// The task of the step's episode; empty where every history is of one task, [`History::task`].
     pub tasks: Vec<u32>,
     /// What of the observations is not in memory.
@@ -109,6 +112,7 @@ impl Steps {
             dones: zeros(len),
             final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
+            truncations: Vec::new(),
             tasks: Vec::new(),
             on_disk: None,
         }
@@ -149,20 +153,13 @@ impl Steps {
     }
 
     /// Appends a range of the steps of `other`. Optimal actions stay known only where both know
-    /// them, and so do the tasks of steps. What `other` has on a disk stays there.
+    /// them, and so do truncations and the tasks of steps. What `other` has on a disk stays there.
     pub fn extend(&mut self, other: &Steps, range: Range<usize>) {
         self.extend_on_disk(other, range.clone());
-        if self.optimal_actions.len() == self.len() && other.optimal_actions.len() == other.len() {
-            self.optimal_actions.extend_from_slice(&other.optimal_actions[range.clone()]);
-        } else {
-            self.optimal_actions.clear();
-        }
-        if self.tasks.len() == self.len() && other.tasks.len() == other.len() {
-            self.tasks.extend_from_slice(&other.tasks[range.clone()]);
-        } else {
-            self.tasks.clear();
-        }
-        let first = self.len();
+        let (first, len) = (self.len(), other.len());
+        extend_known(first, &mut self.optimal_actions, len, &other.optimal_actions, range.clone());
+        extend_known(first, &mut self.truncations, len, &other.truncations, range.clone());
+        extend_known(first, &mut self.tasks, len, &other.tasks, range.clone());
         for (step, words) in other.final_observations.of_range(range.clone()) {
             self.final_observations.push(first + step, words);
         }
@@ -173,6 +170,22 @@ impl Steps {
         self.actions.extend_from_slice(&other.actions[range.clone()]);
         self.rewards.extend_from_slice(&other.rewards[range.clone()]);
         self.dones.extend_from_slice(&other.dones[range]);
+    }
+}
+
+/// Appends a range of a column of `other_len` steps to one of `len`; either is empty where it is
+/// unknown, and then both together are.
+fn extend_known<T: Copy>(
+    len: usize,
+    column: &mut Vec<T>,
+    other_len: usize,
+    other: &[T],
+    range: Range<usize>,
+) {
+    if column.len() == len && other.len() == other_len {
+        column.extend_from_slice(&other[range]);
+    } else {
+        column.clear();
     }
 }
 

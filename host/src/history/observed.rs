@@ -132,6 +132,7 @@ impl Steps {
         self.dones.truncate(len);
         self.final_observations.truncate(len);
         self.optimal_actions.truncate(len);
+        self.truncations.truncate(len);
         self.tasks.truncate(len);
         if let Some(on_disk) = &mut self.on_disk {
             on_disk.truncate(len);

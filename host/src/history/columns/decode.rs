@@ -12,8 +12,9 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
 use std::sync::Arc;
 
-/// What a value of a column of actions must be.
+/// What a value of a column of actions must be, and one of a column of booleans.
 const AN_ACTION: &str = "an action, 0 to 255";
+const A_BOOLEAN: &str = "true or false";
 
 impl Places {
     pub(super) fn read_ids(
@@ -51,10 +52,16 @@ impl Places {
                         Some(v as f32).filter(|reward| reward.is_finite())
                     })?,
                 },
-                dones: read::<BoolType, _>(group, self.dones, "true or false", None, Some)?,
+                dones: read::<BoolType, _>(group, self.dones, A_BOOLEAN, None, Some)?,
                 optimal_actions: match self.optimal_actions {
                     None => Vec::new(),
                     Some(column) => read_integers(group, column, AN_ACTION, Some(u16::MAX), action)?,
+                },
+                truncations: match self.truncations {
+                    None => Vec::new(),
+                    Some(column) => {
+                        read::<BoolType, _>(group, column, A_BOOLEAN, Some(None), |v| Some(Some(v)))?
+                    }
                 },
                 ..observed
             },

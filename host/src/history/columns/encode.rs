@@ -1,6 +1,6 @@
 //! Steps as a row group in memory.
 
-use super::{Layout, OptimalActions, BATCH};
+use super::{Layout, Presence, BATCH};
 use crate::history::{Histories, History};
 use algodistill_core::Channel;
 use bytes::Bytes;
@@ -87,24 +87,31 @@ impl Layout {
                 }
             });
         }
-        match self.optimal_actions {
-            OptimalActions::Absent => {}
-            OptimalActions::Everywhere => {
-                let actions = steps.optimal_actions.iter().map(|&action| i32::from(action));
-                columns.push(self.encode_column::<Int32Type>(columns.len(), &actions.collect::<Vec<_>>())?);
-            }
-            OptimalActions::Somewhere => {
-                let known = |rows: Range<usize>, add: &mut dyn FnMut(usize, i32)| {
-                    for (row, &action) in steps.optimal_actions[rows].iter().enumerate() {
-                        if action != u16::MAX {
-                            add(row, action.into());
-                        }
-                    }
-                };
-                columns.push(self.encode_known::<Int32Type>(columns.len(), steps.len(), known)?);
-            }
+        if self.optimal_actions != Presence::Absent {
+            let action = |&action: &u16| (action != u16::MAX).then_some(i32::from(action));
+            columns.push(self.encode_some::<Int32Type, _>(columns.len(), &steps.optimal_actions, action)?);
+        }
+        if self.truncations != Presence::Absent {
+            let truncated = |truncated: &Option<bool>| *truncated;
+            columns.push(self.encode_some::<BoolType, _>(columns.len(), &steps.truncations, truncated)?);
         }
         Ok(EncodedRows { columns })
+    }
+
+    /// One row a step; null where `value` has none.
+    fn encode_some<T: DataType, S>(
+        &self,
+        column: usize,
+        steps: &[S],
+        value: impl Fn(&S) -> Option<T::T>,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        self.encode_known::<T>(column, steps.len(), |rows, add| {
+            for (row, step) in steps[rows].iter().enumerate() {
+                if let Some(value) = value(step) {
+                    add(row, value);
+                }
+            }
+        })
     }
 
     fn encode_column<T: DataType>(

@@ -1,7 +1,6 @@
 //! Which columns there are, and how each of them is written.
 
-use super::{FINAL_OBSERVATION, OPTIMAL_ACTION};
-use crate::history::Steps;
+use super::{FINAL_OBSERVATION, OPTIMAL_ACTION, TRUNCATED};
 use algodistill_core::{Channel, Interface};
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::errors::Result;
@@ -16,13 +15,14 @@ pub struct Layout {
     pub(super) schema: SchemaDescriptor,
     pub(super) properties: WriterPropertiesPtr,
     pub(super) channels: Vec<Channel>,
-    pub(super) optimal_actions: OptimalActions,
+    pub(super) optimal_actions: Presence,
+    pub(super) truncations: Presence,
 }
 
-/// Which steps have an optimal action.
+/// Which steps have a value of a column that may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OptimalActions {
-    /// None: there is no column of them.
+pub enum Presence {
+    /// None: there is no such column.
     Absent,
     /// All.
     Everywhere,
@@ -30,21 +30,30 @@ pub enum OptimalActions {
     Somewhere,
 }
 
-impl OptimalActions {
-    /// As these steps have them.
-    pub fn of(steps: &Steps) -> Self {
-        match steps.optimal_actions.contains(&u16::MAX) {
+impl Presence {
+    /// That of a column, empty or of a value a step, in which `unknown` stands for none.
+    pub fn of<T: PartialEq>(column: &[T], unknown: &T) -> Self {
+        match column.contains(unknown) {
             true => Self::Somewhere,
-            false if steps.optimal_actions.is_empty() => Self::Absent,
+            false if column.is_empty() => Self::Absent,
             false => Self::Everywhere,
+        }
+    }
+
+    /// Whether its column may have nulls, if there is one.
+    fn repetition(self) -> Option<Repetition> {
+        match self {
+            Self::Absent => None,
+            Self::Everywhere => Some(Repetition::REQUIRED),
+            Self::Somewhere => Some(Repetition::OPTIONAL),
         }
     }
 }
 
 impl Layout {
-    /// Columns for the observations of `interface`, and one for `optimal_actions` unless they are
-    /// absent.
-    pub fn new(interface: &Interface, optimal_actions: OptimalActions) -> Result<Self> {
+    /// Columns for the observations of `interface`, and one each for `optimal_actions` and
+    /// `truncations` unless they are absent.
+    pub fn new(interface: &Interface, optimal_actions: Presence, truncations: Presence) -> Result<Self> {
         let channels: Vec<Channel> = interface.channels.iter().copied().collect();
         let required = |name: &str, kind| primitive(name, kind, Repetition::REQUIRED, None);
         let mut fields: Vec<TypePtr> = Vec::new();
@@ -62,11 +71,11 @@ impl Layout {
         for (number, channel) in channels.iter().enumerate() {
             fields.push(field_of(channel, &format!("{FINAL_OBSERVATION}_{number}"), Repetition::OPTIONAL)?);
         }
-        match optimal_actions {
-            OptimalActions::Absent => {}
-            OptimalActions::Everywhere => fields.push(required(OPTIMAL_ACTION, Physical::INT32)?),
-            OptimalActions::Somewhere => {
-                fields.push(primitive(OPTIMAL_ACTION, Physical::INT32, Repetition::OPTIONAL, None)?)
+        for (name, kind, presence) in
+            [(OPTIMAL_ACTION, Physical::INT32, optimal_actions), (TRUNCATED, Physical::BOOLEAN, truncations)]
+        {
+            if let Some(repetition) = presence.repetition() {
+                fields.push(primitive(name, kind, repetition, None)?);
             }
         }
         let root = Type::group_type_builder("step").with_fields(fields).build()?;
@@ -82,6 +91,7 @@ impl Layout {
             .set_column_dictionary_enabled(column("reward"), true)
             .set_column_encoding(column("reward"), Encoding::PLAIN)
             .set_column_encoding(column("done"), Encoding::PLAIN)
+            .set_column_encoding(column(TRUNCATED), Encoding::PLAIN)
             .set_column_dictionary_enabled(column("source"), true)
             .set_column_encoding(column("source"), Encoding::PLAIN)
             .set_statistics_enabled(EnabledStatistics::None)
@@ -95,7 +105,8 @@ impl Layout {
             }
         }
         let schema = SchemaDescriptor::new(Arc::new(root));
-        Ok(Self { schema, properties: Arc::new(properties.build()), channels, optimal_actions })
+        let properties = Arc::new(properties.build());
+        Ok(Self { schema, properties, channels, optimal_actions, truncations })
     }
 
     /// A file into which row groups can be spliced.

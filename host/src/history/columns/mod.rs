@@ -9,7 +9,7 @@ mod places;
 mod reader;
 
 pub use encode::EncodedRows;
-pub use layout::{Layout, OptimalActions};
+pub use layout::{Layout, Presence};
 pub use reader::Reader;
 
 use super::Steps;
@@ -19,9 +19,11 @@ use parquet::errors::ParquetError;
 use std::fmt;
 use std::ops::Range;
 
-/// Name of the columns of final observations, and of optimal actions.
+/// Names of the columns that may be missing: of final observations, of optimal actions, and of whether
+/// an episode was cut off.
 const FINAL_OBSERVATION: &str = "final_observation";
 const OPTIMAL_ACTION: &str = "optimal_action";
+const TRUNCATED: &str = "truncated";
 
 /// Values handed to a column writer, or taken from a column reader, at a time.
 const BATCH: usize = 1 << 13;

@@ -1,6 +1,6 @@
 //! Where the columns lie in a file, and whether they are of the right types.
 
-use super::{Kind, FINAL_OBSERVATION, OPTIMAL_ACTION};
+use super::{Kind, FINAL_OBSERVATION, OPTIMAL_ACTION, TRUNCATED};
 use algodistill_core::interface::MAX_CHANNELS;
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type};
@@ -18,6 +18,7 @@ pub(super) struct Places {
     /// As many as observations, or none.
     pub final_observations: Vec<Place>,
     pub optimal_actions: Option<usize>,
+    pub truncations: Option<usize>,
 }
 
 /// A column of observations.
@@ -178,9 +179,12 @@ impl Places {
             ));
         }
         let optimal_actions = place(OPTIMAL_ACTION).map(|_| integer(OPTIMAL_ACTION)).transpose()?;
+        let boolean = |name: &str| checked(name, &[Physical::BOOLEAN]);
+        let truncations = place(TRUNCATED).map(|_| boolean(TRUNCATED)).transpose()?;
         Ok(Self {
             final_observations,
             optimal_actions,
+            truncations,
             tasks: integer("task_id")?,
             histories: integer("history_id")?,
             episodes: integer("episode")?,
@@ -188,7 +192,7 @@ impl Places {
             observations,
             actions: integer("action")?,
             rewards: checked("reward", &[Physical::FLOAT, Physical::DOUBLE])?,
-            dones: checked("done", &[Physical::BOOLEAN])?,
+            dones: boolean("done")?,
         })
     }
 }

@@ -89,6 +89,11 @@ impl<'a> Checker<'a> {
             let last = self.interface.actions - 1;
             return Err(format!("optimal_action is {action} in row {row}, expected 0 to {last}"));
         }
+        let mut ends = steps.truncations.iter().zip(&steps.dones);
+        if let Some(row) = ends.position(|(truncated, done)| *truncated == Some(true) && !done) {
+            let row = self.row + row;
+            return Err(format!("truncated is true in row {row}, where no episode ends: done is false"));
+        }
         Ok(())
     }
 

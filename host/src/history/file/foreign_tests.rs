@@ -119,6 +119,8 @@ fn what_is_no_number_list_or_picture_is_refused_by_its_type() {
         assert!([named, kind, expected].iter().all(|part| problem.contains(part)), "{problem}");
     }
     // Columns that are no observations are looked at as closely.
+    let problem = found("required int32 truncated;", &integers).unwrap_err().to_string();
+    assert!(problem.contains("column truncated has type INT32, expected [BOOLEAN]"), "{problem}");
     let problem = found("optional int32 optimal_action (DATE);", &|column| {
         column.typed::<Int32Type>().write_batch(&[1; ROWS], Some(&[1; ROWS]), None).unwrap();
     });

@@ -101,7 +101,15 @@ pub(super) fn histories_in(path: &Path) -> Result<Vec<u32>> {
 pub(super) fn read_undivided(path: &Path, storage: &Storage) -> Result<(Card, Histories)> {
     let file = Opened::described(path)?;
     let disk = storage.file(file.outside_bytes())?;
-    file.read_all(disk.as_ref())
+    file.read_all(disk.as_ref(), Keep::All)
+}
+
+/// Which columns are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    All,
+    /// All that training reads: not whether an episode was cut off.
+    ForTraining,
 }
 
 /// A file that was checked against its card, and of which is known what histories it has.
@@ -179,19 +187,19 @@ impl Opened {
         outside_bytes(self.reader.kinds(), self.reader.len())
     }
 
-    /// Checks and keeps all steps.
-    pub fn read_all(self, disk: Option<&Arc<Disk>>) -> Result<(Card, Histories)> {
+    /// Checks all steps, and keeps their columns.
+    pub fn read_all(self, disk: Option<&Arc<Disk>>, keep: Keep) -> Result<(Card, Histories)> {
         let Self { path, card, reader, .. } = self;
         let checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
         let all: Range<usize> = 0..reader.len();
-        let (steps, index) = assemble(&path, &reader, &[all], checker, disk)?;
+        let (steps, index) = assemble(&path, &reader, &[all], checker, disk, keep)?;
         let all = Histories { index, steps, interface: card.interface.clone() };
         check_against_card(&path, &card, &all, all.steps.len())?;
         Ok((card, all))
     }
 
-    /// Checks and keeps the steps of some of the training and of the held-out histories. The index
-    /// has every history, the others without steps.
+    /// Checks and keeps, for training, the steps of some of the training and of the held-out histories.
+    /// The index has every history, the others without steps.
     pub fn read(self, wanted: [Range<usize>; 2], disk: Option<&Arc<Disk>>) -> Result<HistoryFile> {
         let Self { path, card, reader, mut index, parts } = self;
         let mut is_wanted = vec![false; index.len()];
@@ -201,7 +209,7 @@ impl Opened {
         let places = index.iter().zip(&is_wanted).filter(|(_, wanted)| **wanted);
         let ranges: Vec<Range<usize>> = places.map(|(history, _)| history.steps.clone()).collect();
         let checker = Checker::new(&card.interface, card.has_several_tasks_a_history());
-        let (steps, _) = assemble(&path, &reader, &ranges, checker, disk)?;
+        let (steps, _) = assemble(&path, &reader, &ranges, checker, disk, Keep::ForTraining)?;
         let rows = index.last().map_or(0, |history| history.steps.end);
         let mut end = 0;
         for (history, wanted) in index.iter_mut().zip(is_wanted) {
@@ -279,6 +287,7 @@ fn assemble(
     ranges: &[Range<usize>],
     mut checker: Checker,
     disk: Option<&Arc<Disk>>,
+    keep: Keep,
 ) -> Result<(Steps, Vec<History>)> {
     let words = reader.kinds().iter().map(|kind| kind.words()).sum();
     let mut steps = Steps::new(words);
@@ -287,6 +296,9 @@ fn assemble(
             checker.row = first;
             checker.check(&rows)?;
             rows.keep_tasks(checker.several);
+            if keep == Keep::ForTraining {
+                rows.steps.truncations = Vec::new();
+            }
             steps.append(rows.steps);
             Ok(())
         })

@@ -314,6 +314,7 @@ fn rows() -> Rows {
             dones: vec![false, true, false, true, false, true, false, false],
             final_observations: FinalObservations::default(),
             optimal_actions: Vec::new(),
+            truncations: Vec::new(),
             tasks: Vec::new(),
             on_disk: None,
         },
@@ -335,7 +336,10 @@ fn every_inconsistency_is_named() {
     let good = check(&rows()).unwrap();
     assert_eq!(good, [History { task: 3, id: 0, steps: 0..4 }, History { task: 5, id: 1, steps: 4..8 }]);
     type Case = (&'static str, fn(&mut Rows));
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
+        ("truncated is true in row 2, where no episode ends: done is false", |r| {
+            r.steps.truncations = vec![Some(false), Some(true), Some(true), None, None, None, None, None]
+        }),
         ("observation_0 is 3 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = 3),
         ("observation_0 is -1 in row 2, expected 0 to 2", |r| r.steps.observations[0][2] = -1),
         ("action is 3 in row 6, expected 0 to 2", |r| r.steps.actions[6] = 3),

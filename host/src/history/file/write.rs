@@ -2,7 +2,7 @@
 
 use super::{check_name, Hashing};
 use crate::history::card::{Card, Returns, FORMAT_VERSION};
-use crate::history::columns::{EncodedRows, Layout, OptimalActions};
+use crate::history::columns::{EncodedRows, Layout, Presence};
 use crate::history::generate::{GenerateConfig, Plan, Tally};
 use crate::progress::Progress;
 use crate::ranks::Ranks;
@@ -35,10 +35,11 @@ pub fn generate_on(
     progress.begin("generate", source_steps);
     let refuse = |e: parquet::errors::ParquetError| Error::file(path, format!("cannot be written: {e}"));
     let optimal_actions = match config.optimal_actions {
-        true => OptimalActions::Everywhere,
-        false => OptimalActions::Absent,
+        true => Presence::Everywhere,
+        false => Presence::Absent,
     };
-    let layout = Layout::new(&config.environment.interface()?, optimal_actions).map_err(refuse)?;
+    let interface = config.environment.interface()?;
+    let layout = Layout::new(&interface, optimal_actions, Presence::Absent).map_err(refuse)?;
     let generator =
         Generator { held_out: plan.split.held_out.iter().copied().collect(), plan, layout, path, progress };
     let card = match ranks.is_first() {
