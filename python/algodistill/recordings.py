@@ -26,8 +26,9 @@ def merge(
 ) -> dict[str, Any] | None:
     """Make `path` and its card of what was recorded, and give the card; None if there was nothing.
 
-    `held_out` is how many tasks training does not see (default: one in ten), which `split_seed`
-    chooses. All recorders of the file must be closed.
+    `held_out` is how many tasks training does not see, which `split_seed` chooses, anew where they
+    were divided before. Without it, tasks that are in the file stay on their side, and of all one
+    in ten is held out. All recorders of the file must be closed.
     """
     card = _native.merge(
         absolute(path),
