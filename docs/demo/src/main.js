@@ -44,7 +44,7 @@ class Page {
     recite(this.session);
     $("motor").hidden = environment.name !== "servo";
     $("steps-box").hidden = !environment.endsEarly;
-    $("picture").style.aspectRatio = String(1 / environment.picture.aspect);
+    $("picture-box").style.setProperty("--aspect", environment.picture.aspect);
     this.#showMotor();
     this.pointer.begin();
     this.note("");
@@ -146,8 +146,10 @@ class Page {
   #cut() {
     const kept = this.session.cutPower().length;
     const { filled } = this.session.memory;
+    const steps = filled === 1 ? "the one step" : `the ${filled} steps`;
+    const memory = filled === 0 ? " of a memory that was still empty" : `, ${steps} it knew`;
     this.note(
-      `The agent was destroyed with all its memory. This page had kept ${number(kept)} bytes, the ${filled} steps it knew. A new agent read them and goes on as if nothing had happened.`,
+      `The agent was destroyed with all its memory. This page had kept ${number(kept)} bytes${memory}. A new agent read them and goes on as if nothing had happened.`,
     );
     this.draw();
     if (stillness.matches) return;

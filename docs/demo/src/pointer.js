@@ -25,7 +25,11 @@ export class Pointer {
     const turns = this.#picture.turns(session);
     this.turn = 0;
     this.cursor = this.#picture.firstCursor?.(session) ?? null;
-    this.canvas.setAttribute("role", turns.length > 0 ? "application" : "img");
+    const isChoice = turns.length > 0;
+    this.canvas.setAttribute("role", isChoice ? "application" : "img");
+    // No key does anything where there is nothing to choose.
+    if (isChoice) this.canvas.tabIndex = 0;
+    else this.canvas.removeAttribute("tabindex");
     $("turns").hidden = turns.length < 2;
     $("turns").replaceChildren(
       $("turns").firstElementChild,

@@ -26,11 +26,11 @@ export function recite(session) {
   $("title").textContent = environment.title;
   $("story").textContent = environment.story;
   $("hint").textContent = environment.hint;
-  $("key").textContent = environment.picture.key;
+  $("key").textContent = environment.picture.key(session);
   $("weights").textContent = number(facts.parameters);
   $("best-label").textContent = environment.bestLabel;
-  $("curve-title").textContent = environment.block ? `What ${environment.block} pulls paid` : "What each episode paid";
-  $("numbers-unit").textContent = environment.block ? "Pulls" : "Episode";
+  $("curve-title").textContent = environment.block ? `What ${environment.block} tries paid` : "What each episode paid";
+  $("numbers-unit").textContent = environment.block ? "Tries" : "Episode";
   $("choice").replaceChildren(...environment.actions.map(choiceRow));
   const { source } = facts.card.generation;
   const rows = {
@@ -91,7 +91,7 @@ function training(session) {
 function progress(session, rate) {
   const { environment, curve, memory, points, steps } = session;
   const where = environment.block
-    ? `Pull ${number(steps)}.`
+    ? `After ${number(steps)} ${steps === 1 ? "try" : "tries"}.`
     : `Episode ${points + (session.episodeEnded ? 0 : 1)}, step ${session.episode.length - 1}.`;
   const speed = rate > 200 ? ` ${number(rate)} steps a second.` : "";
   if (steps === 0) return "It knows nothing of this task yet.";
@@ -104,15 +104,14 @@ function phase(session, memory, curve) {
   const isGood = last !== undefined && last - random > 0.75 * (best - random);
   if (isGood) return "It remembers, and makes the most of it.";
   if (!memory.steps().some(({ reward }) => reward > 0)) return "Exploring: nothing has paid yet.";
-  return session.environment.block
-    ? "It tries arms and remembers what they paid."
-    : "It was paid, and remembers where.";
+  const { arm } = session.environment;
+  return arm ? `It tries ${arm}s and remembers what they paid.` : "It was paid, and remembers where.";
 }
 
 function curveInWords(session) {
   const { best, random } = session.references();
   const { block } = session.environment;
-  const unit = block ? `${block} pulls` : "an episode";
+  const unit = block ? `${block} tries` : "an episode";
   const values = session.curve.slice(-12).map((point) => round(point.value));
   const so = values.length > 0 ? `The last ones paid ${values.join(", ")}.` : "None has ended yet.";
   return `Line chart of what ${unit} paid. ${so} Best: ${round(best)}. Random: ${round(random)}.`;

@@ -8,7 +8,10 @@ import { after, before, test } from "node:test";
 import { clickPicture, close, episodes, fingerprint, label, launch, mean, open, PAGE, paid } from "./browser.mjs";
 
 const MODELS = readdirSync(new URL("../../../models", import.meta.url)).map((file) => file.replace(".adw", ""));
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+const PHONES = [
+  [390, 844],
+  [360, 640],
+].map(([width, height]) => ({ viewport: { width, height }, deviceScaleFactor: 2, hasTouch: true, isMobile: true }));
 
 let browser;
 before(async () => {
@@ -65,6 +68,7 @@ test("a click places a goal, and twelve episodes later the agent is near the bes
 
 test("key and door, arms, platform and motor are where the visitor puts them", async () => {
   const page = await open(browser, "world=key-to-door&seed=2&paused");
+  assert.doesNotMatch(await page.textContent("#key"), /Dots/);
   await clickPicture(page, 0.05, 0.05);
   await clickPicture(page, 0.95, 0.95);
   assert.match(await label(page), /key in row 1, column 1, door in row 9, column 9/);
@@ -72,13 +76,15 @@ test("key and door, arms, platform and motor are where the visitor puts them", a
   assert.match(await page.textContent("#note"), /cannot be put there/);
   await page.check('input[value="bandit"]', { force: true });
   await clickPicture(page, 0.25, 0.06);
-  assert.match(await label(page), /Arm 3 pays best/);
+  assert.match(await label(page), /The best is machine 3\. Its memory is empty/);
+  await page.click("#step");
+  assert.match(await label(page), /In memory, machine \d+ was tried most often, 1 of 1 times/);
   await page.check('input[value="linear-bandit"]', { force: true });
   await clickPicture(page, 0.25, 0.5);
-  assert.match(await label(page), /Arm 3 pays best/);
+  assert.match(await label(page), /The best is arm 3/);
   await page.check('input[value="restless-bandit"]', { force: true });
   await clickPicture(page, 0.95, 0.5);
-  assert.match(await label(page), /Arm 8 pays best/);
+  assert.match(await label(page), /The best is channel 8/);
   await page.check('input[value="watermaze"]', { force: true });
   await clickPicture(page, 0.25, 0.2);
   const [x, y] = await page.evaluate(() => demo.session.view.slice(2, 4));
@@ -110,6 +116,8 @@ test("the page says which tasks the model was trained on", async () => {
 test("an agent whose power was cut goes on with the same actions", async () => {
   const undisturbed = await open(browser, "world=key-to-door&seed=9&paused");
   const cut = await open(browser, "world=key-to-door&seed=9&paused", { reducedMotion: "reduce" });
+  await cut.click("#cut");
+  assert.match(await cut.textContent("#note"), /of a memory that was still empty/);
   for (let round = 0; round < 4; round++) {
     const before = await fingerprint(undisturbed);
     for (const page of [undisturbed, cut]) {
@@ -162,6 +170,8 @@ test("everything can be done with the keyboard", async () => {
   assert.equal(await page.evaluate(() => document.activeElement.value), "dark-room");
   await page.keyboard.press("ArrowLeft");
   assert.equal(await page.textContent("#title"), "Motor");
+  // There is nothing to choose in the motor's picture.
+  assert.equal(await page.getAttribute("#picture", "tabindex"), null);
   for (const id of ["speed", "keep", "pull"]) await tabTo(page, id);
   await page.keyboard.press("Home");
   await page.click("h1");
@@ -218,19 +228,61 @@ test("it plays by itself, unless the visitor wants stillness", async () => {
   await close(still);
 });
 
-test("a phone shows every world without scrolling sideways, and a tap places the goal", async () => {
-  const page = await open(browser, "seed=4&paused", PHONE);
-  for (const world of MODELS) {
-    await page.check(`input[value="${world}"]`, { force: true });
-    const [inner, scroll] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth]);
-    assert.deepEqual([inner, scroll], [390, 390], world);
-  }
-  await page.check('input[value="dark-room"]', { force: true });
-  const { width, height } = await page.locator("#picture").boundingBox();
-  await page.tap("#picture", { position: { x: 0.05 * width, y: 0.95 * height } });
-  assert.match(await label(page), /goal in row 9, column 1;/);
-  await close(page);
-});
+/** The texts that pictures draw from now on, with whether they are inside, end up in `drawnTexts`. */
+function watchTexts() {
+  globalThis.drawnTexts = new Map();
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const size = this.measureText(text);
+    const corners = [
+      [x - size.actualBoundingBoxLeft, y - size.actualBoundingBoxAscent],
+      [x + size.actualBoundingBoxRight, y + size.actualBoundingBoxDescent],
+    ].map((corner) => this.getTransform().transformPoint(new DOMPoint(...corner)));
+    const isInside = corners.every(
+      (at) => at.x >= 0 && at.y >= 0 && at.x <= this.canvas.width && at.y <= this.canvas.height,
+    );
+    globalThis.drawnTexts.set(text, isInside && globalThis.drawnTexts.get(text) !== false);
+    fillText.call(this, text, x, y);
+  };
+}
+
+for (const phone of PHONES) {
+  const { width, height } = phone.viewport;
+  test(`a phone of ${width} by ${height} shows every world whole, and a tap places the goal`, async () => {
+    const page = await open(browser, "seed=4&paused", phone);
+    await page.evaluate(watchTexts);
+    for (const world of MODELS) {
+      await page.check(`input[value="${world}"]`, { force: true });
+      await page.click("#episode");
+      assert.deepEqual(
+        await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth]),
+        [width, width],
+        world,
+      );
+      const texts = await page.evaluate(() => [...globalThis.drawnTexts]);
+      assert.ok(texts.length > 0);
+      assert.deepEqual(
+        texts.filter(([, isInside]) => !isInside),
+        [],
+        world,
+      );
+      const box = (selector) => page.locator(selector).boundingBox();
+      const [picture, play, curve] = [await box("#picture"), await box("#play"), await box("#curve")];
+      const gap = play.y - picture.y - picture.height;
+      assert.ok(gap >= 0 && gap < 20, `${world}: play is ${gap} below the picture`);
+      const together = curve.y + curve.height - picture.y;
+      assert.ok(together <= height, `${world}: from picture to curve it is ${together}`);
+    }
+    for (const target of await page.locator(".pills label, button").all()) {
+      assert.ok((await target.boundingBox()).height >= 44, await target.textContent());
+    }
+    await page.check('input[value="dark-room"]', { force: true });
+    const picture = await page.locator("#picture").boundingBox();
+    await page.tap("#picture", { position: { x: 0.05 * picture.width, y: 0.95 * picture.height } });
+    assert.match(await label(page), /goal in row 9, column 1;/);
+    await close(page);
+  });
+}
 
 test("axe finds nothing to complain of, light and dark", async () => {
   const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");

@@ -1,4 +1,5 @@
-// Arms of a bandit: what each pays (which the agent is not told), what the agent remembers of it.
+// Arms of a bandit, be they machines or channels: what each pays (which the agent is not told), what
+// the agent remembers of it.
 
 import { disc, font, frame, line } from "./canvas.js";
 
@@ -13,7 +14,8 @@ const armAt = (session, x) => Math.min(session.view.length - 1, Math.max(0, Math
 const MARGIN = { top: 14, bottom: 44 };
 
 export const arms = {
-  key: "Line: what an arm really pays, green for the best; the agent is not told. Bar: the mean of what it remembers. Below: how many pulls of it are in memory.",
+  key: ({ environment: { arm } }) =>
+    `Line: what each ${arm} really pays, green for the best; the agent is not told. Bar: the mean of what it remembers. Below: how many tries of it are in memory.`,
   aspect: 0.72,
   locate: (session, x, y, height) => {
     const top = MARGIN.top / height;
@@ -26,18 +28,21 @@ export const arms = {
     const from = next === arm ? chance : session.view[next];
     return [next, Math.min(1, Math.max(0, Math.round(20 * from - down) / 20))];
   },
-  describeCursor: (session, [arm, chance]) =>
-    session.environment.name === "bandit"
-      ? `machine ${arm + 1}: Enter lets it pay ${Math.round(100 * chance)} times in 100`
-      : `arm ${arm + 1}: Enter makes it the best`,
-  turns: () => ["arm"],
+  describeCursor: ({ environment }, [arm, chance]) => {
+    const change =
+      environment.name === "bandit" ? `lets it pay ${Math.round(100 * chance)} times in 100` : "makes it the best";
+    return `${environment.arm} ${arm + 1}: Enter ${change}`;
+  },
+  turns: ({ environment }) => [environment.arm],
   choose: (session, [arm, chance]) =>
     session.environment.name === "bandit" ? session.view.map((pays, other) => (other === arm ? chance : pays)) : [arm],
   describe: (session) => {
+    const { arm } = session.environment;
     const { counts } = remembered(session);
-    const most = counts.indexOf(Math.max(...counts));
+    const most = Math.max(...counts);
     const best = session.view.indexOf(Math.max(...session.view));
-    return `Arm ${best + 1} pays best. In memory, arm ${most + 1} was pulled most often, ${counts[most]} times.`;
+    const favourite = `In memory, ${arm} ${counts.indexOf(most) + 1} was tried most often, ${most} of ${session.memory.filled} times.`;
+    return `The best is ${arm} ${best + 1}. ${most === 0 ? "Its memory is empty." : favourite}`;
   },
   paint,
 };

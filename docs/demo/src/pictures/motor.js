@@ -17,7 +17,7 @@ export function motorOf([keep, push, load]) {
 }
 
 export const motor = {
-  key: "Blue: this episode; grey: the one before. Gold: steps in the band, which pay 1 each.",
+  key: () => "Blue: this episode; grey: the one before. Gold: steps in the band, which pay 1 each.",
   aspect: 0.62,
   turns: () => [],
   describe: (session) => {
@@ -64,12 +64,19 @@ function paint({ context, width, height }, session, colours) {
     if (step.reward > 0) disc(context, ...now[index], 4.5, colours.reward);
   });
   disc(context, ...now.at(-1), 7, colours.agent);
+  paintAxes(context, width, height, colours);
+}
+
+/** The names of the axes. */
+function paintAxes(context, width, height, colours) {
+  font(context, 12);
+  context.fillStyle = colours.quiet;
+  context.textAlign = "right";
+  context.fillText("time →", width - 4, height - 14);
   context.save();
   context.translate(13, height / 2);
   context.rotate(-Math.PI / 2);
-  font(context, 12);
-  context.fillStyle = colours.quiet;
   context.textAlign = "center";
-  context.fillText("position of the motor, over time →", 0, 0);
+  context.fillText("position of the motor →", 0, 0);
   context.restore();
 }

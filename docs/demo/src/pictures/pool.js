@@ -7,7 +7,8 @@ const COLUMNS = 16;
 const STEP = 0.5;
 
 export const pool = {
-  key: "Green: the platform, which the agent does not see. Dots: where it remembers having been. Strip: what it sees now.",
+  key: () =>
+    "Green: the platform, which the agent does not see. Dots: where it remembers having been. Strip: what it sees now.",
   aspect: 1.28,
   locate: (session, x, y) => {
     const half = session.view[0];

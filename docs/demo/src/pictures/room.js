@@ -7,7 +7,10 @@ const place = (view) => (view.length === 8 ? [view[5], view[6]] : [view[3], view
 const names = (pair) => (pair ? ["key", "door"] : ["goal"]);
 
 export const room = {
-  key: "Blue cells: where it remembers having been. Blue line: this episode; grey: the one before. Dots: goals that were kept out of its training.",
+  key: (session) => {
+    const dots = isPair(session) ? "" : " Dots: goals that were kept out of its training.";
+    return `Blue cells: where it remembers having been. Blue line: this episode; grey: the one before.${dots}`;
+  },
   aspect: 1,
   /** Cell of a point of the picture, both from 0 to 1. */
   locate: (session, x, y) => {
