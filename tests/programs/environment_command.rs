@@ -67,13 +67,7 @@ fn runs(number: &str) -> bool {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_program_that_hangs_ends_with_whoever_asked_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("number");
-    let hanging = format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", file.display());
-    let mut asking = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
-    asking.args(["evaluate", "models/dark-room.adw", "--environment-command", &hanging]);
-    let mut asking = asking.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).spawn().unwrap();
+fn what_a_command_started_ends_with_whoever_asked_it() {
     let wait_until = |happened: &dyn Fn() -> bool| {
         let in_time = (0..2_000).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -81,12 +75,32 @@ fn a_program_that_hangs_ends_with_whoever_asked_it() {
         });
         assert!(in_time);
     };
-    wait_until(&|| file.exists());
-    let number = std::fs::read_to_string(&file).unwrap().trim().to_owned();
-    assert!(runs(&number));
-    asking.kill().unwrap();
-    asking.wait().unwrap();
-    wait_until(&|| !runs(&number));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("number");
+    // Of a shell in a shell the outer one waits: the one that hangs is nobody's child whom we know.
+    let inner = format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", file.display());
+    let hanging = format!("sh -c '{inner}'; true");
+    let left_behind = format!("sh -c '{inner}' & while ! test -e {}; do :; done; exit 3", file.display());
+    for (command, signal) in [(&hanging, Some("-KILL")), (&hanging, Some("-INT")), (&left_behind, None)] {
+        let mut asking = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
+        asking.args(["evaluate", "models/dark-room.adw", "--environment-command", command]);
+        asking.stderr(std::process::Stdio::piped());
+        let asking = asking.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).spawn().unwrap();
+        wait_until(&|| file.exists());
+        let number = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+        if let Some(signal) = signal {
+            assert!(runs(&number));
+            Command::new("kill").args([signal, &asking.id().to_string()]).assert().success();
+        }
+        let output = asking.wait_with_output().unwrap();
+        if signal.is_none() {
+            // What was left behind holds its standard output open, which is no reason to wait for it.
+            let problem = String::from_utf8(output.stderr).unwrap();
+            assert!(problem.contains("it ended (exit status: 3)"), "{problem}");
+        }
+        wait_until(&|| !runs(&number));
+        std::fs::remove_file(&file).unwrap();
+    }
 }
 
 #[test]

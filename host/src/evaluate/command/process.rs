@@ -11,15 +11,24 @@ use std::time::{Duration, Instant};
 
 /// How long a program whose input has ended may take to end.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has.
+/// How often it is looked whether it has, while nothing else is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long what was written last may be under way, and how often a program that is waited for is
+/// looked at.
+const SOON: Duration = Duration::from_millis(200);
 /// How much of its last words on standard error is repeated, in bytes.
 const LAST_WORDS: usize = 1_000;
 
-/// The running program. Dropped, its input ends; what has not ended soon after is killed, with
+/// Ends everything in its group, itself included, when its input ends: that is when this process
+/// has, however it did. The kernel of Linux could tell the shell so, but not what the shell starts.
+const GUARD: &str = "read -r line; kill -9 0";
+
+/// The running program. Dropped, its input ends; what has not ended soon after is killed, and so is
 /// everything that it started.
 pub(super) struct Process {
     child: Child,
+    /// Leader of the group that the program is in.
+    guard: Child,
     input: Option<ChildStdin>,
     lines: Receiver<std::io::Result<Line>>,
     last_words: Arc<Mutex<Vec<u8>>>,
@@ -39,12 +48,18 @@ impl Process {
     /// # Errors
     /// Where there is no shell, or no process can be started.
     pub fn start(command: &str, timeout: Duration) -> std::io::Result<Self> {
+        // A group of its own: what the shell starts ends with it. Ctrl-C is not heard there, hence a guard.
+        let mut guard = Command::new("sh")
+            .args(["-c", GUARD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: what the shell starts ends with it.
-        shell.process_group(0);
-        end_with_this_thread(&mut shell);
-        let mut child = shell.spawn()?;
+        let started = shell.process_group(group_of(&guard)).spawn();
+        let mut child = started.inspect_err(|_| end(&mut guard))?;
         let (sender, lines) = sync_channel(1);
         if let Some(output) = child.stdout.take() {
             std::thread::spawn(move || read_lines(output, &sender));
@@ -53,7 +68,7 @@ impl Process {
         let heard = last_words.clone();
         let listener = child.stderr.take().map(|errors| std::thread::spawn(move || listen(errors, &heard)));
         let input = child.stdin.take();
-        Ok(Self { child, input, lines, last_words, listener, timeout })
+        Ok(Self { child, guard, input, lines, last_words, listener, timeout })
     }
 
     /// The answer to `request`, both without the end of the line.
@@ -71,7 +86,7 @@ impl Process {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(self.how_it_ended()),
             Err(error) => return Err(format!("its standard input cannot be written: {error}")),
         }
-        match self.lines.recv_timeout(self.timeout) {
+        match self.next_line() {
             Ok(Ok(Line::Whole(line))) => Ok(line),
             Ok(Ok(Line::TooLong)) => Err(format!("its answer is a line of more than {MAX_LINE} bytes")),
             Ok(Err(error)) => Err(format!("its standard output cannot be read: {error}")),
@@ -84,6 +99,22 @@ impl Process {
         }
     }
 
+    /// What it writes next, in time. A program that has ended writes nothing more, even where something
+    /// that it started keeps its output open.
+    fn next_line(&mut self) -> Result<std::io::Result<Line>, RecvTimeoutError> {
+        let begun = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+            match self.lines.recv_timeout(left.min(SOON)) {
+                // Its last line had time to arrive.
+                Err(RecvTimeoutError::Timeout) if ended => return Err(RecvTimeoutError::Disconnected),
+                Err(RecvTimeoutError::Timeout) if left > SOON => {}
+                line => return line,
+            }
+        }
+    }
+
     /// Of a program that does not listen or speak any more.
     fn how_it_ended(&mut self) -> String {
         self.input = None;
@@ -93,8 +124,7 @@ impl Process {
         };
         // What it said last may still be under way.
         let begun = Instant::now();
-        while self.listener.as_ref().is_some_and(|listener| !listener.is_finished())
-            && begun.elapsed() < GRACE / 10
+        while self.listener.as_ref().is_some_and(|listener| !listener.is_finished()) && begun.elapsed() < SOON
         {
             sleep(LOOK_EVERY);
         }
@@ -121,33 +151,24 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.input = None;
-        let ended = self.wait(GRACE).is_some();
-        if let (false, Ok(group)) = (ended, i32::try_from(self.child.id())) {
-            // SAFETY: a system call without memory. The group is the child's own, see `start`; it has not
-            // been waited for, so that its number belongs to nobody else.
-            let _ = unsafe { libc::killpg(group, libc::SIGKILL) };
-            let _ = self.child.wait();
-        }
+        self.wait(GRACE);
+        end(&mut self.guard);
+        let _ = self.child.wait();
     }
 }
 
-/// A program that hangs must not outlive Ctrl-C, which its group does not hear.
-#[cfg(target_os = "linux")]
-fn end_with_this_thread(shell: &mut Command) {
-    // SAFETY: a system call without memory.
-    let ask = || match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    };
-    // SAFETY: between fork and exec only what is safe in a handler of signals may be called; this is one
-    // system call, without memory.
-    unsafe { shell.pre_exec(ask) };
+fn group_of(guard: &Child) -> libc::pid_t {
+    // The numbers of processes are this type, which the library shows as one without a sign.
+    guard.id() as libc::pid_t
 }
 
-/// Only Linux tells a program of the end of whoever started it: elsewhere the end of its input must
-/// do.
-#[cfg(not(target_os = "linux"))]
-fn end_with_this_thread(_shell: &mut Command) {}
+/// Kills the group of `guard`.
+fn end(guard: &mut Child) {
+    // SAFETY: a system call without memory. The guard leads the group and has not been waited for, so that
+    // its number belongs to nobody else.
+    let _ = unsafe { libc::killpg(group_of(guard), libc::SIGKILL) };
+    let _ = guard.wait();
+}
 
 fn in_words(status: ExitStatus) -> String {
     match status.code() {
