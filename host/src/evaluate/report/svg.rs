@@ -174,9 +174,13 @@ fn at(chart: &Chart, x: f64) -> f64 {
 fn label(chart: &Chart, at: f64) -> String {
     let near = |x: &f64| (x.ln() - at).abs() < 1e-9;
     let (first, last) = chart.ends();
+    let is_whole = |x: f64| (x - x.round()).abs() < 1e-6;
+    let whole = swept_values(chart).into_iter().all(is_whole);
     match chart.log {
         true => swept_values(chart).into_iter().find(near).map_or(String::new(), |x| x.to_string()),
-        false if last - first < 5.0 => format!("{at:.2}"),
+        // Episodes and the like: there is nothing between them.
+        false if whole && !is_whole(at) => String::new(),
+        false if last - first < 5.0 && !whole => format!("{at:.2}"),
         false => format!("{at:.0}"),
     }
 }
