@@ -39,10 +39,15 @@ pub fn serve(session: &mut Session, input: &mut dyn BufRead, output: &mut dyn Wr
         if line.len() > MAX_LINE {
             skip_line(input)?;
             say(session::refusal(&format!("the line is longer than {MAX_LINE} bytes")).to_string())?;
-        } else if !line.trim_ascii().is_empty() {
-            say(session.answer(&line).to_string())?;
+        } else if !without_mark(&line).trim_ascii().is_empty() {
+            say(session.answer(without_mark(&line)).to_string())?;
         }
     }
+}
+
+/// `line` without the mark of UTF-8 (BOM) that some languages begin their output with.
+pub(crate) fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line)
 }
 
 /// Reads on to the end of the line.

@@ -2,6 +2,7 @@
 
 use super::request::Request;
 use super::Numbers;
+use crate::error::in_plain_words;
 use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::{files, Error, Result};
 use algodistill_core::{Interface, Model, PortableRng, Sampling};
@@ -63,8 +64,7 @@ impl Session {
 
     /// The answer to a request; an object with `error` where it cannot be served.
     pub fn answer(&mut self, line: &[u8]) -> Value {
-        let request = serde_json::from_slice(line).map_err(|error| error.to_string());
-        request.and_then(|request| self.serve(request)).unwrap_or_else(|problem| refusal(&problem))
+        parse(line).and_then(|request| self.serve(request)).unwrap_or_else(|problem| refusal(&problem))
     }
 
     fn serve(&mut self, request: Request) -> std::result::Result<Value, String> {
@@ -116,6 +116,14 @@ impl Session {
         self.rng = PortableRng::from_state(std::array::from_fn(|word| u32::from_le_bytes(words[word])));
         Ok(json!({}))
     }
+}
+
+fn parse(line: &[u8]) -> std::result::Result<Request, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if !value.is_object() {
+        return Err("the request is no object: {\"do\": \"act\", ...}".into());
+    }
+    serde_json::from_value(value).map_err(in_plain_words)
 }
 
 /// The answer to what cannot be served.

@@ -2,7 +2,7 @@
 //! mirror of `serve`. `docs/serve.md` is the protocol.
 
 use crate::error::in_plain_words;
-use crate::serve::Numbers;
+use crate::serve::{without_mark, Numbers};
 use algodistill_core::Interface;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub(super) struct Info {
     protocol: Option<u32>,
     /// The environment's name, for titles.
     pub name: Option<String>,
-    actions: u16,
+    actions: Value,
     channels: Option<Value>,
     reward_levels: Option<Value>,
     /// The tasks to be evaluated on.
@@ -62,7 +62,7 @@ pub(super) enum Tasks {
 impl Info {
     /// The interface that it describes; what it leaves out is as in `model`.
     pub fn interface(&self, model: &Interface) -> Result<Interface, String> {
-        let mut interface = Interface { actions: self.actions, ..model.clone() };
+        let mut interface = Interface { actions: field("actions", &self.actions)?, ..model.clone() };
         let wrong = |field: &str, error: serde_json::Error| {
             format!(
                 "{field}: {}; `algodistill serve MODEL.adw` shows how it is written",
@@ -105,10 +105,10 @@ pub(super) struct Begun {
 pub(super) struct Stepped {
     /// What is observed after it; where the episode ends, before any reset.
     pub observation: Numbers,
-    reward: f64,
-    done: Option<bool>,
-    terminated: Option<bool>,
-    truncated: Option<bool>,
+    reward: Value,
+    done: Option<Value>,
+    terminated: Option<Value>,
+    truncated: Option<Value>,
     #[serde(rename = "info")]
     _info: Option<IgnoredAny>,
 }
@@ -116,16 +116,19 @@ pub(super) struct Stepped {
 impl Stepped {
     /// What the step earned.
     pub fn reward(&self) -> Result<f32, String> {
-        let reward = self.reward as f32;
+        let reward = field::<f64>("reward", &self.reward)? as f32;
         match reward.is_finite() {
             true => Ok(reward),
-            false => Err(format!("reward is {:?}, expected a number of 32 bits", self.reward)),
+            false => Err(format!("reward is {}, expected a number of 32 bits", self.reward)),
         }
     }
 
     /// Whether the episode ended with it.
     pub fn done(&self) -> Result<bool, String> {
-        match (self.done, self.terminated, self.truncated) {
+        let read =
+            |name, value: &Option<Value>| value.as_ref().map(|value| field::<bool>(name, value)).transpose();
+        let done = read("done", &self.done)?;
+        match (done, read("terminated", &self.terminated)?, read("truncated", &self.truncated)?) {
             (Some(done), None, None) => Ok(done),
             (None, Some(terminated), truncated) => Ok(terminated || truncated.unwrap_or(false)),
             (None, None, _) => {
@@ -150,12 +153,18 @@ pub(super) fn words(observation: &Numbers, interface: &Interface) -> Result<Vec<
     Ok(words)
 }
 
+/// The value of the field `name`, whose name is said where it is of another type.
+fn field<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, String> {
+    serde_json::from_value(value.clone()).map_err(|error| format!("{name} {}", in_plain_words(error)))
+}
+
 /// What was answered.
 ///
 /// # Errors
 /// What is wrong with it, in words of whoever wrote the environment.
 pub(super) fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, String> {
-    let value: Value = serde_json::from_slice(answer).map_err(|error| no_json(answer, &error))?;
+    let value: Value =
+        serde_json::from_slice(without_mark(answer)).map_err(|error| no_json(answer, &error))?;
     let object = value.as_object().ok_or("it is no object: {\"name\": value, ...}")?;
     if let Some(problem) = object.get("error") {
         return Err(format!(

@@ -8,6 +8,7 @@ use crate::evaluate::rollout::{stream, Contexts, Role};
 use crate::{Error, Result};
 use algodistill_core::Interface;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 
 /// Most tasks of an environment.
 const MAX_TASKS: u32 = 1_000_000;
@@ -36,7 +37,13 @@ impl<'a> Running<'a> {
     /// The `wanted` number of tasks that it has; absent: all.
     pub fn tasks(&self, info: &Info, wanted: Option<u32>) -> Result<Vec<u32>> {
         let available = match (&info.tasks, wanted) {
-            (Some(Tasks::Numbers(numbers)), _) => numbers.len() as u32,
+            (Some(Tasks::Numbers(numbers)), _) => {
+                let mut seen = BTreeSet::new();
+                if let Some(task) = numbers.iter().find(|task| !seen.insert(**task)) {
+                    return Err(refuse(self.config, format!("tasks names task {task} more than once")));
+                }
+                numbers.len() as u32
+            }
             (Some(Tasks::Count(count)), _) => *count,
             (None, Some(wanted)) => wanted,
             (None, None) => {
@@ -44,11 +51,13 @@ impl<'a> Running<'a> {
                 return Err(Error::argument("tasks", problem));
             }
         };
+        if available == 0 {
+            return Err(refuse(self.config, "it has no tasks, expected at least one".into()));
+        }
         let wanted = wanted.unwrap_or(available);
-        if wanted > available || !(1..=MAX_TASKS).contains(&wanted) {
-            let problem = format!(
-                "is {wanted} of the {available} of the environment, expected 1 to {MAX_TASKS} of them"
-            );
+        let most = available.min(MAX_TASKS);
+        if !(1..=most).contains(&wanted) {
+            let problem = format!("is {wanted}, expected 1 to {most}: the environment has {available}");
             return Err(Error::argument("tasks", problem));
         }
         Ok(match &info.tasks {

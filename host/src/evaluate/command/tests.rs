@@ -69,7 +69,8 @@ fn program(info: &str, reset: &str, step: &str) -> String {
     format!("while read -r line; do case $line in *info*) {info};; *reset*) {reset};; *) {step};; esac; done")
 }
 
-const INFO: &str = r#"echo '{"actions":5,"tasks":3}'"#;
+/// Begun by the mark of UTF-8, as some languages do.
+const INFO: &str = r#"printf '\357\273\277{"actions":5,"tasks":3}\n'"#;
 const RESET: &str = r#"echo '{"observation":[4,4]}'"#;
 const STEP: &str = r#"echo '{"observation":[4,4],"reward":0,"done":true}'"#;
 
@@ -106,7 +107,10 @@ fn what_a_program_does_wrong_is_said_with_what_it_was_asked_and_what_it_answered
         (info("{\"actions\":1,\"tasks\":3}"), "outside of the limits of a model"),
         (info("{\"actions\":5,\"tasks\":3,\"protocol\":2}"), "protocol is 2, expected 1"),
         (info("{\"actions\":5,\"tasks\":\"all\"}"), "tasks is neither how many there are nor a list"),
-        (info("{\"actions\":5,\"tasks\":1}"), "tasks: is 2 of the 1 of the environment"),
+        (info("{\"actions\":5,\"tasks\":1}"), "tasks: is 2, expected 1 to 1: the environment has 1"),
+        (info("{\"actions\":5,\"tasks\":[1,2,1]}"), "tasks names task 1 more than once"),
+        (info("{\"actions\":5,\"tasks\":0}"), "it has no tasks"),
+        (info("{\"actions\":\"5\",\"tasks\":3}"), "actions is \"5\", expected a whole number"),
         (info("{\"actions\":5,\"tasks\":3,\"optimal\":[1]}"), "optimal has 1 returns"),
         (info("{\"actions\":5,\"tasks\":3,\"channels\":[{\"discrete\":{\"size\":16}}]}"), "observations are"),
         (info("{\"actions\":5,\"tasks\":3,\"channels\":[16]}"), "channels: is 16, expected"),
@@ -124,10 +128,10 @@ fn what_a_program_does_wrong_is_said_with_what_it_was_asked_and_what_it_answered
         (step(",\"reward\":1,\"truncated\":true"), "terminated is missing"),
         (step(",\"reward\":1,\"done\":true,\"terminated\":true"), "give one or the other"),
         (step(",\"reward\":NaN,\"done\":true"), "NaN is no number in JSON"),
-        (step(",\"reward\":1e300,\"done\":true"), "reward is 1e300, expected a number of 32 bits"),
-        (step(",\"reward\":null,\"done\":true"), "is nothing, expected a number"),
-        (step(",\"reward\":\"1\",\"done\":true"), "is \"1\", expected a number"),
-        (step(",\"reward\":1,\"done\":1"), "is 1, expected true or false"),
+        (step(",\"reward\":1e300,\"done\":true"), "reward is 1e+300, expected a number of 32 bits"),
+        (step(",\"reward\":null,\"done\":true"), "reward is nothing, expected a number"),
+        (step(",\"reward\":\"1\",\"done\":true"), "reward is \"1\", expected a number"),
+        (step(",\"reward\":1,\"done\":1"), "done is 1, expected true or false"),
         (
             step(",\"reward\":0,\"done\":false"),
             "task 0, episode 1 has not ended after 50 steps: let the environment answer",
