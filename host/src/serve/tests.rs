@@ -145,3 +145,21 @@ fn lines_are_answered_one_by_one_however_long_they_are() {
     assert!(answers[2]["error"].as_str().unwrap().contains("longer than"));
     assert!(answers[3]["action"].is_number());
 }
+
+#[test]
+fn the_answers_in_the_documentation_are_those_of_the_program() {
+    let read = |name: &str| std::fs::read_to_string(shipped(name)).unwrap();
+    let page = read("../docs/serve.md");
+    let shown = page.split("--seed 7\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut lines = shown.lines().skip(1);
+    let mut session = open("dark-room.adw");
+    let mut asked = 0;
+    while let (Some(request), Some(answer)) = (lines.next(), lines.next()) {
+        assert_eq!(session.answer(request.as_bytes()).to_string(), answer, "{request}");
+        asked += 1;
+    }
+    assert_eq!(asked, 2);
+    let mut session = Session::open(&shipped("dark-room.adw"), Sampling::Temperature(1.0), 0).unwrap();
+    let answer = ask(&mut session, json!({"do": "act", "observation": [4, 4]}));
+    assert!(read("../README.md").contains(&format!("standard output (`{answer}`)")), "{answer}");
+}
