@@ -2,6 +2,7 @@
 
 use crate::export::TrainingCard;
 use crate::memory::{MemoryPlan, TargetMemory};
+use crate::model::normalised_range;
 use crate::{Error, Result};
 use algodistill_core::{Channel, Model};
 use serde::Serialize;
@@ -24,18 +25,16 @@ pub(super) struct Values {
     /// Whether it looks at what is seen when an episode ends.
     pub looks_at_the_end: bool,
     pub window: usize,
-    pub channels: Vec<ChannelValues>,
+    pub observation: Vec<Words>,
     pub memory: MemoryPlan,
 }
 
-/// Of one channel of its observation.
-#[derive(Debug, Serialize)]
-pub(super) struct ChannelValues {
-    /// Its first word in the observation.
+/// A word of its observation, or some that belong together.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Words {
     pub first: usize,
-    /// Its last.
     pub last: usize,
-    /// What the words are.
+    /// What the device writes there.
     pub meaning: String,
 }
 
@@ -70,7 +69,7 @@ impl Values {
             reward_levels: interface.reward_levels.to_vec(),
             looks_at_the_end: dimensions.final_words > 0,
             window: dimensions.window,
-            channels: channels(&interface.channels),
+            observation: observation(&model),
             memory: MemoryPlan::new(&model, bytes.len()),
         })
     }
@@ -95,24 +94,36 @@ fn name(path: &Path) -> String {
     }
 }
 
-fn channels(channels: &[Channel]) -> Vec<ChannelValues> {
+/// All words of the observation: each number by itself, because each has a range of its own.
+fn observation(model: &Model) -> Vec<Words> {
+    let mut observation = Vec::new();
     let mut first = 0;
-    let values = channels.iter().map(|channel| {
-        let meaning = match channel {
-            Channel::Discrete { size } => format!("a whole number from 0 to {}", size.saturating_sub(1)),
-            Channel::Vector { size } => {
-                format!("{size} number(s) in the unit and fixed point of the training")
+    for (number, channel) in model.interface().channels.iter().enumerate() {
+        let last = (first + channel.words()).saturating_sub(1);
+        match channel {
+            Channel::Discrete { size } => {
+                let meaning = format!("a whole number from 0 to {}", size.saturating_sub(1));
+                observation.push(Words { first, last, meaning });
             }
-            Channel::Pixels { height, width, colours } => format!(
-                "a picture of {height} rows of {width} pixels of {colours} byte(s), four bytes a word, the first in \
-                 the lowest bits"
-            ),
-        };
-        let begin = first;
-        first += channel.words();
-        ChannelValues { first: begin, last: first.saturating_sub(1), meaning }
-    });
-    values.collect()
+            Channel::Vector { .. } => {
+                let ranges = model.normalisers(number).map(normalised_range);
+                observation.extend((first..).zip(ranges).map(|(word, [from, to])| Words {
+                    first: word,
+                    last: word,
+                    meaning: format!("a number in the unit of the training, where it went from {from} to {to}"),
+                }));
+            }
+            Channel::Pixels { height, width, colours } => {
+                let meaning = format!(
+                    "a picture, {height} rows x {width} columns x {colours} colours, row by row, a byte for each \
+                     colour of a pixel; four bytes a word, the lowest byte first"
+                );
+                observation.push(Words { first, last, meaning });
+            }
+        }
+        first = last + 1;
+    }
+    observation
 }
 
 fn c_words(bytes: &[u8]) -> String {
@@ -142,6 +153,22 @@ mod tests {
         {
             assert_eq!(name(Path::new(file)), expected);
         }
+    }
+
+    #[test]
+    fn numbers_have_their_ranges_and_pictures_their_order() {
+        let observation = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
+            Values::new(&path, &std::fs::read(&path).unwrap()).unwrap().observation
+        };
+        let servo = observation("servo.adw");
+        assert_eq!(servo.iter().map(|words| (words.first, words.last)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+        for (words, range) in servo.iter().zip(["-267 to 265", "-21 to 21", "-505 to 511"]) {
+            assert!(words.meaning.ends_with(range), "{words:?}");
+        }
+        let [picture] = &observation("watermaze.adw")[..] else { panic!("one picture") };
+        assert_eq!((picture.first, picture.last), (0, 95));
+        assert!(picture.meaning.contains("8 rows x 16 columns x 3 colours"), "{picture:?}");
     }
 
     #[test]
