@@ -54,6 +54,8 @@ fn wrong_arguments_say_what_was_expected_and_leave_nothing() {
         (&["--for", "rust", "--core", "cortex-m4", "--core", "cortex-m3"], "is for one core"),
         (&["--for", "arduino", "--core", "ESP32-S3"], "an Xtensa processor"),
         (&["--for", "rust", "--core", "xtensa"], "use an ESP32-C3"),
+        (&["--for", "esp-idf", "--core", "esp32-c3"], "\"esp32-c3\", a chip with the core rv32imc;"),
+        (&["--for", "arduino", "--core", "rv32imc", "--core", "rv32imc"], "\"rv32imc\" twice"),
     ] {
         let message = refused(2, MODEL, arguments, &out);
         assert!(message.contains(expected), "{arguments:?}: {message}");
@@ -78,7 +80,8 @@ fn files_that_are_no_model_and_folders_with_content_are_refused() {
     fs::create_dir(path("full")).unwrap();
     fs::write(path("full/mine"), "mine").unwrap();
     fs::write(path("file"), "mine").unwrap();
-    for (out, expected) in [("full", "is not empty"), ("file", "is a file")] {
+    std::os::unix::fs::symlink(path("nothing"), path("link")).unwrap();
+    for (out, expected) in [("full", "is not empty"), ("file", "is a file"), ("link", "is a symbolic link")] {
         let message = refused(1, MODEL, &["--for", "rust"], &path(out));
         assert!(message.contains(expected) && message.contains(out), "{message}");
     }

@@ -8,9 +8,13 @@ use std::path::Path;
 /// Refuses an `out` with something in it.
 ///
 /// # Errors
-/// [`Error::File`] where it is a file or a folder with content, [`Error::Io`].
+/// [`Error::File`] where it is a file, a symbolic link to nothing or a folder with content,
+/// [`Error::Io`].
 pub(super) fn check_free(out: &Path) -> Result<()> {
     match std::fs::read_dir(out) {
+        Err(error) if error.kind() == ErrorKind::NotFound && out.is_symlink() => {
+            Err(Error::file(out, "is a symbolic link to nothing, expected the name of a new folder"))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             Err(Error::file(out, "is a file, expected the name of a new folder"))
@@ -29,7 +33,7 @@ pub(super) fn check_free(out: &Path) -> Result<()> {
 /// folder or none, another process never sees half of it.
 ///
 /// # Errors
-/// [`Error::Io`]; nothing is left then.
+/// [`Error::File`] where another process was faster, [`Error::Io`]; nothing is left then.
 pub(super) fn write(out: &Path, files: &Files) -> Result<()> {
     let parent = match out.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -49,5 +53,10 @@ pub(super) fn write(out: &Path, files: &Files) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         std::fs::write(&path, content).map_err(|e| Error::io(&path, e))?;
     }
-    std::fs::rename(&whole, out).map_err(|e| Error::io(out, e))
+    std::fs::rename(&whole, out).map_err(|error| match error.kind() {
+        ErrorKind::DirectoryNotEmpty => {
+            Error::file(out, "another process has written to it in the meantime: nothing is overwritten")
+        }
+        _ => Error::io(out, error),
+    })
 }

@@ -106,8 +106,12 @@ fn choose(ecosystem: &Ecosystem, names: &[String]) -> Result<Vec<&'static Core>>
         refuse_xtensa(name)?;
         if !ecosystem.cores.contains(&name.as_str()) {
             let known = ecosystem.cores.join(", ");
-            let problem = format!("is {name:?}; a folder for {} can be for {known}", ecosystem.title);
+            let chip = core_of(name).map_or(String::new(), |core| format!(", a chip with the core {core}"));
+            let problem = format!("is {name:?}{chip}; a folder for {} can be for {known}", ecosystem.title);
             return Err(Error::argument("--core", problem));
+        }
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            return Err(Error::argument("--core", format!("is {name:?} twice; name each core once")));
         }
     }
     let is_wanted = |core: &&Core| match names.is_empty() {
@@ -122,10 +126,24 @@ fn choose(ecosystem: &Ecosystem, names: &[String]) -> Result<Vec<&'static Core>>
     Ok(chosen)
 }
 
+/// The core of Espressif's chips: people know these by name.
+fn core_of(chip: &str) -> Option<&'static str> {
+    match plain(chip).as_str() {
+        "esp32c2" | "esp32c3" => Some("rv32imc"),
+        "esp32c6" | "esp32h2" => Some("rv32imac"),
+        _ => None,
+    }
+}
+
+/// However capitals and hyphens are set.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['-', '_'], "")
+}
+
 /// Who has such a chip should learn more than that the name is none of the list.
 fn refuse_xtensa(name: &str) -> Result<()> {
-    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
-    if !matches!(plain.as_str(), "xtensa" | "lx6" | "lx7" | "esp32" | "esp32s2" | "esp32s3" | "esp8266") {
+    if !matches!(plain(name).as_str(), "xtensa" | "lx6" | "lx7" | "esp32" | "esp32s2" | "esp32s3" | "esp8266")
+    {
         return Ok(());
     }
     let problem = format!(
