@@ -161,6 +161,12 @@ fn a_rust_project_has_its_model_its_core_and_the_source_of_the_agent() {
     assert_eq!(own, expected.map(PathBuf::from).into());
     // Beside it there is nothing half-written.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    // A manifest that cargo does not understand.
+    Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--offline", "--no-deps"])
+        .current_dir(&out)
+        .assert()
+        .success();
 }
 
 #[test]
