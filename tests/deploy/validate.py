@@ -3,6 +3,7 @@
 validate.py check ECOSYSTEM FOLDER           the rules
 validate.py choose FOLDER CORE FLAGS         the library that choose_library.py links for a board with this processor and these flags
 validate.py pack FOLDER CORE FLAGS           the library that the conditions of the software pack give such a device
+validate.py sizes FOLDER CORE FLASH RAM      its README says what the linked program takes, within 3 %, RAM without the stack
 """
 
 import json
@@ -165,10 +166,24 @@ def pack(folder, core, flags):
     return folder / fitting[0]
 
 
+def sizes(folder, core, flash, ram):
+    readme = folder / "README.md"
+    row = re.search(rf"^\| {core} \| (\d+) = .* \| \d+ = (\d+) \+ (\d+) \+ \d+ \|$", readme.read_text(), re.MULTILINE)
+    require(row, f"{readme}: no row for {core}")
+    said_flash, workspace, agent = map(int, row.groups())
+    for name, said, linked in [("flash", said_flash, int(flash)), ("RAM", workspace + agent, int(ram))]:
+        require(abs(said - linked) < 0.03 * linked, f"{readme}: {name} of {core} is {said}, the linked program takes {linked}")
+        print(f"{folder.name}, {core}: {name} {linked} bytes, README {said}")
+
+
 def main(command, *arguments):
     if command == "check":
         ecosystem, folder = arguments
         globals()[f"check_{ecosystem.replace('-', '_')}"](pathlib.Path(folder))
+        return
+    if command == "sizes":
+        folder, *arguments = arguments
+        sizes(pathlib.Path(folder), *arguments)
         return
     folder, core, flags = arguments
     if command == "choose":

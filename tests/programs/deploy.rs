@@ -170,7 +170,7 @@ fn a_rust_project_has_its_model_its_core_and_the_source_of_the_agent() {
 }
 
 #[test]
-fn the_memory_is_that_of_inspect() {
+fn the_memory_is_that_of_the_folder_and_stands_in_its_readme() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out");
     let json = |command: &mut Command| -> serde_json::Value {
@@ -178,11 +178,15 @@ fn the_memory_is_that_of_inspect() {
     };
     let deployed = json(&mut deploy(MODEL, &["--for", "rust"], &out));
     let inspected = json(Command::new(assert_cmd::cargo::cargo_bin!("algodistill")).args(["inspect", MODEL]));
-    let targets = inspected["memory"]["targets"].as_array().unwrap();
-    let m4 = targets.iter().find(|target| target["target"] == "cortex-m4f").unwrap();
-    assert_eq!(deployed["memory"], serde_json::json!([m4]));
+    let bytes = |value: &serde_json::Value| value.as_u64().unwrap();
+    let [m4] = &deployed["memory"].as_array().unwrap()[..] else { panic!("{deployed}") };
+    assert_eq!(m4["core"], "cortex-m4");
+    assert_eq!(bytes(&m4["flash"]), bytes(&m4["code"]) + fs::metadata(MODEL).unwrap().len());
+    let plan = &inspected["memory"];
+    assert_eq!(bytes(&m4["workspace"]), bytes(&plan["ring"]) + bytes(&plan["scratch"]));
+    assert_eq!(bytes(&m4["ram"]), bytes(&m4["workspace"]) + bytes(&m4["agent"]) + bytes(&m4["stack"]));
     let readme = fs::read_to_string(out.join("README.md")).unwrap();
     for field in ["flash", "ram"] {
-        assert!(readme.contains(&m4[field].to_string()), "{field} of {m4}");
+        assert!(readme.contains(&format!("| {} = ", m4[field])), "{field} of {m4}");
     }
 }

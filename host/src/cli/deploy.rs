@@ -1,7 +1,7 @@
 //! `algodistill deploy`: a folder that builds for a microcontroller.
 
 use super::Report;
-use crate::deploy::{deploy, Deployed};
+use crate::deploy::{deploy, Deployed, Memory};
 use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
@@ -30,9 +30,8 @@ pub fn run(args: &Args) -> Result<Report> {
     let Args { model, ecosystem, out, cores } = args;
     let Deployed { cores, files, memory } = deploy(model, ecosystem, cores, out)?;
     let mut text = format!("{}: {} files for {}\n", out.display(), files.len(), cores.join(", "));
-    for target in &memory {
-        text +=
-            &format!("{:<12} flash {:>7} bytes, RAM {:>7} bytes\n", target.target, target.flash, target.ram);
+    for Memory { core, flash, ram, .. } in &memory {
+        text += &format!("{core:<13} flash {flash:>7} bytes, RAM {ram:>7} bytes\n");
     }
     text += &format!("next: {}\n", out.join("README.md").display());
     let json = json!({

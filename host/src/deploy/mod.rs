@@ -8,7 +8,6 @@ mod model;
 pub mod toolchain;
 
 use crate::export::MAX_WEIGHTS_BYTES;
-use crate::memory::TargetMemory;
 use crate::{files, Error, Result};
 use cores::{Core, CORES};
 use ecosystem::{Ecosystem, Layout, ECOSYSTEMS};
@@ -35,8 +34,49 @@ pub struct Deployed {
     pub cores: Vec<&'static str>,
     /// Paths in the folder, in order.
     pub files: Vec<PathBuf>,
-    /// Flash and RAM of the model on the cores that were measured.
-    pub memory: Vec<TargetMemory>,
+    /// What it takes of each core.
+    pub memory: Vec<Memory>,
+}
+
+/// Bytes that a folder takes of a core. What else the firmware has, drivers for one, is not in them.
+#[derive(Debug, serde::Serialize)]
+pub struct Memory {
+    /// By name.
+    pub core: &'static str,
+    /// Agent and loop.
+    pub code: usize,
+    /// Code and weights.
+    pub flash: usize,
+    /// Context and working memory.
+    pub workspace: usize,
+    /// The agent itself and the last observation.
+    pub agent: usize,
+    /// Of the task that starts the agent.
+    pub stack: usize,
+    /// Workspace, agent and stack.
+    pub ram: usize,
+}
+
+/// `AD_AGENT_WORDS` words, and a generator of random numbers.
+const AGENT: usize = 4 * 450 + 16;
+/// A Cortex-M0+ takes more than 9 KB; with these `.ci/deploy` runs every core (tests/deploy/board.ld).
+const STACK: usize = 10 * 1024;
+
+impl Memory {
+    /// `None` where there is no such folder for the core.
+    fn new(ecosystem: &Ecosystem, core: &Core, model: &model::Values) -> Option<Self> {
+        let code = if ecosystem.c.is_some() { core.c_code } else { core.rust_code? };
+        let (workspace, agent) = (4 * model.workspace_words, AGENT + 4 * model.observation_words);
+        Some(Self {
+            core: core.name,
+            code,
+            flash: code + model.bytes,
+            workspace,
+            agent,
+            stack: STACK,
+            ram: workspace + agent + STACK,
+        })
+    }
 }
 
 /// Writes the folder `out` for the weights file `model`, whole or not at all. `cores` are names of
@@ -52,8 +92,7 @@ pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Re
     folder::check_free(out)?;
     let bytes = files::read_bytes(model, MAX_WEIGHTS_BYTES)?;
     let values = model::Values::new(model, &bytes)?;
-    let memory = |core: &&Core| core.measured.and_then(|name| values.on(name)).cloned();
-    let memory: Vec<TargetMemory> = cores.iter().filter_map(memory).collect();
+    let memory: Vec<Memory> = cores.iter().filter_map(|core| Memory::new(ecosystem, core, &values)).collect();
     let mut files = texts(ecosystem, &cores, &values, &memory);
     match &ecosystem.c {
         Some(layout) => add_libraries(layout, &cores, &mut files)?,
@@ -73,7 +112,7 @@ pub fn deploy(model: &Path, ecosystem: &str, cores: &[String], out: &Path) -> Re
 }
 
 /// All that is no library and no weights file.
-fn texts(ecosystem: &Ecosystem, cores: &[&Core], model: &model::Values, memory: &[TargetMemory]) -> Files {
+fn texts(ecosystem: &Ecosystem, cores: &[&Core], model: &model::Values, memory: &[Memory]) -> Files {
     let context = minijinja::context! {
         model => Value::from(Serde(model)),
         cores => Value::from(Serde(cores)),
@@ -231,8 +270,11 @@ mod tests {
             for ecosystem in &ECOSYSTEMS {
                 for core in ecosystem.cores {
                     let cores = choose(ecosystem, &[(*core).into()]).unwrap();
-                    let files = texts(ecosystem, &cores, &values, &values.memory.targets);
+                    let memory = Memory::new(ecosystem, cores[0], &values).unwrap();
+                    let flash = memory.flash.to_string();
+                    let files = texts(ecosystem, &cores, &values, &[memory]);
                     let readme = String::from_utf8(files[Path::new("README.md")].clone()).unwrap();
+                    assert!(readme.contains(&flash), "{}", ecosystem.name);
                     assert!(readme.contains(&values.crc), "{}", ecosystem.name);
                     assert!(!files.keys().any(|path| path.to_string_lossy().contains("jinja")));
                 }

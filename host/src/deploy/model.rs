@@ -1,7 +1,7 @@
 //! What the templates say of a model.
 
 use crate::export::TrainingCard;
-use crate::memory::{MemoryPlan, TargetMemory};
+use crate::memory::MemoryPlan;
 use crate::model::normalised_range;
 use crate::{Error, Result};
 use algodistill_core::{Channel, Model};
@@ -73,11 +73,6 @@ impl Values {
             memory: MemoryPlan::new(&model, bytes.len()),
         })
     }
-
-    /// Flash and RAM on the target of this name.
-    pub fn on(&self, target: &str) -> Option<&TargetMemory> {
-        self.memory.targets.iter().find(|memory| memory.target == target)
-    }
 }
 
 /// Letters, digits and hyphens of the file's name: it goes into manifests and comments.
@@ -110,7 +105,9 @@ fn observation(model: &Model) -> Vec<Words> {
                 observation.extend((first..).zip(ranges).map(|(word, [from, to])| Words {
                     first: word,
                     last: word,
-                    meaning: format!("a number in the unit of the training, where it went from {from} to {to}"),
+                    meaning: format!(
+                        "a number in the unit of the training, where it went from {from} to {to}"
+                    ),
                 }));
             }
             Channel::Pixels { height, width, colours } => {
@@ -162,7 +159,10 @@ mod tests {
             Values::new(&path, &std::fs::read(&path).unwrap()).unwrap().observation
         };
         let servo = observation("servo.adw");
-        assert_eq!(servo.iter().map(|words| (words.first, words.last)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(
+            servo.iter().map(|words| (words.first, words.last)).collect::<Vec<_>>(),
+            [(0, 0), (1, 1), (2, 2)]
+        );
         for (words, range) in servo.iter().zip(["-267 to 265", "-21 to 21", "-505 to 511"]) {
             assert!(words.meaning.ends_with(range), "{words:?}");
         }
