@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
+import numpy as np
+
 from algodistill import _native
 from algodistill.errors import ArgumentError, Error, OrderError
 from algodistill.recordings import absolute, merge_at_exit, number
@@ -111,7 +113,8 @@ class Recorder(gymnasium.Wrapper[_Observation, _Action, _Observation, _Action]):
         # What cannot be recorded ends the episode: the environment has gone on.
         self._running = False
         observation, reward, terminated, truncated, info = _values(self.env.step(action), _STEP)
-        words, ends = self._words(observation), (bool(terminated), bool(truncated))
+        words = self._words(observation)
+        ends = (_flag("terminated", terminated), _flag("truncated", truncated))
         self._journal.step(chosen, optimal, _reward(reward), words, *ends)
         self._seen, self._info, self._running = observation, info, not any(ends)
         return observation, reward, terminated, truncated, info
@@ -161,12 +164,24 @@ def _values(answer: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401 - of an
     return answer
 
 
+#: How names of wrappers begin that agents put around an environment. Other wrappers of observations
+#: may make them fit a model, and belong inside.
+_OF_AGENTS = ("FrameStack", "Normalize")
+
+
 def _check_environment(env: object) -> None:
     if isinstance(env, gymnasium.vector.VectorEnv):
         message = (
             "env: is a vector environment, whose steps are of several histories; record each of "
             "its environments: gymnasium.vector.SyncVectorEnv([lambda: "
             "algodistill.Recorder(make(), path, task=0), ...])"
+        )
+        raise ArgumentError(message)
+    if any(one.__name__ == "VecEnv" for one in type(env).__mro__):
+        message = (
+            "env: is a VecEnv of stable_baselines3, whose steps are of several histories; record "
+            "each of its environments, before it becomes one of them: "
+            "DummyVecEnv([lambda: algodistill.Recorder(make(), path, task=0), ...])"
         )
         raise ArgumentError(message)
     if not isinstance(env, gymnasium.Env):
@@ -185,12 +200,38 @@ def _check_environment(env: object) -> None:
                 f"env: {type(inner).__name__} hides how episodes end; put the Recorder inside of it"
             )
             raise ArgumentError(message)
+        name = type(inner).__name__
+        if isinstance(inner, gymnasium.RewardWrapper) or name.startswith(_OF_AGENTS):
+            message = (
+                f"env: {name} changes rewards or observations, and would change what is recorded; "
+                "put the Recorder inside of it"
+            )
+            raise ArgumentError(message)
         inner = inner.env if isinstance(inner, gymnasium.Wrapper) else None
 
 
+def _flag(name: str, value: object) -> bool:
+    """Give whether an episode is over; texts and None, which Python takes for either, are not."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biu" or array.item() not in (0, 1):
+        message = f"{name}: is {value!r:.80}, expected True or False"
+        raise ArgumentError(message)
+    return bool(array)
+
+
 def _reward(reward: SupportsFloat) -> float:
+    # Python takes the text "1.0" for a number.
+    if isinstance(reward, (str, bytes)):
+        raise ArgumentError(_NO_NUMBER.format(reward))
     try:
         return float(reward)
     except (TypeError, ValueError) as problem:
-        message = f"reward: is {reward!r:.80}, expected a number"
+        raise ArgumentError(_NO_NUMBER.format(reward)) from problem
+    except OverflowError as problem:
+        message = "reward: is too large, expected a finite number of 32 bits"
         raise ArgumentError(message) from problem
+
+
+_NO_NUMBER = "reward: is {!r:.80}, expected a number"

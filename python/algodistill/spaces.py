@@ -68,6 +68,7 @@ class ObservationSpace:
         #: The channels, as a card has them.
         self.channels: list[Channel] = [channel for leaf in leaves for channel in leaf.channels]
         self._leaves = leaves
+        self._tuples = list(_tuples(space))
         encoders = sum("discrete" not in channel for channel in self.channels)
         if len(self.channels) > _MAX_CHANNELS or encoders > _MAX_ENCODERS:
             message = (
@@ -83,8 +84,13 @@ class ObservationSpace:
 
     def _words_of_all(self, observation: object) -> list[int]:
         words: list[int] = []
+        for path, size in self._tuples:
+            part = _at(observation, path)
+            if not hasattr(part, "__len__") or len(part) != size:
+                message = f"observation: is {observation!r:.80}, expected {size} parts"
+                raise ArgumentError(f"{message} at {path}" if path else message)
         for leaf in self._leaves:
-            words.extend(leaf.words(leaf.of(observation)))
+            words.extend(leaf.words(_at(observation, leaf.path)))
         return words
 
 
@@ -130,14 +136,27 @@ class _Leaf:
         self.channels = channels
         self.words = words
 
-    def of(self, observation: Any) -> Any:  # noqa: ANN401 - whatever an environment shows
-        try:
-            for key in self.path:
-                observation = observation[key]
-        except (TypeError, KeyError, IndexError) as problem:
-            message = f"observation: is {observation!r:.80}, expected one with the part {self.path}"
-            raise ArgumentError(message) from problem
-        return observation
+
+def _at(observation: Any, path: tuple[Any, ...]) -> Any:  # noqa: ANN401 - of any environment
+    """Give the part of an observation that is at `path`."""
+    try:
+        for key in path:
+            observation = observation[key]
+    except (TypeError, KeyError, IndexError) as problem:
+        message = f"observation: is {observation!r:.80}, expected one with the part {path}"
+        raise ArgumentError(message) from problem
+    return observation
+
+
+def _tuples(space: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:  # noqa: ANN401
+    """Give where an observation has tuples, and how many parts each has."""
+    kind = _kind(space)
+    if kind == "Tuple":
+        yield path, len(space.spaces)
+    if kind in ("Tuple", "Dict"):
+        parts = enumerate(space.spaces) if kind == "Tuple" else space.spaces.items()
+        for key, part in parts:
+            yield from _tuples(part, (*path, key))
 
 
 def _kind(space: object) -> str:

@@ -68,6 +68,18 @@ class Autoreset(gym.Wrapper):
     pass
 
 
+class FrameStackObservation(gym.Wrapper):
+    pass
+
+
+class VecEnv:
+    """As stable_baselines3 has it, which need not be there."""
+
+
+class DummyVecEnv(VecEnv):
+    pass
+
+
 class OldGym(Counter):
     def reset(self, **_):
         self.count = 0
@@ -87,6 +99,24 @@ RECORDERS = {
     "recorded twice, inside": (
         lambda room: room.recorder(gym.wrappers.TimeLimit(room.recorder(), 3)),
         "recorded already",
+    ),
+    "an environment of stable_baselines3": (
+        lambda room: room.recorder(DummyVecEnv()),
+        "record each of its environments",
+    ),
+    "rewards are changed": (
+        lambda room: room.recorder(gym.wrappers.NormalizeReward(Counter())),
+        "NormalizeReward changes .* put the Recorder inside",
+    ),
+    "rewards are changed, inside": (
+        lambda room: room.recorder(
+            gym.wrappers.TimeLimit(gym.wrappers.TransformReward(Counter(), abs), 3)
+        ),
+        "TransformReward changes",
+    ),
+    "frames are stacked": (
+        lambda room: room.recorder(FrameStackObservation(Counter())),
+        "FrameStackObservation changes",
     ),
     "resets by itself": (lambda room: room.recorder(Autoreset(Counter())), "inside of it"),
     "no parquet": (lambda room: Recorder(Counter(), room.folder / "a.csv", task=0), "NAME.parquet"),
@@ -153,9 +183,15 @@ OBSERVATIONS = {
     "beyond 32 bits": (box(2, dtype=np.int64), np.array([0, 2**31]), "numbers of 32 bits"),
     "a picture of floats": (box(2, 2, dtype=np.uint8), np.zeros((2, 2)), "expected uint8"),
     "a picture turned": (box(2, 3, dtype=np.uint8), np.zeros((3, 2), np.uint8), r"of \(2, 3\)"),
-    "part of a tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), (1,), "expected one with the part"),
+    "part of a tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), (1,), "expected 2 parts"),
     "part of a dict": (spaces.Dict(a=spaces.Discrete(9)), {"b": 1}, r"the part \('a',\)"),
-    "no tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), 1, "the part"),
+    "no tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), 1, "expected 2 parts"),
+    "a tuple with more": (spaces.Tuple([spaces.Discrete(9)] * 2), (1, 2, 3), "expected 2 parts"),
+    "a tuple with more, inside": (
+        spaces.Dict(a=spaces.Tuple([spaces.Discrete(9)])),
+        {"a": (1, 2)},
+        r"expected 1 parts at \('a',\)",
+    ),
 }
 
 ACTIONS = {
@@ -172,6 +208,8 @@ REWARDS = {
     "infinity": (-np.inf, "reward: is -inf"),
     "beyond 32 bits": (1e39, "of 32 bits"),
     "a text": ("much", "expected a number"),
+    "a number in a text": ("1.0", "reward: is '1.0', expected a number"),
+    "no float": (10**5000, "reward: is too large"),
     "nothing": (None, "expected a number"),
     "two": (np.array([1, 2]), "expected a number"),
 }
@@ -180,6 +218,10 @@ ANSWERS = {
     "of the old gym": ((1, 0.0, False, {}), "shimmy"),
     "nothing": (None, "expected observation, reward"),
     "no info": ((1, 0.0, False, False, None), "info"),
+    "two ends": ((1, 0.0, np.array([True, False]), False, {}), "terminated: is array"),
+    "an end in a text": ((1, 0.0, "False", False, {}), "terminated: is 'False', expected True"),
+    "no end": ((1, 0.0, False, None, {}), "truncated: is None, expected True or False"),
+    "half an end": ((1, 0.0, False, 0.5, {}), "truncated: is 0.5"),
 }
 
 OPTIMAL = {
