@@ -57,6 +57,8 @@ _MAX_BYTES = 4096
 _FEW = 12
 _LOWEST, _HIGHEST = -(1 << 31), (1 << 31) - 1
 _MATRIX, _PICTURE = 2, 3
+#: First bytes of a JPEG.
+_JPEG = b"\xff\xd8\xff"
 
 
 class ObservationSpace:
@@ -253,6 +255,12 @@ def _picture(name: str, path: tuple[Any, ...], shape: tuple[int, ...]) -> _Leaf:
         array = np.asarray(value)
         if array.shape != shape or array.dtype != np.uint8:
             message = f"{name}: is {array.dtype} of shape {array.shape}, expected uint8 of {shape}"
+            if array.dtype == np.uint8 and array.tobytes().startswith(_JPEG):
+                message += (
+                    "; it is a JPEG that nobody decoded, as minari before 0.5.4 leaves small "
+                    "pictures: decode it with PIL.Image, or write the dataset again with a newer "
+                    "minari"
+                )
             raise ArgumentError(message)
         return np.frombuffer(array.tobytes() + padding, "<i4")
 

@@ -183,6 +183,11 @@ OBSERVATIONS = {
     "beyond 32 bits": (box(2, dtype=np.int64), np.array([0, 2**31]), "numbers of 32 bits"),
     "a picture of floats": (box(2, 2, dtype=np.uint8), np.zeros((2, 2)), "expected uint8"),
     "a picture turned": (box(2, 3, dtype=np.uint8), np.zeros((3, 2), np.uint8), r"of \(2, 3\)"),
+    "a JPEG": (
+        box(2, 2, dtype=np.uint8),
+        np.frombuffer(b"\xff\xd8\xff\xe0", np.uint8),
+        r"shape \(4,\), .* is a JPEG that nobody decoded",
+    ),
     "part of a tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), (1,), "expected 2 parts"),
     "part of a dict": (spaces.Dict(a=spaces.Discrete(9)), {"b": 1}, r"the part \('a',\)"),
     "no tuple": (spaces.Tuple([spaces.Discrete(9)] * 2), 1, "expected 2 parts"),
