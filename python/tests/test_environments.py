@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -116,7 +117,7 @@ def test_a_task_is_drawn() -> None:
     assert gym.make("algodistill/DarkRoom-v0").render_mode is None
 
 
-def test_the_package_is_there_without_gymnasium() -> None:
+def test_the_package_is_there_without_gymnasium(tmp_path: Path) -> None:
     program = """
 import sys
 sys.modules["gymnasium"] = None
@@ -127,5 +128,7 @@ try:
 except algodistill.Error as problem:
     print(problem)
 """
-    said = subprocess.check_output([sys.executable, "-c", program], text=True)  # noqa: S603 - this Python
+    command = [sys.executable, "-c", program]
+    # From a folder where the installed package is found, not the one beside the tests.
+    said = subprocess.check_output(command, text=True, cwd=tmp_path)  # noqa: S603 - this Python
     assert "pip install gymnasium" in said

@@ -84,6 +84,8 @@ def test_ctrl_c_stops_a_training_that_then_ends_as_if_it_had_not(
     """
     process = subprocess.run(  # noqa: S603 - Python itself
         [sys.executable, "-c", textwrap.dedent(program)],
+        # Where the installed package is found, not the folder beside the tests.
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,
