@@ -6,8 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +15,9 @@ from gymnasium.utils.env_checker import check_env
 
 from algodistill import _native
 from algodistill.spaces import ObservationSpace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRESETS = _native.presets()
 
