@@ -3,6 +3,7 @@
 A Q-learner of twenty lines learns random 4x4 maps from nothing, and a `Recorder` writes down each
 step. A small transformer is trained on these histories, quantized to int8, and meets maps that it
 has never seen: it falls into the holes at first and, with fixed weights, learns to cross the lake.
+No two maps are equal: neither two that it was trained on, nor one of them and one that it meets.
 
     python frozen_lake.py            # about two minutes on two cores
     python frozen_lake.py --quick    # as CI runs it: fewer updates
@@ -11,6 +12,8 @@ has never seen: it falls into the holes at first and, with fixed weights, learns
 from __future__ import annotations
 
 import argparse
+import itertools
+import random
 import time
 from pathlib import Path
 
@@ -20,15 +23,30 @@ from gymnasium.envs.toy_text.frozen_lake import generate_random_map
 
 import algodistill
 
-TRAINING_MAPS = range(220)
-HELD_OUT_MAPS = range(10_000, 10_100)
 EPISODES = 30
+
+
+def distinct_maps(count: int) -> list[tuple[str, ...]]:
+    """Draw maps until so many are different: small random maps are often equal."""
+    found: dict[tuple[str, ...], None] = {}
+    for seed in itertools.count():
+        if len(found) == count:
+            break
+        found[tuple(generate_random_map(size=4, seed=seed))] = None
+    maps = list(found)
+    # The frequent ones came first.
+    random.Random(0).shuffle(maps)  # noqa: S311 - no secret
+    return maps
+
+
+MAPS = distinct_maps(320)
+TRAINING_MAPS = range(220)
+HELD_OUT_MAPS = range(220, 320)
 
 
 def make_env(number: int) -> gym.Env[int, int]:
     """Make the lake with this number."""
-    desc = generate_random_map(size=4, seed=number)
-    return gym.make("FrozenLake-v1", desc=desc, is_slippery=False)
+    return gym.make("FrozenLake-v1", desc=list(MAPS[number]), is_slippery=False)
 
 
 class QLearner:
