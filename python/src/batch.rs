@@ -4,6 +4,7 @@ use crate::arguments::{flag, reward, seed, shown, whole};
 use crate::error::{self, OrderError};
 use crate::model::{sampling, Weights};
 use crate::observation::Coding;
+use crate::work::Threads;
 use algodistill::export::OwnedAgent;
 use algodistill_core::{Error, PortableRng};
 use numpy::PyArray1;
@@ -31,7 +32,7 @@ pub struct AgentBatch {
     coding: Coding,
     // Never locked: see `Agent`.
     contexts: Mutex<Vec<Context>>,
-    threads: Option<rayon::ThreadPool>,
+    threads: Option<Threads>,
 }
 
 struct Context {
@@ -61,14 +62,16 @@ impl AgentBatch {
         step: impl Fn(usize, &mut Context) -> Result<T, Error> + Sync,
     ) -> PyResult<Vec<T>> {
         let contexts = self.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let threads = &self.threads;
-        let done: Result<Vec<T>, Error> = py.detach(|| match threads {
-            None => contexts.iter_mut().enumerate().map(|(place, context)| step(place, context)).collect(),
-            Some(pool) => pool.install(|| {
+        let threads = &mut self.threads;
+        let done: algodistill::Result<Result<Vec<T>, Error>> = py.detach(|| match threads {
+            None => {
+                Ok(contexts.iter_mut().enumerate().map(|(place, context)| step(place, context)).collect())
+            }
+            Some(threads) => threads.install(|| {
                 contexts.par_iter_mut().enumerate().map(|(place, context)| step(place, context)).collect()
             }),
         });
-        done.map_err(error::of_agent)
+        done.map_err(error::exception)?.map_err(error::of_agent)
     }
 
     fn refuse_out_of_turn(&mut self, awaits_feedback: bool, advice: &str) -> PyResult<()> {
@@ -101,9 +104,8 @@ impl AgentBatch {
             Ok(Context { agent: weights.agent()?, rng, words: Vec::new(), awaits_feedback: false })
         };
         let contexts = Mutex::new((0..count).map(context).collect::<PyResult<_>>()?);
-        let pool =
-            (threads > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads as usize).build());
-        let threads = pool.transpose().map_err(|problem| error::argument("threads", problem))?;
+        let threads = (threads > 1).then(|| Threads::new(threads as usize)).transpose();
+        let threads = threads.map_err(error::exception)?;
         let coding = Coding::new(weights.interface.clone(), observation_space)?;
         Ok(Self { weights, coding, contexts, threads })
     }
@@ -111,20 +113,22 @@ impl AgentBatch {
     /// Chooses an action for the observation of each context: an array whose first axis is the contexts,
     /// or a sequence of observations. The actions, an int64 array.
     fn act<'py>(
-        &mut self,
+        slf: &Bound<'py, Self>,
         py: Python<'py>,
         observations: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
         let advice =
             "act was called again before feedback: call feedback(rewards, dones) for the last actions, or \
                       reset() to forget everything";
-        self.refuse_out_of_turn(false, advice)?;
-        let items = one_each("observations", observations, self.contexts().len())?;
-        let contexts = self.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        batch.refuse_out_of_turn(false, advice)?;
+        let items = one_each("observations", observations, batch.contexts().len())?;
+        let contexts = batch.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
         for (place, (context, item)) in contexts.iter_mut().zip(&items).enumerate() {
-            self.coding.read(&format!("observations[{place}]"), item, &mut context.words)?;
+            batch.coding.read(&format!("observations[{place}]"), item, &mut context.words)?;
         }
-        let actions = self.each(py, |_, context| {
+        let actions = batch.each(py, |_, context| {
             let action = context.agent.act(&context.words, &mut context.rng)?;
             context.awaits_feedback = true;
             Ok(action as i64)
@@ -136,14 +140,16 @@ impl AgentBatch {
     /// ended an episode.
     #[pyo3(signature = (rewards, dones, next_observations=None))]
     fn feedback(
-        &mut self,
+        slf: &Bound<'_, Self>,
         py: Python<'_>,
         rewards: &Bound<'_, PyAny>,
         dones: &Bound<'_, PyAny>,
         next_observations: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.refuse_out_of_turn(true, "feedback was called before act: call act(observations) first")?;
-        let count = self.contexts().len();
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        batch.refuse_out_of_turn(true, "feedback was called before act: call act(observations) first")?;
+        let count = batch.contexts().len();
         let rewards = one_each("rewards", rewards, count)?;
         let dones = one_each("dones", dones, count)?;
         let mut outcomes = Vec::with_capacity(count);
@@ -158,27 +164,30 @@ impl AgentBatch {
             outcomes.push(Outcome { reward, done: flag("dones", done)? });
         }
         let next = next_observations.map(|next| one_each("next_observations", next, count)).transpose()?;
-        let contexts = self.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let contexts = batch.contexts.get_mut().unwrap_or_else(PoisonError::into_inner);
         for (place, (context, outcome)) in contexts.iter_mut().zip(&outcomes).enumerate() {
             context.words.clear();
             if let Some(next) = next.as_ref().filter(|_| outcome.done) {
                 let name = format!("next_observations[{place}]");
-                self.coding.read(&name, &next[place], &mut context.words)?;
+                batch.coding.read(&name, &next[place], &mut context.words)?;
             }
         }
-        self.each(py, |place, context| {
-            let Outcome { reward, done } = outcomes[place];
-            context.agent.feedback(reward, done.then_some(&context.words))?;
-            context.awaits_feedback = false;
-            Ok(())
-        })
-        .map(drop)
+        batch
+            .each(py, |place, context| {
+                let Outcome { reward, done } = outcomes[place];
+                context.agent.feedback(reward, done.then_some(&context.words))?;
+                context.awaits_feedback = false;
+                Ok(())
+            })
+            .map(drop)
     }
 
     /// Empties the contexts with these numbers, all of them unless told. Their random numbers go on.
     #[pyo3(signature = (contexts=None))]
-    fn reset(&mut self, contexts: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let count = self.contexts().len();
+    fn reset(slf: &Bound<'_, Self>, contexts: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        let count = batch.contexts().len();
         let numbers = match contexts {
             None => (0..count).collect(),
             Some(given) => {
@@ -193,7 +202,7 @@ impl AgentBatch {
             }
         };
         for number in numbers {
-            let context = &mut self.contexts()[number];
+            let context = &mut batch.contexts()[number];
             context.agent.reset();
             context.awaits_feedback = false;
         }
@@ -201,27 +210,44 @@ impl AgentBatch {
     }
 
     /// What `Agent.snapshot` gives of each context; an `Agent` can go on from one, too.
-    fn snapshots<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let contexts = self.contexts().iter();
+    fn snapshots<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        let contexts = batch.contexts().iter();
         contexts.map(|context| crate::agent::snapshot(py, &context.agent, &context.rng)).collect()
     }
 
     /// Logits of the last step of each context, as `Agent.logits`: int32 of shape [contexts, actions].
     #[getter]
-    fn logits<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let actions = usize::from(self.weights.interface.actions);
-        let all: Vec<i32> = self.contexts().iter().flat_map(|context| context.agent.logits_q16()).collect();
-        PyArray1::from_vec(py, all).call_method1("reshape", ((self.contexts().len(), actions),))
+    fn logits<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        let actions = usize::from(batch.weights.interface.actions);
+        let all: Vec<i32> = batch.contexts().iter().flat_map(|context| context.agent.logits_q16()).collect();
+        PyArray1::from_vec(py, all).call_method1("reshape", ((batch.contexts().len(), actions),))
     }
 
-    fn __len__(&mut self) -> usize {
-        self.contexts().len()
+    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        Ok(batch.contexts().len())
     }
 
-    fn __repr__(&mut self) -> String {
-        let contexts = self.contexts().len();
-        format!("AgentBatch({:?}, {contexts}, {})", self.weights.name, self.weights.sampling_words())
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let mut batch = idle(slf)?;
+        let batch = &mut *batch;
+        let contexts = batch.contexts().len();
+        Ok(format!("AgentBatch({:?}, {contexts}, {})", batch.weights.name, batch.weights.sampling_words()))
     }
+}
+
+/// The batch, unless another thread is in it: threads of Python may share one.
+fn idle<'py>(batch: &Bound<'py, AgentBatch>) -> PyResult<PyRefMut<'py, AgentBatch>> {
+    batch.try_borrow_mut().map_err(|_| {
+        OrderError::new_err(
+            "another thread is in a call of this AgentBatch: give each thread a batch of its own, or a lock",
+        )
+    })
 }
 
 /// The items of a sequence or array, one for each context.

@@ -1,6 +1,7 @@
 //! Files of histories as arrays.
 
 use crate::error::exception;
+use crate::work;
 use algodistill::history::{self, History, Steps, Storage};
 use numpy::{IntoPyArray, PyArrayMethods};
 use pyo3::prelude::*;
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 #[pyfunction]
 pub fn read_histories(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let storage = Storage { in_memory: u64::MAX, ..Storage::default() };
-    let file = py.detach(|| history::read_with(&path, &storage)).map_err(exception)?;
+    let read = || work::in_pool(None, || history::read_with(&path, &storage));
+    let file = py.detach(read).map_err(exception)?;
     let card = serde_json::to_string(&file.card);
     let card = card.map_err(|error| exception(algodistill::Error::file(&path, error)))?;
     let parts = [&file.training, &file.held_out];

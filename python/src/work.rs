@@ -14,7 +14,7 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Does `work` in a thread of its own, while this one listens for Ctrl-C. `again` says what to do
-/// after that. With `threads` it has so many, else those of the process.
+/// after that. With `threads` it has so many, else one for each core.
 pub fn run<T: Send>(
     py: Python<'_>,
     bar: bool,
@@ -54,10 +54,48 @@ pub fn run<T: Send>(
     }
 }
 
-fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let Some(threads) = threads else { return work() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|problem| Error::argument("threads", problem))?.install(work)
+/// Does `work` in a pool of its own. The one that rayon keeps for a process is without its threads in a
+/// child that was forked, as `multiprocessing` does: who waits for it waits forever.
+pub fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    // 0 is as many as there are cores.
+    let mut pool = Threads::new(threads.unwrap_or(0))?;
+    pool.install(work)?
+}
+
+/// A pool of threads that is made anew in a child that was forked.
+pub struct Threads {
+    count: usize,
+    /// Whose threads they are.
+    process: u32,
+    /// There until it is dropped.
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl Threads {
+    pub fn new(count: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+        let pool = pool.map_err(|problem| Error::argument("threads", problem))?;
+        Ok(Self { count, process: std::process::id(), pool: Some(pool) })
+    }
+
+    pub fn install<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        if self.process != std::process::id() {
+            *self = Self::new(self.count)?;
+        }
+        match &self.pool {
+            Some(pool) => Ok(pool.install(work)),
+            None => Ok(work()),
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A child must not wait for locks of threads that it does not have.
+        if self.process != std::process::id() {
+            std::mem::forget(self.pool.take());
+        }
+    }
 }
 
 /// Python's own exception for `signal`, with what was done.
