@@ -10,6 +10,8 @@ use pyo3::types::{PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// Deepest nesting of tuples and lists.
 const MAX_DEPTH: u32 = 8;
+/// Most dimensions that an array can have here; NumPy 2 has up to 64.
+const MAX_DIMENSIONS: usize = 32;
 /// What a float is multiplied by.
 const SCALE: f64 = 65_536.0;
 
@@ -142,6 +144,10 @@ impl Reader<'_> {
 
     fn array(&mut self, array: &Bound<'_, PyUntypedArray>, depth: u32) -> PyResult<()> {
         self.check_shape(array.shape())?;
+        if array.ndim() > MAX_DIMENSIONS {
+            let problem = format!("has {} dimensions, expected {}", array.ndim(), self.expected());
+            return Err(error::argument(self.name, problem));
+        }
         if self.each::<i64>(array, |reader, number| reader.whole(number))?
             || self.each::<u8>(array, |reader, number| reader.whole(number.into()))?
             || self.each::<f32>(array, |reader, number| reader.float(number.into()))?
