@@ -24,7 +24,9 @@ const RANDOM_LEN: usize = 16;
 /// seed: of the actions that are drawn
 /// greedy: always take the likeliest action
 /// temperature: .01 to 100; 1 is what the model was trained for
-/// observation_space: of the environment; needed where it is a Dict, or indices do not begin at 0
+/// observation_space: of the environment; needed where it is a Dict, where indices do not begin at 0,
+///     and where the space has floats but whole numbers are given: without it, floats of a vector are
+///     scaled by 65536 and whole numbers are taken as they are, so [1, 2] and [1.0, 2.0] differ
 #[pyclass(module = "algodistill")]
 pub struct Agent {
     pub(crate) weights: Weights,
@@ -216,7 +218,8 @@ impl Agent {
         let space = agent.coding.space().map(|space| space.clone_ref(py));
         let sampling = match agent.weights.sampling {
             Sampling::Greedy => (Some(true), None),
-            Sampling::Temperature(temperature) => (None, Some(temperature)),
+            // Its digits: the f64 of the f32 of .01 is below the least that is taken.
+            Sampling::Temperature(temperature) => (None, temperature.to_string().parse::<f64>().ok()),
         };
         let arguments = (PyBytes::new(py, bytes), name, sampling, space);
         (slf.getattr("_from_copy")?, arguments, snapshot).into_bound_py_any(py)

@@ -138,6 +138,8 @@ def test_a_context_goes_on_from_its_snapshot_and_from_copies() -> None:
     assert play(agent, range(40)) == begun
     greedy = pickle.loads(pickle.dumps(algodistill.Agent(DARK_ROOM, greedy=True)))  # noqa: S301
     assert "greedy=True" in repr(greedy)
+    coldest = pickle.loads(pickle.dumps(algodistill.Agent(DARK_ROOM, temperature=0.01)))  # noqa: S301
+    assert "temperature=0.01" in repr(coldest)
 
 
 def test_the_likeliest_action_is_taken_where_it_is_asked_for() -> None:
