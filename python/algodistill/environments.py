@@ -12,6 +12,7 @@ from gymnasium import spaces
 from algodistill import _native
 from algodistill.errors import ArgumentError, OrderError
 from algodistill.recordings import number
+from algodistill.training import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,10 @@ class CoreEnvironment(gymnasium.Env[Any, Any]):
 
 def _json(parameters: Mapping[str, Any] | None) -> str:
     try:
-        return json.dumps(dict(parameters or {}))
+        return json.dumps(dict(parameters or {}), default=plain)
+    except RecursionError as problem:
+        message = "set: is nested too deep"
+        raise ArgumentError(message) from problem
     except (TypeError, ValueError) as problem:
         message = f"set: is {parameters!r:.80}, expected names with numbers, texts or lists"
         raise ArgumentError(message) from problem

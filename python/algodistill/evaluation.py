@@ -7,7 +7,7 @@ trained here: what improves from episode to episode was learned in context.
 from __future__ import annotations
 
 import random as random_numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,10 @@ from algodistill.training import StrPath, count, in_json, one_path, threads_of
 Models = StrPath | Sequence[StrPath]
 
 _HIGHEST_SEED = (1 << 64) - 1
+#: Most steps of an episode, unless told.
+_MOST_STEPS = 10_000
+#: What a sum of rewards can be: a float of 32 bits.
+_LARGEST_RETURN = float(np.finfo(np.float32).max)
 
 
 class Policy(Protocol):
@@ -55,7 +59,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     optimal: Sequence[float] | None = None,
     mean_over: tuple[int, int] | None = None,
     held_out: bool = False,
-    max_episode_steps: int = 10_000,
+    max_episode_steps: int = _MOST_STEPS,
     threads: int | None = None,
     progress: bool = True,
     **fields: Any,  # noqa: ANN401 - words of the TOML, checked in Rust
@@ -74,19 +78,25 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     """
     models = _paths("model", model)
     if make_env is None:
-        _only("make_env", optimal=optimal, held_out=held_out or None, random=None if random else 0)
+        _only(
+            "make_env",
+            optimal=optimal,
+            held_out=held_out or None,
+            random=None if random else 0,
+            max_episode_steps=None if max_episode_steps == _MOST_STEPS else max_episode_steps,
+        )
         here = {"tasks": tasks, "episodes": episodes, "runs": runs, "seed": seed, **fields}
         here |= {"mean_over": mean_over, "temperature": 0 if greedy else temperature}
-        named = [(key, _paths(f"others[{key!r}]", other)) for key, other in (others or {}).items()]
+        named = [(key, _paths(f"others[{key!r}]", other)) for key, other in _named(others)]
         workers = threads_of(threads)
         return Report(_native.evaluate_here(models, named, in_json(here), workers, progress))
     _only("no make_env", threads=threads, **fields)
-    if tasks is None or isinstance(tasks, int) or len(tasks) == 0:
-        msg = "tasks: expected a list with at least one task, what make_env takes"
+    if not isinstance(held_out, (bool, np.bool_)):
+        msg = f"held_out: is {held_out!r:.80}, expected True or False"
         raise ArgumentError(msg)
     plan = _Plan(
         make_env=make_env,
-        tasks=list(tasks),
+        tasks=_items("tasks", tasks, "a list with at least one task, what make_env takes"),
         runs=count("runs", 4 if runs is None else runs, 1_000_000),
         episodes=count("episodes", 40 if episodes is None else episodes, 100_000),
         seed=number("seed", seed, _HIGHEST_SEED),
@@ -94,9 +104,11 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
     )
     sampling: dict[str, Any] = {"greedy": greedy, "temperature": temperature}
     lines = [_Line("int8", models, **sampling)]
-    lines += [_line(key, other, sampling) for key, other in (others or {}).items()]
+    lines += [_line(key, other, sampling) for key, other in _named(others)]
     if random:
         lines.append(_Line("random"))
+    optima = None if optimal is None else _returns(optimal)
+    between = None if mean_over is None else _between(mean_over)
     described = "greedy" if greedy else f"temperature {1 if temperature is None else temperature:g}"
 
     def told(name: str, found: Callable[[_Line], list[_Found]]) -> Report:
@@ -105,8 +117,8 @@ def evaluate(  # noqa: PLR0913 - one argument for each choice
                 name,
                 [str(task) for task in plan.tasks],
                 held_out,
-                None if optimal is None else list(optimal),
-                mean_over,
+                optima,
+                between,
                 plan.seed,
                 described,
                 [(line.key, line.agents, found(line)) for line in lines],
@@ -296,6 +308,9 @@ class _World:
             total += reward
             done = terminated or truncated
             feedback(reward, done, observation)
+            if not -_LARGEST_RETURN <= total <= _LARGEST_RETURN:
+                msg = f"reward: is {reward!r}, and the return {total!r}, beyond a float of 32 bits"
+                raise ArgumentError(msg)
             if done:
                 return float(total)
         msg = (
@@ -303,6 +318,46 @@ class _World:
             "gymnasium.wrappers.TimeLimit, or give max_episode_steps"
         )
         raise EnvironmentFailedError(msg)
+
+
+def _items(argument: str, given: object, expected: str) -> list[Any]:
+    """Return the items of a list that is not empty."""
+    is_text = isinstance(given, (str, bytes))
+    found = list(given) if isinstance(given, Iterable) and not is_text else []
+    if not found:
+        msg = f"{argument}: is {given!r:.80}, expected {expected}"
+        raise ArgumentError(msg)
+    return found
+
+
+def _returns(optimal: object) -> list[float]:
+    """Return the best expected returns of the tasks."""
+    expected = "a list of numbers, one for each task"
+    try:
+        return [float(value) for value in _items("optimal", optimal, expected)]
+    except (TypeError, ValueError, OverflowError) as problem:
+        msg = f"optimal: is {optimal!r:.80}, expected {expected}"
+        raise ArgumentError(msg) from problem
+
+
+def _between(mean_over: object) -> tuple[int, int]:
+    """Return the first and the last of some episodes."""
+    expected = "the first and the last episode of the mean, as (1, 10)"
+    ends = [count("mean_over", end, 100_000) for end in _items("mean_over", mean_over, expected)]
+    if len(ends) != 2:  # noqa: PLR2004 - the two ends
+        msg = f"mean_over: is {mean_over!r:.80}, expected {expected}"
+        raise ArgumentError(msg)
+    return ends[0], ends[1]
+
+
+def _named(others: object) -> list[tuple[str, Any]]:
+    """Return the names and learners of `others`."""
+    if others is None:
+        return []
+    if not isinstance(others, Mapping) or not all(isinstance(name, str) for name in others):
+        msg = f"others: is {others!r:.80}, expected a dict from names to weights files or functions"
+        raise ArgumentError(msg)
+    return list(others.items())
 
 
 def _line(key: str, other: Models | MakePolicy, sampling: Mapping[str, Any]) -> _Line:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from algodistill.errors import Error
+from algodistill.errors import ArgumentError, Error, FileError
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     from algodistill import _native
 
 _MISSING = "{0} is needed, and not installed: pip install {0}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    if path.is_dir():
+        message = f"{path}: is a folder, expected the name of a file"
+        raise FileError(message)
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        message = f"{path}: cannot be written: {problem.strerror}"
+        raise FileError(message) from problem
 
 
 class Report:
@@ -88,7 +106,7 @@ class Report:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write every curve, a line a point."""
-        Path(path).write_text(self._native.csv(), encoding="utf-8")
+        _write(Path(path), self._native.csv())
 
     def to_pandas(self) -> pd.DataFrame:
         """Return every curve, a row a point."""
@@ -100,10 +118,17 @@ class Report:
 
     def save(self, folder: str | os.PathLike[str], name: str = "report") -> list[Path]:
         """Write the report in every form into `folder`, and return the files."""
+        if Path(name).name != name:
+            message = f"name: is {name!r:.80}, expected the name of a file without a folder"
+            raise ArgumentError(message)
         into = Path(folder)
-        into.mkdir(parents=True, exist_ok=True)
+        try:
+            into.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            message = f"{into}: is no folder, and none can be made there: {problem.strerror}"
+            raise FileError(message) from problem
         text = into / f"{name}.txt"
-        text.write_text(self._native.text(100), encoding="utf-8")
+        _write(text, self._native.text(100))
         return [text, *(Path(path) for path in self._native.write_files(into / name))]
 
     def _repr_html_(self) -> str:

@@ -135,6 +135,9 @@ def train(  # noqa: PLR0913 - one argument for each choice
         one_path("out", out) if out is not None else os.fspath(Path(paths[0]).with_suffix(".run"))
     )
     config_path = one_path("config", config) if config is not None else None
+    if not isinstance(resume, bool):
+        msg = f"resume: is {resume!r:.80}, expected True or False"
+        raise ArgumentError(msg)
     memory = count("observation_memory", observation_memory, 2**40)
     workers = threads_of(threads)
     text, said = _native.train(
@@ -253,6 +256,9 @@ def refuse_no_json(name: str, value: object) -> None:
     """Refuse a value that no field can have."""
     try:
         json.dumps(value, default=plain, allow_nan=False)
+    except RecursionError as problem:
+        msg = f"{name}: is nested too deep"
+        raise ArgumentError(msg) from problem
     except (TypeError, ValueError) as problem:
         msg = (
             f"{name}: is {value!r:.80}, expected finite numbers, texts, or lists or dicts of these"

@@ -143,6 +143,8 @@ def test_a_model_learns_in_the_environment_of_python_as_in_the_one_of_rust() -> 
         ({"seen": None}, ["task 40", "step 1"]),
         ({"reward": math.nan}, ["task 40", "reward: is NaN"]),
         ({"reward": "much"}, ["task 40"]),
+        ({"reward": math.inf}, ["task 40", "episode 0, step 1", "reward: is inf"]),
+        ({"reward": 1e300}, ["task 40", "episode 0, step 1", "reward: is 1e+300"]),
         ({"space": gym.spaces.Discrete(81)}, ["'size': 81", "'size': 9", "trained on histories"]),
         ({"space": gym.spaces.Text(3)}, ["expected Discrete"]),
         ({"actions": 4}, ["has 5 actions", "has 4"]),
@@ -169,3 +171,20 @@ def test_the_cause_is_chained() -> None:
 def test_spaces_may_begin_anywhere() -> None:
     plain, moved = evaluate(lambda _task: Room()), evaluate(lambda _task: Room({"start": 7}))
     assert plain.found["curves"] == moved.found["curves"]
+
+
+def test_a_report_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    report = evaluate(tasks=[3], episodes=1, runs=1, random=False)
+    (tmp_path / "file").touch()
+    wrong = [
+        lambda: report.save(tmp_path / "file" / "x"),
+        lambda: report.to_csv(tmp_path),
+        lambda: report.to_csv(tmp_path / "none" / "a.csv"),
+        lambda: report.to_csv("/dev/full/a.csv"),
+    ]
+    for call in wrong:
+        with pytest.raises(algodistill.FileError):
+            call()
+    with pytest.raises(algodistill.ArgumentError, match="name: is 'a/b'"):
+        report.save(tmp_path, name="a/b")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -51,11 +51,29 @@ OBSERVATIONS = {
     "array of objects": (np.array([1, None], object), "has None in it"),
     "empty array": (np.array([], int), "has 0 numbers"),
     "matrix": (np.ones((2, 2), int), "has more than 2 numbers"),
+    "array of 32 dimensions": (np.zeros((1,) * 32, int), "has 1 numbers"),
     "nested too deep": ([[[[[[[[[[1, 2]]]]]]]]]], "nested more than 8 deep"),
 }
 
+if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+    most = np.zeros((1,) * 64, int)
+    OBSERVATIONS["array of 64 dimensions"] = (most, "has 64 dimensions, expected what the model")
+
 LOOP: list[Any] = []
 LOOP.append(LOOP)
+
+
+def deep() -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for _ in range(5000):
+        nested = {"size": nested}
+    return nested
+
+
+def unplayed_with(**wrong: object) -> Callable[[Path], object]:
+    usual = {"tasks": [1], "episodes": 1, "progress": False}
+    return lambda _f: algodistill.evaluate(DARK_ROOM, unplayed, **(usual | wrong))
+
 
 #: Calls of an agent that awaits an observation.
 BEFORE_ACT: dict[str, tuple[Callable[[Agent], object], str]] = {
@@ -437,10 +455,13 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: algodistill.evaluate(f / "none.adw", room, tasks=[1]),
         "none.adw",
     ),
-    "evaluate, no tasks": (lambda _f: algodistill.evaluate(DARK_ROOM, room), "tasks: expected"),
+    "evaluate, no tasks": (
+        lambda _f: algodistill.evaluate(DARK_ROOM, room),
+        "tasks: is None, expected",
+    ),
     "evaluate, empty tasks": (
         lambda _f: algodistill.evaluate(DARK_ROOM, room, tasks=[]),
-        "tasks: expected a list with at least one task",
+        "expected a list with at least one task",
     ),
     "evaluate, no runs": (
         lambda _f: algodistill.evaluate(DARK_ROOM, room, tasks=[1], runs=0),
@@ -483,6 +504,35 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
             DARK_ROOM, unplayed, tasks=[1], episodes=1, optimal=[1.0, 2.0]
         ),
         "optimal: has 2 returns",
+    ),
+    "evaluate, optima that are texts": (
+        unplayed_with(optimal=["a"]),
+        "optimal: is ['a'], expected",
+    ),
+    "evaluate, held out": (unplayed_with(held_out="yes"), "held_out: is 'yes', expected True or"),
+    "evaluate, nameless": (unplayed_with(others={1: DARK_ROOM}), "others: is {1: "),
+    "evaluate, a list of others": (unplayed_with(others=[DARK_ROOM]), "others: is ["),
+    "evaluate, others here": (
+        lambda _f: algodistill.evaluate(DARK_ROOM, others=[DARK_ROOM]),
+        "others: is [",
+    ),
+    "evaluate, an episode": (unplayed_with(mean_over=3), "mean_over: is 3, expected"),
+    "evaluate, before the first": (unplayed_with(mean_over=(-1, 2)), "mean_over: is -1, expected"),
+    "evaluate, three ends": (unplayed_with(mean_over=(1, 2, 3)), "mean_over: is (1, 2, 3)"),
+    "evaluate, half a task": (unplayed_with(tasks=2.5), "tasks: is 2.5, expected a list"),
+    "evaluate, a number of tasks": (unplayed_with(tasks=np.int64(2)), "expected a list"),
+    "evaluate, tasks that ran out": (unplayed_with(tasks=iter(())), "expected a list"),
+    "evaluate, steps here": (
+        lambda _f: algodistill.evaluate(DARK_ROOM, max_episode_steps=7),
+        "max_episode_steps: is an argument of an evaluation with make_env; leave it out",
+    ),
+    "train, resume": (
+        lambda f: algodistill.train(f / "room.parquet", resume="x"),
+        "resume: is 'x', expected True or False",
+    ),
+    "generate, too deep": (
+        lambda f: algodistill.generate(f / "mine", parameters=deep()),
+        "parameters: is nested too deep",
     ),
     "evaluate, optima here": (
         lambda _f: algodistill.evaluate(DARK_ROOM, optimal=[16.0]),
