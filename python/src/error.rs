@@ -8,11 +8,17 @@ pyo3::import_exception!(algodistill.errors, CancelledError);
 pyo3::import_exception!(algodistill.errors, FileError);
 pyo3::import_exception!(algodistill.errors, OrderError);
 
+/// Tables of the TOML that a field is in; in Python it is a keyword argument.
+const TABLES: [&str; 3] = ["evaluate.", "histories.", "train."];
+
 /// The exception that says what `error` says.
 pub fn exception(error: algodistill::Error) -> PyErr {
     let message = error.to_string();
     match error {
-        algodistill::Error::Argument { .. } => ArgumentError::new_err(message),
+        algodistill::Error::Argument { argument: name, problem } => {
+            let keyword = TABLES.iter().find_map(|table| name.strip_prefix(table)).unwrap_or(&name);
+            argument(keyword, problem)
+        }
         algodistill::Error::Cancelled { .. } => CancelledError::new_err(message),
         _ => FileError::new_err(message),
     }

@@ -363,7 +363,7 @@ def room(_task: int) -> gym.Env:
 CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "generate, unknown word": (
         lambda f: algodistill.generate(f / "x.parquet", histories=3),
-        "histories.histories: is not a parameter of learning histories; it has ",
+        "histories: is not a parameter of learning histories; it has ",
     ),
     "generate, unknown environment": (
         lambda f: algodistill.generate(f / "x.parquet", "moon"),
@@ -375,11 +375,11 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "generate, wrong type": (
         lambda f: algodistill.generate(f / "x.parquet", tasks="all"),
-        'histories.tasks: is "all", expected a whole number',
+        'tasks: is "all", expected a whole number',
     ),
     "generate, negative": (
         lambda f: algodistill.generate(f / "x.parquet", episodes=-1),
-        "histories.episodes: is -1, expected a whole number",
+        "episodes: is -1, expected a whole number",
     ),
     "generate, NaN": (
         lambda f: algodistill.generate(f / "x.parquet", tasks=math.nan),
@@ -401,15 +401,15 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "train, unknown word": (
         lambda f: algodistill.train(f / "room.parquet", rate=1),
-        "train.rate: is not a parameter of the training configuration; it has ",
+        "rate: is not a parameter of the training configuration; it has ",
     ),
     "train, out of range": (
         lambda f: algodistill.train(f / "room.parquet", learning_rate=3.0),
-        "train.learning_rate: is 3, must be above 0 and at most 1",
+        "learning_rate: is 3, must be above 0 and at most 1",
     ),
     "train, wrong type": (
         lambda f: algodistill.train(f / "room.parquet", updates="many"),
-        'train.updates: is "many", expected a whole number',
+        'updates: is "many", expected a whole number',
     ),
     "train, missing": (lambda f: algodistill.train(f / "none.parquet"), "none.parquet"),
     "train, no histories": (lambda _f: algodistill.train([]), "histories: is empty"),
@@ -477,7 +477,7 @@ CALLS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "evaluate, unknown word here": (
         lambda _f: algodistill.evaluate(DARK_ROOM, episode=3),
-        "evaluate.episode: is not a parameter of an evaluation; it has ",
+        "episode: is not a parameter of an evaluation; it has ",
     ),
     "evaluate, no environment": (
         lambda _f: algodistill.evaluate(DARK_ROOM, lambda _task: 3, tasks=[1]),
