@@ -395,9 +395,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let outcome = run(&toy(), folder.path(), &NoProgress).expect("a run");
         let page = read_text(&folder.path().join("report.html")).expect("a page");
-        for expected in
-            ["algodistill reproduce experiment.toml", "[[histories]]", "TOY SCALE", "By place of the goal"]
-        {
+        let place = folder.path().display();
+        let repeat = format!("algodistill reproduce {place}/experiment.toml --out {place}");
+        for expected in [&repeat, "[[histories]]", "TOY SCALE", "By place of the goal"] {
             assert!(page.contains(expected), "{expected}");
         }
         assert_eq!(page.matches("<li><strong>").count(), outcome.verdicts.len());

@@ -85,7 +85,8 @@ fn write_page(
     evaluations: &[Evaluation],
     claims: &[Verdict],
 ) -> Result<PathBuf> {
-    let source = read_text(&folder.join(super::folder::FILE))?;
+    let source_path = folder.join(super::folder::FILE);
+    let source = read_text(&source_path)?;
     let about =
         [("Makes", &experiment.makes), ("Stands beside", &experiment.beside), ("Shows", &experiment.shows)];
     let about = about.into_iter().filter(|(_, text)| !text.is_empty());
@@ -95,9 +96,17 @@ fn write_page(
         claims: &claims.iter().map(|one| (one.holds, one.text.clone(), one.measured())).collect::<Vec<_>>(),
         evaluations: &names.iter().cloned().zip(evaluations).collect::<Vec<_>>(),
         source: Some((super::folder::FILE, &source)),
-        repeat: &format!("algodistill reproduce {}", super::folder::FILE),
+        // Paths of models are in the reports: the same folder makes the same bytes.
+        repeat: &format!("algodistill reproduce {} --out {}", quoted(&source_path), quoted(folder)),
     });
     report::write_file(&folder.join("report"), "html", &page)
+}
+
+/// A path as a shell takes it.
+#[cfg(feature = "cli")]
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), String::from)
 }
 
 /// Takes away what an earlier run came to.
