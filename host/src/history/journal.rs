@@ -13,7 +13,7 @@ use algodistill_core::{Channel, Interface};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// First bytes of a journal, the last of them its version.
@@ -197,6 +197,11 @@ impl Journal {
 
     fn write(&mut self) -> Result<()> {
         self.file.write_all_at(&self.unwritten, self.len).map_err(|e| Error::io(&self.path, e))?;
+        let links = self.file.metadata().map_err(|e| Error::io(&self.path, e))?.nlink();
+        if links == 0 {
+            let problem = "was removed while it was recorded, with its episodes; record another history";
+            return Err(Error::file(&self.path, problem));
+        }
         self.len += self.unwritten.len() as u64;
         self.unwritten.clear();
         Ok(())

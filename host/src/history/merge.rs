@@ -333,6 +333,14 @@ mod tests {
         assert!(!path.exists());
     }
 
+    #[test]
+    fn a_journal_that_somebody_removes_says_so() {
+        let (_folder, path) = folder();
+        let mut journal = record(&path, 0, None);
+        std::fs::remove_dir_all(parts_folder(&path)).unwrap();
+        assert!(journal.close().unwrap_err().to_string().contains("was removed while"));
+    }
+
     /// What a process leaves that is killed between two of the steps of a merge.
     #[test]
     fn a_merge_that_was_killed_is_finished_by_the_next() {
