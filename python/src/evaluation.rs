@@ -49,7 +49,10 @@ impl Report {
     }
 
     fn write_files(&self, stem: PathBuf) -> PyResult<Vec<PathBuf>> {
-        report::write_files(&self.evaluation, &stem).map_err(exception)
+        let mut files = report::write_files(&self.evaluation, &stem).map_err(exception)?;
+        let page = report::html::of_evaluation(&self.evaluation, "");
+        files.push(report::write_file(&stem, "html", &page).map_err(exception)?);
+        Ok(files)
     }
 
     #[getter]

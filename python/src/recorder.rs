@@ -1,6 +1,7 @@
 //! Recording what any program does, episode by episode.
 
 use crate::error::{exception, ArgumentError, OrderError};
+use crate::work;
 use algodistill::history::{self, Foreign, RecordedEpisode};
 use algodistill_core::Interface;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
@@ -200,7 +201,8 @@ pub fn merge(
     split_seed: u64,
 ) -> PyResult<Option<String>> {
     let known = Foreign { held_out, split_seed, ..Foreign::default() };
-    let card = py.detach(|| history::merge(&path, &known)).map_err(exception)?;
+    let merged = py.detach(|| work::in_pool(None, || history::merge(&path, &known)));
+    let card = merged.map_err(exception)?;
     let text = card.map(|card| serde_json::to_string(&card)).transpose();
     text.map_err(|error| exception(algodistill::Error::file(&path, error)))
 }

@@ -93,7 +93,7 @@ def test_a_report_has_every_learner_in_every_form(tmp_path: Path) -> None:
     assert (tmp_path / "curves.csv").read_text().startswith("curve,episode,")
     files = report.save(tmp_path / "deep" / "folder", "lake")
     names = {path.name for path in files}
-    assert {"lake.txt", "lake.json", "lake.csv", "lake.svg"} <= names
+    assert {"lake.txt", "lake.json", "lake.csv", "lake.svg", "lake.html"} <= names
     assert all(path.stat().st_size > 0 for path in files)
 
 

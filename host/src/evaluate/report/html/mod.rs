@@ -28,11 +28,11 @@ pub struct Page<'a> {
     pub evaluations: &'a [(String, &'a Evaluation)],
     /// The file that says all of what was run, by its name and its text.
     pub source: Option<(&'a str, &'a str)>,
-    /// The command that repeats it.
+    /// The command that repeats it; empty where a program did it that is no command.
     pub repeat: &'a str,
 }
 
-/// The page of one evaluation, which `command` repeats.
+/// The page of one evaluation, which `command` repeats, where it is not empty.
 pub fn of_evaluation(evaluation: &Evaluation, command: &str) -> String {
     let title = format!("{}: in-context learning", evaluation.title);
     render(&Page {
@@ -63,7 +63,7 @@ pub fn render(page: &Page) -> String {
                     @for paragraph in page.about { p { (paragraph) } }
                     (claims(page.claims))
                     @for (name, evaluation) in page.evaluations { (section(name, evaluation)) }
-                    (repeat(page))
+                    @if !page.repeat.is_empty() { (repeat(page)) }
                     footer { "Made by algodistill " (env!("CARGO_PKG_VERSION")) "." }
                 }
                 script { (PreEscaped(include_str!("script.js"))) }
