@@ -5,7 +5,7 @@ step. A small transformer is trained on these histories, quantized to int8, and 
 has never seen: it falls into the holes at first and, with fixed weights, learns to cross the lake.
 No two maps are equal: neither two that it was trained on, nor one of them and one that it meets.
 
-    python frozen_lake.py            # about two minutes on two cores
+    python frozen_lake.py            # a minute or two on two cores
     python frozen_lake.py --quick    # as CI runs it: fewer updates
 """
 
