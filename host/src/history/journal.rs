@@ -2,7 +2,7 @@
 //!
 //! A Parquet file has its footer at the end: of a writer that was killed nothing can be read. So
 //! what another program does is written to a journal first, one record an episode with a checksum,
-//! and [`merge`](super::merge) makes the Parquet file of all journals. The journals of
+//! and [`merge`](super::merge()) makes the Parquet file of all journals. The journals of
 //! `NAME.parquet` lie in the folder `NAME.parquet.parts`, one a history, and are locked for as long
 //! as somebody writes them.
 
