@@ -4,16 +4,13 @@ use crate::arguments::{flag, reward, seed, shown, whole};
 use crate::error;
 use crate::model::{sampling, Weights};
 use crate::observation::Coding;
-use algodistill::export::OwnedAgent;
+use algodistill::export::{split_snapshot, OwnedAgent};
 use algodistill_core::{PortableRng, Sampling};
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::IntoPyObjectExt;
 use std::sync::{Mutex, PoisonError};
-
-/// Bytes of the state of the random numbers, at the front of a snapshot.
-const RANDOM_LEN: usize = 16;
 
 /// A model at work: it learns a new task from what it sees, with fixed weights, by the very code that
 /// a device runs, bit for bit.
@@ -50,8 +47,7 @@ pub fn snapshot<'py>(
     agent: &OwnedAgent,
     rng: &PortableRng,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let mut bytes: Vec<u8> = rng.state().iter().flat_map(|word| word.to_le_bytes()).collect();
-    bytes.extend(agent.snapshot().map_err(error::of_agent)?);
+    let bytes = agent.snapshot_with(rng).map_err(error::of_agent)?;
     Ok(PyBytes::new(py, &bytes))
 }
 
@@ -131,7 +127,7 @@ impl Agent {
             return Err(error::argument("snapshot", problem));
         };
         let bytes = bytes.as_bytes();
-        let Some((state, context)) = bytes.split_first_chunk::<RANDOM_LEN>() else {
+        let Some((rng, context)) = split_snapshot(bytes) else {
             let problem = format!("has {} bytes, expected what snapshot() gave", bytes.len());
             return Err(error::argument("snapshot", problem));
         };
@@ -139,8 +135,7 @@ impl Agent {
             error::argument("snapshot", format!("{problem}; give what snapshot() of this model gave"))
         };
         self.inner().restore(context).map_err(refused)?;
-        let words = state.as_chunks::<4>().0;
-        self.rng = PortableRng::from_state(std::array::from_fn(|word| u32::from_le_bytes(words[word])));
+        self.rng = rng;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::work;
 use algodistill::cli::inspect;
 use algodistill::experiment::{self, Experiment, HistoriesConfig, Scale};
 use algodistill::history::card::card_path;
-use algodistill::history::{generate_on, Mixture, Storage};
+use algodistill::history::{check_replaceable, generate_on, Mixture, Storage};
 use algodistill::parameters::{fields, replace, Parameters};
 use algodistill::ranks::Ranks;
 use algodistill::train::{read_config, share, train_on, TrainConfig};
@@ -45,11 +45,7 @@ pub fn generate(
     let again = "the same call begins again";
     let card = work::run(py, progress, threads, again, |progress| {
         let config = histories_config(object(fields)?)?.resolve()?;
-        if out.exists() && !card_path(&out).exists() {
-            let problem =
-                "is there already and has no card: it is not replaced; remove it, or choose another name";
-            return Err(Error::file(&out, problem));
-        }
+        check_replaceable(&out)?;
         generate_on(&Ranks::alone(), &config, &out, progress)
     })?;
     Ok(json!(card).to_string())
@@ -156,11 +152,7 @@ pub fn reproduce(
     })?;
     let again = "the same call goes on from there";
     let outcome = work::run(py, progress, threads, again, |progress| {
-        let path = Path::new(name);
-        let experiment = match path.extension().is_some_and(|extension| extension == "toml") {
-            true => Experiment::read(path)?,
-            false => Experiment::named(name)?,
-        };
+        let experiment = Experiment::find(name)?;
         experiment.validate()?;
         let mut experiment = experiment.at_scale(scale)?;
         for model in &mut experiment.models {

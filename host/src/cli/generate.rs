@@ -5,11 +5,11 @@ use super::{EnvironmentParameters, Report};
 use crate::environment::EnvironmentConfig;
 use crate::experiment::HistoriesConfig;
 use crate::history::card::{card_path, Card, ReturnWindow};
-use crate::history::{generate_on, GenerateConfig, TasksPerHistory};
+use crate::history::{check_replaceable, generate_on, GenerateConfig, TasksPerHistory};
 use crate::parameters::Assignment;
 use crate::ranks::Ranks;
 use crate::source::SourceConfig;
-use crate::{Error, Result};
+use crate::Result;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -128,11 +128,7 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, ranks: &Ranks) -> Result<Report> {
     let config = args.config()?;
-    if args.out.exists() && !card_path(&args.out).exists() {
-        let problem =
-            "is there already and has no card: it is not replaced; remove it, or choose another name";
-        return Err(Error::file(&args.out, problem));
-    }
+    check_replaceable(&args.out)?;
     let start = Instant::now();
     let card = generate_on(ranks, &config, &args.out, &Terminal::of_rank(ranks))?;
     let seconds = start.elapsed().as_secs_f64();

@@ -64,10 +64,7 @@ pub fn run(args: &Args) -> Result<Report> {
         Some(name) => name,
     };
     let path = Path::new(name);
-    let experiment = match path.extension().is_some_and(|extension| extension == "toml") {
-        true => Experiment::read(path)?,
-        false => Experiment::named(name)?,
-    };
+    let experiment = Experiment::find(name)?;
     // Before its name becomes that of a folder, and while what is wrong can only be the file.
     experiment.validate().map_err(|error| in_file(path, error))?;
     let experiment = args.asked(experiment)?;

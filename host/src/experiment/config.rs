@@ -354,6 +354,18 @@ pub fn names() -> Vec<&'static str> {
 }
 
 impl Experiment {
+    /// The experiment of a FILE.toml, or one of this repository by its name.
+    ///
+    /// # Errors
+    /// Those of [`Experiment::read`] and [`Experiment::named`].
+    pub fn find(name: &str) -> Result<Self> {
+        let path = Path::new(name);
+        match path.extension().is_some_and(|extension| extension == "toml") {
+            true => Self::read(path),
+            false => Self::named(name),
+        }
+    }
+
     /// An experiment of this repository.
     ///
     /// # Errors

@@ -28,6 +28,18 @@ fn agent_in(memory: &Memory) -> std::result::Result<Agent<'_>, Error> {
     Agent::new(Model::decode(&memory.weights)?, memory.workspace.borrow_mut())
 }
 
+/// Bytes of the state of the random numbers, at the front of a snapshot with them.
+const RANDOM_LEN: usize = 16;
+
+/// The random numbers and the context of [`OwnedAgent::snapshot_with`]; `None` where there are too
+/// few bytes for the first.
+pub fn split_snapshot(bytes: &[u8]) -> Option<(PortableRng, &[u8])> {
+    let (state, context) = bytes.split_first_chunk::<RANDOM_LEN>()?;
+    let words = state.as_chunks::<4>().0;
+    let rng = PortableRng::from_state(std::array::from_fn(|word| u32::from_le_bytes(words[word])));
+    Some((rng, context))
+}
+
 /// The agent that firmware runs, in one piece that can be kept, moved and sent to another thread.
 /// Agents made from the same bytes share them.
 ///
@@ -128,6 +140,17 @@ impl OwnedAgent {
             bytes.truncate(len);
             Ok(bytes)
         })
+    }
+
+    /// The context with the random numbers to go on with, whose state is in front: what
+    /// [`split_snapshot`] takes apart.
+    ///
+    /// # Errors
+    /// As [`Agent::snapshot`].
+    pub fn snapshot_with(&self, rng: &PortableRng) -> std::result::Result<Vec<u8>, Error> {
+        let state = rng.state().into_iter().flat_map(u32::to_le_bytes);
+        let context = self.snapshot()?;
+        Ok(state.chain(context).collect())
     }
 
     /// Restores a context that was kept with the same weights. On an error the context is as

@@ -5,7 +5,7 @@ pub mod card;
 mod encode;
 mod quantize;
 
-pub use agent::{OwnedAgent, MAX_WEIGHTS_BYTES};
+pub use agent::{split_snapshot, OwnedAgent, MAX_WEIGHTS_BYTES};
 pub use card::{Training, TrainingCard};
 pub use encode::encode;
 pub use quantize::{quantize, QuantizedModel, QuantizedTensor};

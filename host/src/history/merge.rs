@@ -45,7 +45,7 @@ pub fn merge(path: &Path, known: &Foreign) -> Result<Option<Card>> {
             let all = together(path, &about, recorded)?;
             let merged = folder.join("merged.parquet");
             filter::write(&merged, &all, "recorded")?;
-            let known = Foreign { split: split_of(path)?, ..known_of(&about, known) };
+            let known = Foreign { split: split_of(path)?, ..known_of(&about.channels, about.actions, known) };
             let (mut card, _) = describe(&merged, &known)?;
             card.write(&whole(&folder))?;
             std::fs::rename(&merged, whole(&folder)).map_err(|e| Error::io(&folder, e))?;
@@ -101,14 +101,8 @@ fn divide(path: &Path, known: &Foreign) -> Result<Option<Card>> {
         return Ok(None);
     }
     let card = Card::read(path)?;
-    let about = Recorded {
-        task: 0,
-        history: 0,
-        channels: card.interface.channels.iter().copied().collect(),
-        actions: card.interface.actions,
-    };
-    like_card(path, &about, &card)?;
-    let (mut card, _) = describe(path, &known_of(&about, known))?;
+    refuse_generated(path, &card)?;
+    let (mut card, _) = describe(path, &known_of(&card.interface.channels, card.interface.actions, known))?;
     card.write(path)?;
     Ok(Some(card))
 }
@@ -122,11 +116,15 @@ pub(super) fn histories_of(path: &Path, about: &Recorded) -> Result<Vec<u32>> {
     histories_in(path)
 }
 
-fn like_card(path: &Path, about: &Recorded, card: &Card) -> Result<()> {
-    if card.generation.is_some() {
-        let problem = "was generated, not recorded; record to another file";
-        return Err(Error::file(path, problem));
+fn refuse_generated(path: &Path, card: &Card) -> Result<()> {
+    match card.generation.is_some() {
+        true => Err(Error::file(path, "was generated, not recorded; record to another file")),
+        false => Ok(()),
     }
+}
+
+fn like_card(path: &Path, about: &Recorded, card: &Card) -> Result<()> {
+    refuse_generated(path, card)?;
     let channels = card.interface.channels.iter().copied().collect();
     about.check_like(&Recorded { channels, actions: card.interface.actions, ..*about }, path)
 }
@@ -216,10 +214,10 @@ fn history(about: &Recorded, episodes: Vec<RecordedEpisode>) -> (History, Steps)
 }
 
 /// What is known of the file, beyond its rows.
-fn known_of(about: &Recorded, known: &Foreign) -> Foreign {
-    let mut all = Foreign { actions: Some(about.actions), pixels: Vec::new(), ..known.clone() };
+fn known_of(channels: &[Channel], actions: u16, known: &Foreign) -> Foreign {
+    let mut all = Foreign { actions: Some(actions), pixels: Vec::new(), ..known.clone() };
     let mut sizes = Vec::new();
-    for channel in &about.channels {
+    for channel in channels {
         match *channel {
             Channel::Discrete { size } => sizes.push(size),
             Channel::Vector { .. } => {}

@@ -23,7 +23,8 @@ mod tasks_per_history;
 pub use card::{Card, ReturnWindow};
 pub use disk::{Storage, IN_MEMORY};
 pub use file::{
-    describe, describe_with, generate_on, generate_to_file, read, read_with, Foreign, HistoryFile,
+    check_replaceable, describe, describe_with, generate_on, generate_to_file, read, read_with, Foreign,
+    HistoryFile,
 };
 pub use filter::{filter, filter_with, FilterConfig, Filtering};
 pub use generate::{generate, GenerateConfig, Generated};

@@ -3,7 +3,7 @@
 use super::request::Request;
 use super::Numbers;
 use crate::error::in_plain_words;
-use crate::export::{OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
+use crate::export::{split_snapshot, OwnedAgent, TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::{files, Error, Result};
 use algodistill_core::{Interface, Model, PortableRng, Sampling};
 use base64::prelude::{Engine, BASE64_STANDARD};
@@ -13,8 +13,6 @@ use std::sync::Arc;
 
 /// Version of the protocol.
 const PROTOCOL: u32 = 1;
-/// Bytes of the state of the random numbers, at the front of a snapshot.
-const RANDOM_LEN: usize = 16;
 
 /// One agent and its random numbers.
 #[derive(Debug)]
@@ -97,9 +95,7 @@ impl Session {
                 Ok(json!({}))
             }
             Request::Snapshot {} => {
-                let mut bytes: Vec<u8> =
-                    self.rng.state().iter().flat_map(|word| word.to_le_bytes()).collect();
-                bytes.extend(self.agent.snapshot().map_err(said)?);
+                let bytes = self.agent.snapshot_with(&self.rng).map_err(said)?;
                 Ok(json!({ "snapshot": BASE64_STANDARD.encode(bytes) }))
             }
             Request::Restore { snapshot } => self.restore(&snapshot),
@@ -108,12 +104,11 @@ impl Session {
 
     fn restore(&mut self, snapshot: &str) -> std::result::Result<Value, String> {
         let bytes = BASE64_STANDARD.decode(snapshot).map_err(|error| format!("snapshot: {error}"))?;
-        let Some((state, context)) = bytes.split_first_chunk::<RANDOM_LEN>() else {
+        let Some((rng, context)) = split_snapshot(&bytes) else {
             return Err(format!("snapshot: has {} bytes, expected more", bytes.len()));
         };
         self.agent.restore(context).map_err(|error| format!("snapshot: {error}"))?;
-        let words = state.as_chunks::<4>().0;
-        self.rng = PortableRng::from_state(std::array::from_fn(|word| u32::from_le_bytes(words[word])));
+        self.rng = rng;
         Ok(json!({}))
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 mod write;
 
 pub use foreign::{describe, describe_with, Foreign};
-pub use write::{generate_on, generate_to_file};
+pub use write::{check_replaceable, generate_on, generate_to_file};
 
 use super::card::{card_path, Card};
 use super::columns::{Kind, Problem, Reader};

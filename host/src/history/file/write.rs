@@ -1,7 +1,7 @@
 //! Histories from the sources straight to a file.
 
 use super::{check_name, Hashing};
-use crate::history::card::{Card, Returns, FORMAT_VERSION};
+use crate::history::card::{card_path, Card, Returns, FORMAT_VERSION};
 use crate::history::columns::{EncodedRows, Layout, Presence};
 use crate::history::generate::{GenerateConfig, Plan, Tally};
 use crate::progress::Progress;
@@ -19,6 +19,19 @@ use std::time::Instant;
 /// a time.
 pub fn generate_to_file(config: &GenerateConfig, path: &Path, progress: &dyn Progress) -> Result<Card> {
     generate_on(&Ranks::alone(), config, path, progress)
+}
+
+/// Refuses a file that [`generate_on`] would replace though it is of another program: it has no card.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    if path.exists() && !card_path(path).exists() {
+        let problem =
+            "is there already and has no card: it is not replaced; remove it, or choose another name";
+        return Err(Error::file(path, problem));
+    }
+    Ok(())
 }
 
 /// [`generate_to_file`] on several ranks, which must all call it: they encode the row groups in
