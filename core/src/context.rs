@@ -27,8 +27,8 @@ pub(crate) const fn context_words(dimensions: &Dimensions) -> usize {
 
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
-/// Bytes: keys `[layer, slot, d_model]`, coded; values, in groups of four slots (see
-/// [`crate::model::kernels::value_index`]); key scales `[layer, head, slot]` u16, value scales the
+/// Bytes: keys `[layer, slot, d_kv]`, coded; values, in groups of four slots (see
+/// [`crate::model::kernels::value_index`]); key scales `[layer, kv_head, slot]` u16, value scales the
 /// same; then the words of a final observation, i32.
 pub(crate) struct Ring<'a> {
     memory: &'a mut [u32],
@@ -41,13 +41,13 @@ pub(crate) struct Ring<'a> {
 
 /// The part of the ring that belongs to one layer; all slots.
 pub(crate) struct LayerRing<'a> {
-    /// `[slot, d_model]`, coded.
+    /// `[slot, d_kv]`, coded.
     pub keys: &'a mut [u8],
-    /// `[group of four slots, d_model, four slots]`.
+    /// `[group of four slots, d_kv, four slots]`.
     pub values: &'a mut [i8],
-    /// `[head, slot]`, in units of 2^-8.
+    /// `[kv_head, slot]`, in units of 2^-8.
     pub key_scales: &'a mut [u16],
-    /// `[head, slot]`, in units of 2^-8.
+    /// `[kv_head, slot]`, in units of 2^-8.
     pub value_scales: &'a mut [u16],
 }
 
@@ -84,9 +84,9 @@ impl<'a> Ring<'a> {
 
     /// Keys, values and scales of one layer.
     pub fn layer(&mut self, layer: usize) -> LayerRing<'_> {
-        let Dimensions { layers, window, d_model, heads, .. } = self.dimensions;
+        let Dimensions { layers, window, kv_heads, .. } = self.dimensions;
         let (key_bytes, value_bytes, scales) =
-            (window * d_model, self.dimensions.ring_value_bytes(), window * heads);
+            (window * self.dimensions.d_kv(), self.dimensions.ring_value_bytes(), window * kv_heads);
         let (keys, rest) = split(self.memory, layers * key_bytes / 4);
         let (values, rest) = split(rest, layers * value_bytes / 4);
         let rest: &mut [u16] = bytemuck::try_cast_slice_mut(rest).unwrap_or(&mut []);

@@ -29,6 +29,7 @@ fn weights() -> Vec<u8> {
         layers: 2,
         d_model: 32,
         heads: 2,
+        kv_heads: 2,
         d_ff: 64,
         window: 24,
         actions: 5,

@@ -174,6 +174,9 @@ pub struct RandomModelArguments {
     pub d_model: u16,
     #[arg(long, default_value_t = 4)]
     pub heads: u16,
+    /// Heads of keys and values, each shared by several query heads; as many as these if absent.
+    #[arg(long)]
+    pub kv_heads: Option<u16>,
     #[arg(long, default_value_t = 256)]
     pub d_ff: u16,
     #[arg(long, default_value_t = 160)]

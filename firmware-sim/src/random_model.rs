@@ -10,13 +10,16 @@ use std::fs;
 
 /// See [`crate::arguments::Command::RandomModel`].
 pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
-    let RandomModelArguments { layers, d_model, heads, d_ff, window, .. } = *arguments;
-    let [layers, d_model, heads, d_ff, window] = [layers, d_model, heads, d_ff, window].map(usize::from);
+    let RandomModelArguments { layers, d_model, heads, kv_heads, d_ff, window, .. } = *arguments;
+    let kv_heads = kv_heads.unwrap_or(heads);
+    let [layers, d_model, heads, kv_heads, d_ff, window] =
+        [layers, d_model, heads, kv_heads, d_ff, window].map(usize::from);
     let interface = arguments.environment.family.interface();
     let actions = interface.actions.into();
     let final_words = if arguments.final_observation { interface.observation_len() } else { 0 };
     let encoders = Encoders::new(&interface, 0, 0);
-    let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders };
+    let dimensions =
+        Dimensions { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, encoders };
     dimensions.check().map_err(|error| Wrong(error.to_string()))?;
     let file = weights(&dimensions, &interface, arguments.seed)?;
     let temporary = arguments.out.with_extension("tmp");
@@ -30,8 +33,17 @@ pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
     let actions = interface.actions.into();
     let final_words = interface.observation_len();
     let encoders = Encoders::new(&interface, 0, 0);
-    let dimensions =
-        Dimensions { layers: 2, d_model: 32, heads: 4, d_ff: 64, window: 48, actions, final_words, encoders };
+    let dimensions = Dimensions {
+        layers: 2,
+        d_model: 32,
+        heads: 4,
+        kv_heads: 4,
+        d_ff: 64,
+        window: 48,
+        actions,
+        final_words,
+        encoders,
+    };
     weights(&dimensions, &interface, 0)
 }
 

@@ -89,6 +89,7 @@ fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Re
         layers,
         d_model,
         heads,
+        kv_heads: None,
         d_ff,
         window: WINDOW,
         final_observation: true,

@@ -118,6 +118,7 @@ mod tests {
             layers: 1,
             d_model: 16,
             heads: 2,
+            kv_heads: 2,
             d_ff: 32,
             window: 8,
             actions: 3,

@@ -229,13 +229,13 @@ pub fn banded_forward(model: &Int8Model, stream: &[Token]) -> Vec<Vec<i128>> {
     for layer in layers.chunks(4) {
         let mut queries = Vec::new();
         let mut ring: [Vec<Vec<Stored>>; 2] = [Vec::new(), Vec::new()];
-        ring.iter_mut().for_each(|heads| heads.resize_with(dimensions.heads, Vec::new));
+        ring.iter_mut().for_each(|heads| heads.resize_with(dimensions.kv_heads, Vec::new));
         for x in &residuals {
             let (input, input_scale) = norm(x);
             let projected = linear(&layer[0], &input, input_scale);
             let (query, key_value) = projected.split_at(dimensions.d_model);
             queries.push(query.to_vec());
-            for (heads, vector) in ring.iter_mut().zip(key_value.chunks(dimensions.d_model)) {
+            for (heads, vector) in ring.iter_mut().zip(key_value.chunks(key_value.len() / 2)) {
                 heads.iter_mut().zip(vector.chunks(d_head)).for_each(|(head, x)| head.push(store(x)));
             }
         }
@@ -244,7 +244,8 @@ pub fn banded_forward(model: &Int8Model, stream: &[Token]) -> Vec<Vec<i128>> {
             let attention: Vec<i128> = (0..dimensions.heads)
                 .flat_map(|head| {
                     let query = &queries[position][head * d_head..(head + 1) * d_head];
-                    attend(query, &ring[0][head][band.clone()], &ring[1][head][band.clone()])
+                    let shared = head / (dimensions.heads / dimensions.kv_heads);
+                    attend(query, &ring[0][shared][band.clone()], &ring[1][shared][band.clone()])
                 })
                 .collect();
             add_linear(x, &layer[1], &attention);

@@ -39,8 +39,18 @@ fn corpora_hold_files_that_are_accepted() {
 
 /// What the fuzzer started from: small models and snapshots at different times.
 fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let bandit = Dimensions { layers: 1, heads: 1, d_ff: 16, window: 3, actions: 2, final_words: 0, ..TINY };
-    let channels = Dimensions { layers: 1, heads: 4, window: 1, actions: 9, final_words: 3, ..TINY };
+    let bandit = Dimensions {
+        layers: 1,
+        heads: 1,
+        kv_heads: 1,
+        d_ff: 16,
+        window: 3,
+        actions: 2,
+        final_words: 0,
+        ..TINY
+    };
+    let channels =
+        Dimensions { layers: 1, heads: 4, kv_heads: 4, window: 1, actions: 9, final_words: 3, ..TINY };
     let (no_channel, two_levels) = (&[], &[0.0, 1.0]);
     let bandit = random_weights(bandit, Interface::discrete(no_channel, 2, two_levels).unwrap(), 1);
     let interface = Interface::discrete(&[1, 3, 2], 9, &[-1.0, 0.0, 0.5, 1.0]).unwrap();

@@ -117,7 +117,10 @@ fn errors_name_the_cause() {
     assert_eq!(Model::decode(b"").unwrap_err(), Error::Truncated);
     assert_eq!(with(0, b"GGUF"), Error::Magic);
     assert_eq!(with(4, &[1, 0]), Error::Version(1));
-    assert_eq!(with(4, &[5, 0]), Error::Version(5));
+    assert_eq!(with(4, &[6, 0]), Error::Version(6));
+    // Of version 5: heads of keys and values, none of which is in a file of version 3.
+    assert_eq!(with(4, &[5, 0]), Error::Dimension("kv_heads"));
+    assert_eq!(with(40, &[1, 0]), Error::Leftover);
     assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
     assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
     assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));

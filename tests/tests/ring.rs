@@ -122,7 +122,8 @@ proptest! {
 
     #[test]
     fn any_shape_and_stream(
-        layers in 1usize..=4, heads in prop::sample::select(vec![1usize, 2, 4]), blocks in 1usize..=3, window in 1usize..=33,
+        layers in 1usize..=4,
+        (heads, kv_heads) in prop::sample::select(vec![(1usize, 1usize), (2, 2), (2, 1), (4, 4), (4, 2), (4, 1)]), blocks in 1usize..=3, window in 1usize..=33,
         ff_blocks in 1usize..=4, channels in prop::collection::vec(any_channel(), 0..=3), actions in 2u16..=9, levels in 1usize..=4,
         windows in 1usize..=5, final_tables in any::<bool>(), hidden in (0usize..=3, 0usize..=3), seed in any::<u32>()
     ) {
@@ -136,7 +137,8 @@ proptest! {
         let final_words = if final_tables { interface.observation_len() } else { 0 };
         let encoders = Encoders::new(&interface, 16 * hidden.0, 16 * hidden.1);
         let (d_model, d_ff, actions) = (16 * blocks, 16 * ff_blocks, usize::from(actions));
-        let dimensions = Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders };
+        let dimensions =
+            Dimensions { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, encoders };
         let length = (windows * window).min(100);
         assert_streamed_equals_banded(dimensions, interface, length, u64::from(seed), Kernels::detect());
     }

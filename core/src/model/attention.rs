@@ -25,15 +25,15 @@ pub fn quantize_for_ring(values: &mut [i32], quantized: &mut [i8]) -> u16 {
 
 /// Keys and values of one head; all slots of the ring that are attended to.
 pub struct HeadRing<'a> {
-    /// Coded rows: slot `s` starts at `s * d_model`.
+    /// Coded rows: slot `s` starts at `s * d_kv`.
     pub keys: &'a [u8],
-    /// See [`super::kernels::value_index`], with rows of `d_model`; the last group is whole.
+    /// See [`super::kernels::value_index`], with rows of `d_kv`; the last group is whole.
     pub values: &'a [i8],
     /// One per slot.
     pub key_scales: &'a [u16],
     /// One per slot.
     pub value_scales: &'a [u16],
-    pub d_model: usize,
+    pub d_kv: usize,
 }
 
 /// Working memory of one head.
@@ -63,7 +63,7 @@ pub fn attend(
     let HeadScratch { quantized, operand, scores, weights } = scratch;
     let query_maximum = maximum(query);
     quantize(query, query_maximum, quantized);
-    kernels.dots(&Operand::new(quantized, operand), ring.keys, ring.d_model, scores);
+    kernels.dots(&Operand::new(quantized, operand), ring.keys, ring.d_kv, scores);
 
     // Scores in units of log2, fixed-point: dot * (query maximum * key scale) * constant.
     let scale = Scale::new(u64::from(query_maximum) * u64::from(score_scale.mantissa), score_scale.exponent);
@@ -71,7 +71,7 @@ pub fn attend(
     rescale(scores, dot_bits(query.len()), multipliers, scale.exponent + RING_SCALE_BITS);
 
     let Weights { total, drop } = softmax(scores, ring.value_scales, weights);
-    kernels.weighted_values(weights, ring.values, ring.d_model, output);
+    kernels.weighted_values(weights, ring.values, ring.d_kv, output);
 
     // acc * 2^drop * 2^-8 / (127 * total), to fixed-point. The mantissa of 15 bits has room for 16
     // more, the sum for none.

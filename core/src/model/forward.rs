@@ -56,7 +56,7 @@ const fn widest_input(dimensions: &Dimensions) -> usize {
 
 /// Most outputs of a matrix.
 const fn widest_output(dimensions: &Dimensions) -> usize {
-    max(max(3 * dimensions.d_model, dimensions.d_ff), widest_hidden(dimensions))
+    max(max(dimensions.d_model + 2 * dimensions.d_kv(), dimensions.d_ff), widest_hidden(dimensions))
 }
 
 /// Most hidden units of an encoder.
@@ -135,46 +135,49 @@ fn attention_block(
     ring: &mut Ring,
     scratch: &mut Scratch,
 ) {
-    let Dimensions { d_model, window, .. } = model.dimensions;
+    let Dimensions { d_model, window, heads, kv_heads, .. } = model.dimensions;
+    let (d_kv, shared) = (model.dimensions.d_kv(), heads.checked_div(kv_heads).unwrap_or(1).max(1));
     let d_head = model.dimensions.d_head();
     if d_head == 0 {
         return;
     }
     let input = front(scratch.quantized, d_model);
     let scale = normalize(scratch.residual, input);
-    let projected = front(scratch.wide, 3 * d_model);
+    let projected = front(scratch.wide, d_model + 2 * d_kv);
     linear(kernels, &layer.query_key_value, &Operand::new(input, scratch.operand), scale, projected);
     let (query, rest) = projected.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
-    let (key, value) = rest.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
+    let (key, value) = rest.split_at_mut_checked(d_kv).unwrap_or((&mut [], &mut []));
 
     let (slot, attended) = (ring.slot(), ring.attended());
     let ring = ring.layer(index);
-    let quantized = front(scratch.quantized, d_model);
+    let quantized = front(scratch.quantized, d_kv);
     quantize_heads(key, d_head, quantized, slot, window, ring.key_scales);
     store_key(quantized, slot, ring.keys);
     quantize_heads(value, d_head, quantized, slot, window, ring.value_scales);
     store_value(quantized, slot, ring.values);
 
     let LayerRing { keys, values, key_scales, value_scales } = ring;
-    let keys_end = attended * d_model;
-    let values_end = attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * d_model;
+    let keys_end = attended * d_kv;
+    let values_end = attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * d_kv;
     let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
-    let vectors = query.chunks_exact(d_head).zip(scratch.narrow.chunks_exact_mut(d_head));
-    for (head, ((query, output), (key_scales, value_scales))) in vectors.zip(scales).enumerate() {
+    let groups = query.chunks(d_head * shared).zip(scratch.narrow.chunks_mut(d_head * shared));
+    for (head, ((queries, outputs), (key_scales, value_scales))) in groups.zip(scales).enumerate() {
         let ring = HeadRing {
             keys: keys.get(head * d_head..keys_end).unwrap_or(&[]),
             values: values.get(head * d_head * SLOTS_PER_GROUP..values_end).unwrap_or(&[]),
             key_scales: key_scales.get(..attended).unwrap_or(&[]),
             value_scales: value_scales.get(..attended).unwrap_or(&[]),
-            d_model,
+            d_kv,
         };
-        let head_scratch = HeadScratch {
-            quantized: front(scratch.quantized, d_head),
-            operand: scratch.operand,
-            scores: front(scratch.scores, attended),
-            weights: front(scratch.weights, attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP),
-        };
-        attend(kernels, model.score_scale, query, &ring, head_scratch, output);
+        for (query, output) in queries.chunks_exact(d_head).zip(outputs.chunks_exact_mut(d_head)) {
+            let head_scratch = HeadScratch {
+                quantized: front(scratch.quantized, d_head),
+                operand: scratch.operand,
+                scores: front(scratch.scores, attended),
+                weights: front(scratch.weights, attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP),
+            };
+            attend(kernels, model.score_scale, query, &ring, head_scratch, output);
+        }
     }
     residual_linear(
         kernels,
@@ -187,7 +190,7 @@ fn attention_block(
     );
 }
 
-/// Quantizes a key or a value `[heads * d_head]`, each head with a scale of its own.
+/// Quantizes a key or a value `[d_kv]`, each head with a scale of its own.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 fn quantize_heads(
     vector: &mut [i32],

@@ -17,7 +17,10 @@ pub(crate) use read::{open, Reader};
 pub use write::{write, TensorParts};
 
 /// Newest version of the weights format that this build writes; it reads [`OLDEST_VERSION`] and later.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
+/// Version that models are written in whose heads all have keys and values of their own, but which have
+/// encoders.
+pub const ENCODERS_VERSION: u16 = 4;
 /// Version that models without encoders are written in: the newest that knew tables only.
 pub const TABLES_VERSION: u16 = 3;
 /// Oldest version of the weights format that this build reads.
@@ -65,6 +68,9 @@ pub struct Dimensions {
     pub d_model: usize,
     /// Attention heads; divides `d_model` into heads of a multiple of 4.
     pub heads: usize,
+    /// Heads of keys and values, each shared by `heads / kv_heads` neighbouring query heads (grouped-query
+    /// attention, Ainslie et al. 2023; one is multi-query attention, Shazeer 2019); divides `heads`.
+    pub kv_heads: usize,
     /// Hidden width of the feed-forward network, a multiple of 16.
     pub d_ff: usize,
     /// Context window W in steps.
@@ -125,6 +131,10 @@ impl Dimensions {
             layers: u16_at::<16>(header),
             d_model: u16_at::<18>(header),
             heads: u16_at::<20>(header),
+            kv_heads: match u16_at::<4>(header) > ENCODERS_VERSION as usize {
+                true => u16_at::<40>(header),
+                false => u16_at::<20>(header),
+            },
             d_ff: u16_at::<22>(header),
             window: u16_at::<24>(header),
             actions: u16_at::<26>(header),
@@ -150,6 +160,9 @@ impl Dimensions {
         }
         if self.heads == 0 || !self.d_model.is_multiple_of(4 * self.heads) {
             return Err(Error::Dimension("heads"));
+        }
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(Error::Dimension("kv_heads"));
         }
         if self.d_ff == 0 || self.d_ff > MAX_WIDTH || !self.d_ff.is_multiple_of(16) {
             return Err(Error::Dimension("d_ff"));
@@ -184,9 +197,14 @@ impl Dimensions {
         }
     }
 
+    /// Width of all keys of a slot, and of all its values.
+    pub const fn d_kv(&self) -> usize {
+        self.d_head() * self.kv_heads
+    }
+
     /// Bytes of the ring: int8 keys and values, and for each of them one u16 scale per head.
     pub const fn ring_bytes(&self) -> usize {
-        self.layers * (self.window * (self.d_model + 4 * self.heads) + self.ring_value_bytes())
+        self.layers * (self.window * (self.d_kv() + 4 * self.kv_heads) + self.ring_value_bytes())
     }
 
     /// Words of 32 bits of the workspace of a model.
@@ -196,7 +214,7 @@ impl Dimensions {
 
     /// Bytes of the values of one layer: slots in whole groups.
     pub(crate) const fn ring_value_bytes(&self) -> usize {
-        self.window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * self.d_model
+        self.window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * self.d_kv()
     }
 }
 
@@ -284,7 +302,7 @@ pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2],
         }
     }
     for _ in 0..dimensions.layers.min(MAX_LAYERS) {
-        for shape in [[3 * d, d], [d, d], [ff, d], [d, ff]] {
+        for shape in [[d + 2 * dimensions.d_kv(), d], [d, d], [ff, d], [d, ff]] {
             let _ = shapes.push(shape);
         }
     }

@@ -79,7 +79,8 @@ pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     let fields_end = match version {
         2 => 32,
         3 => 34,
-        _ => 40,
+        4 => 40,
+        _ => 42,
     };
     let reserved = [file.get(6..8), file.get(fields_end..HEADER_LEN)];
     if reserved.iter().any(|bytes| !is_zero(bytes.unwrap_or(&[1]))) {

@@ -3,7 +3,7 @@
 extern crate alloc;
 
 use super::{checksum, padded, shapes, Dimensions, Encoders, Metadata, Normaliser};
-use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, TABLES_VERSION};
+use super::{CRC_OFFSET, ENCODERS_VERSION, FORMAT_VERSION, HEADER_LEN, MAGIC, TABLES_VERSION};
 use crate::model::kernels::code;
 use crate::{Channel, Error, Interface, Model};
 use alloc::vec;
@@ -24,7 +24,7 @@ pub struct TensorParts<'a> {
 /// The bytes of a weights file, whose `tensors` are those of [`shapes`] in their order and whose
 /// training card is `card` (JSON text). `normalisers`: one for each word of each vector channel.
 ///
-/// A model without encoders is written as the version before them, so that its bytes and its readers
+/// A model is written as the oldest version that can say what it is, so that its bytes and its readers
 /// are the same as ever.
 ///
 /// # Errors
@@ -64,9 +64,14 @@ pub fn write(
         append(&mut file, rows.flat_map(|row| row.iter().enumerate().map(|(column, q)| code(column, *q))));
     }
 
-    let Dimensions { layers, d_model, heads, d_ff, window, actions, final_words, encoders } = *dimensions;
+    let Dimensions { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, encoders } =
+        *dimensions;
     let Encoders { columns, pixels_hidden, vector_hidden } = encoders;
-    let version = if encoders == Encoders::NONE { TABLES_VERSION } else { FORMAT_VERSION };
+    let version = match encoders == Encoders::NONE {
+        _ if kv_heads != heads => FORMAT_VERSION,
+        true => TABLES_VERSION,
+        false => ENCODERS_VERSION,
+    };
     let number = |value: usize| u32::try_from(value).map_err(|_| Error::Length);
     file[..4].copy_from_slice(&MAGIC);
     file[4..6].copy_from_slice(&version.to_le_bytes());
@@ -77,8 +82,9 @@ pub fn write(
         bytes.copy_from_slice(&(field as u16).to_le_bytes());
     }
     file[28..32].copy_from_slice(&number(metadata.len())?.to_le_bytes());
-    let fields = [final_words, columns, pixels_hidden, vector_hidden];
-    for (bytes, field) in file[32..40].chunks_mut(2).zip(fields) {
+    let shared = if version == FORMAT_VERSION { kv_heads } else { 0 };
+    let fields = [final_words, columns, pixels_hidden, vector_hidden, shared];
+    for (bytes, field) in file[32..42].chunks_mut(2).zip(fields) {
         bytes.copy_from_slice(&(field as u16).to_le_bytes());
     }
     let crc = checksum(&file);
