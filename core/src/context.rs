@@ -5,14 +5,14 @@
 //! order. So the ring needs no order, and nothing in it grows with uptime.
 
 use crate::interface::Interface;
+use crate::model::kernels::{key, store_key, store_value, value};
 use crate::model::weights::{checksum, Dimensions, CRC_OFFSET};
 use crate::{Channel, Error};
 
 /// First bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: [u8; 4] = *b"ADS\0";
-/// Version of the snapshot format that this build writes. It also reads version 2, which had no
-/// final observation, of models without tables for one: the bytes are the same.
-pub const SNAPSHOT_VERSION: u16 = 3;
+/// Version of the snapshot format. Earlier ones had the scales of keys and values in other places.
+pub const SNAPSHOT_VERSION: u16 = 4;
 const SNAPSHOT_HEADER_LEN: usize = 32;
 
 /// Bytes of a snapshot of a model's context.
@@ -27,9 +27,9 @@ pub(crate) const fn context_words(dimensions: &Dimensions) -> usize {
 
 /// Ring buffer of keys and values, in memory lent by the caller.
 ///
-/// Bytes: keys `[layer, slot, d_kv]`, coded; values, in groups of four slots (see
-/// [`crate::model::kernels::value_index`]); key scales `[layer, kv_head, slot]` u16, value scales the
-/// same; then the words of a final observation, i32.
+/// For each layer and head of keys and values: keys `[slot, d_head]`, values `[slot, d_head]` (both as
+/// [`crate::model::kernels::store_key`] says), scales of keys `[slot]` u16, scales of values the same;
+/// then the words of a final observation, i32.
 pub(crate) struct Ring<'a> {
     memory: &'a mut [u32],
     dimensions: Dimensions,
@@ -39,15 +39,15 @@ pub(crate) struct Ring<'a> {
     filled: usize,
 }
 
-/// The part of the ring that belongs to one layer; all slots.
-pub(crate) struct LayerRing<'a> {
-    /// `[slot, d_kv]`, coded.
-    pub keys: &'a mut [u8],
-    /// `[group of four slots, d_kv, four slots]`.
+/// The part of the ring that belongs to one head of one layer; all slots.
+pub(crate) struct HeadRing<'a> {
+    /// Rows of `d_head`.
+    pub keys: &'a mut [i8],
+    /// Rows of `d_head`.
     pub values: &'a mut [i8],
-    /// `[kv_head, slot]`, in units of 2^-8.
+    /// In units of 2^-8.
     pub key_scales: &'a mut [u16],
-    /// `[kv_head, slot]`, in units of 2^-8.
+    /// In units of 2^-8.
     pub value_scales: &'a mut [u16],
 }
 
@@ -82,20 +82,19 @@ impl<'a> Ring<'a> {
         self.next = if self.next + 1 < self.dimensions.window { self.next + 1 } else { 0 };
     }
 
-    /// Keys, values and scales of one layer.
-    pub fn layer(&mut self, layer: usize) -> LayerRing<'_> {
-        let Dimensions { layers, window, kv_heads, .. } = self.dimensions;
-        let (key_bytes, value_bytes, scales) =
-            (window * self.dimensions.d_kv(), self.dimensions.ring_value_bytes(), window * kv_heads);
-        let (keys, rest) = split(self.memory, layers * key_bytes / 4);
-        let (values, rest) = split(rest, layers * value_bytes / 4);
-        let rest: &mut [u16] = bytemuck::try_cast_slice_mut(rest).unwrap_or(&mut []);
-        let (key_scales, value_scales) = split(rest, layers * scales);
-        LayerRing {
-            keys: part(bytemuck::try_cast_slice_mut(keys).unwrap_or(&mut []), layer, key_bytes),
-            values: part(bytemuck::try_cast_slice_mut(values).unwrap_or(&mut []), layer, value_bytes),
-            key_scales: part(key_scales, layer, scales),
-            value_scales: part(value_scales, layer, scales),
+    /// Keys, values and scales of a head of keys and values, counted through all layers.
+    pub fn head(&mut self, index: usize) -> HeadRing<'_> {
+        let words = self.dimensions.head_ring_bytes() / 4;
+        let memory = self.memory.get_mut(index * words..(index + 1) * words).unwrap_or(&mut []);
+        let (slots, row_words) = (self.dimensions.slots(), self.dimensions.d_head() / 4);
+        let (keys, rest) = split(memory, slots * row_words);
+        let (values, scales) = split(rest, slots * row_words);
+        let (key_scales, value_scales) = split(scales, slots / 2);
+        HeadRing {
+            keys: bytemuck::try_cast_slice_mut(keys).unwrap_or(&mut []),
+            values: bytemuck::try_cast_slice_mut(values).unwrap_or(&mut []),
+            key_scales: bytemuck::try_cast_slice_mut(key_scales).unwrap_or(&mut []),
+            value_scales: bytemuck::try_cast_slice_mut(value_scales).unwrap_or(&mut []),
         }
     }
 
@@ -126,7 +125,7 @@ impl<'a> Ring<'a> {
         for (bytes, field) in header.chunks_mut(4).zip(fields) {
             copy(bytes, &field.to_le_bytes());
         }
-        copy(body, bytemuck::try_cast_slice(self.memory).unwrap_or(&[]));
+        self.write_body(body);
         let crc = checksum(out);
         copy(out.get_mut(CRC_OFFSET..CRC_OFFSET + 4).unwrap_or(&mut []), &crc.to_le_bytes());
         Ok(needed)
@@ -151,9 +150,7 @@ impl<'a> Ring<'a> {
         if magic.to_le_bytes() != SNAPSHOT_MAGIC {
             return Err(Error::Magic);
         }
-        let readable =
-            version == u32::from(SNAPSHOT_VERSION) || version == 2 && self.dimensions.final_words == 0;
-        if !readable {
+        if version != u32::from(SNAPSHOT_VERSION) {
             return Err(Error::Version(version as u16));
         }
         if bytes.len() < length as usize {
@@ -182,10 +179,55 @@ impl<'a> Ring<'a> {
         if !counters || !rows || flags > 3 || !seen {
             return Err(Error::SnapshotState);
         }
-        copy(bytemuck::try_cast_slice_mut(self.memory).unwrap_or(&mut []), body);
+        self.read_body(body);
         self.next = next;
         self.filled = filled;
         Ok(Pending { action_row, feedback_row, final_observation, awaits_feedback: flags & 1 != 0 })
+    }
+
+    /// The memory as bytes, keys and values as plain rows: a snapshot is the same on every target.
+    fn write_body(&self, body: &mut [u8]) {
+        copy(body, bytemuck::try_cast_slice(self.memory).unwrap_or(&[]));
+        let memory: &[i8] = bytemuck::try_cast_slice(self.memory).unwrap_or(&[]);
+        let (head_bytes, d_head) =
+            (self.dimensions.head_ring_bytes().max(1), self.dimensions.d_head().max(4));
+        let rows = self.dimensions.slots() * d_head;
+        let (heads, ring_bytes) = (memory.chunks_exact(head_bytes), self.dimensions.ring_bytes());
+        for (head, out) in
+            heads.zip(body.get_mut(..ring_bytes).unwrap_or(&mut []).chunks_exact_mut(head_bytes))
+        {
+            let (keys, rest) = head.split_at_checked(rows).unwrap_or_default();
+            let pairs = out.as_chunks_mut::<2>().0.iter_mut();
+            for (index, pair) in pairs.take(rows).enumerate() {
+                // Rows of keys, then rows of values.
+                let (slot, column) = (2 * index / d_head, 2 * index % d_head);
+                let elements = match slot.checked_sub(self.dimensions.slots()) {
+                    None => key(keys, slot, column, d_head),
+                    Some(slot) => value(rest, slot, column, d_head),
+                };
+                *pair = elements.map(|element| element as u8);
+            }
+        }
+    }
+
+    /// The reverse of [`Ring::write_body`].
+    fn read_body(&mut self, body: &[u8]) {
+        copy(bytemuck::try_cast_slice_mut(self.memory).unwrap_or(&mut []), body);
+        let (head_bytes, d_head) =
+            (self.dimensions.head_ring_bytes().max(1), self.dimensions.d_head().max(4));
+        let heads = self.dimensions.layers * self.dimensions.kv_heads;
+        let slots = self.dimensions.slots();
+        for (index, bytes) in body.chunks_exact(head_bytes).take(heads).enumerate() {
+            let HeadRing { keys, values, .. } = self.head(index);
+            let rows: &[i8] =
+                bytemuck::try_cast_slice(bytes.get(..2 * slots * d_head).unwrap_or(&[])).unwrap_or(&[]);
+            for (slot, row) in rows.chunks_exact(d_head).enumerate() {
+                match slot.checked_sub(slots) {
+                    None => store_key(row, slot, keys),
+                    Some(slot) => store_value(row, slot, values),
+                }
+            }
+        }
     }
 
     /// Whether the bytes of a snapshot's context end with a valid final observation.
@@ -232,11 +274,6 @@ impl Pending {
 fn split<T>(slice: &mut [T], middle: usize) -> (&mut [T], &mut [T]) {
     let middle = middle.min(slice.len());
     slice.split_at_mut_checked(middle).unwrap_or((&mut [], &mut []))
-}
-
-/// Part `index` of a slice cut in parts of `len`.
-fn part<T>(slice: &mut [T], index: usize, len: usize) -> &mut [T] {
-    slice.get_mut(index * len..(index + 1) * len).unwrap_or(&mut [])
 }
 
 /// Copies the shorter length.

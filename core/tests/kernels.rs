@@ -1,7 +1,7 @@
 //! The kernels equal exact sums on any shape and value, -128 included, and give the same bits
 //! whichever set runs.
 
-use algodistill_core::model::kernels::{code, decode, value_index, Operand, SLOTS_PER_GROUP};
+use algodistill_core::model::kernels::{code, decode, store_key, store_value, Operand};
 use algodistill_core::Kernels;
 use proptest::prelude::*;
 
@@ -52,24 +52,117 @@ proptest! {
     }
 
     #[test]
-    fn weighted_values((columns, head, heads, slots, ring, weights) in (1..MOST.min(12), 1usize..5, 0..MOST.min(12)).prop_flat_map(|(fours, heads, groups)| {
-        let (columns, slots) = (4 * fours, SLOTS_PER_GROUP * groups);
-        (Just(columns), 0..heads, Just(heads), Just(slots), elements(columns * heads * slots), prop::collection::vec(0i16..=i16::MAX, slots))
+    fn scores((keys, query, scales, factor) in (1..MOST.min(12), 0..MOST).prop_flat_map(|(fours, slots)| {
+        let factor = prop_oneof![Just(0), Just(i32::MAX), 0..=i32::MAX, 0..1i32 << 25];
+        (rows(slots, 4 * fours), operand(4 * fours), scales(slots), factor)
     })) {
-        let width = columns * heads;
-        let mut values = vec![0; ring.len()];
-        for (index, value) in ring.iter().enumerate() {
-            values[value_index(index / width, index % width, width)] = *value;
+        let expected: Vec<i16> = keys.iter().zip(&scales).map(|(key, scale)| {
+            let dot: i64 = key.iter().zip(&query).map(|(k, q)| i64::from(*k) * i64::from(*q)).sum();
+            let score = (((dot * i64::from(*scale)) >> 8) * i64::from(factor)) >> 32;
+            score.clamp(-32_768, 32_767) as i16
+        }).collect();
+        let ring = stored(&keys, store_key);
+        let mut memory = vec![[0; 4]; query.len() / 4];
+        let operand = Operand::new(&query, &mut memory);
+        for &kernels in SETS {
+            // One slot more than has a scale: it stays as it was.
+            let mut found = vec![7; keys.len() + 1];
+            kernels.scores(&operand, &ring, &scales, factor, &mut found);
+            prop_assert_eq!(&found[..keys.len()], &expected, "{:?}", kernels);
+            prop_assert_eq!(found[keys.len()], 7);
         }
-        let first = head * columns;
-        let expected: Vec<i32> = (first..first + columns)
-            .map(|column| (0..slots).map(|slot| i32::from(weights[slot]) * i32::from(ring[slot * width + column])).sum())
-            .collect();
+    }
+
+    #[test]
+    fn softmax((scores, scales) in (0..4 * MOST).prop_flat_map(|slots| {
+        let near = prop::collection::vec(-600i16..=0, slots);
+        let any = prop::collection::vec(prop_oneof![Just(i16::MIN), Just(i16::MAX), any::<i16>()], slots);
+        (prop_oneof![near, any], scales(slots))
+    })) {
+        let (expected, total, exponent) = exact_softmax(&scores, &scales);
+        for &kernels in SETS {
+            let mut found = [&scores[..], &[7]].concat();
+            let softmax = kernels.softmax(&mut found[..scores.len()], &scales);
+            prop_assert_eq!((softmax.total, softmax.exponent), (total, exponent), "{:?}", kernels);
+            prop_assert_eq!(&found[..scores.len()], &expected, "{:?}", kernels);
+            prop_assert_eq!(found[scores.len()], 7);
+        }
+    }
+
+    #[test]
+    fn weighted_values((columns, values, weights) in (1..MOST.min(12), 0..MOST).prop_flat_map(|(fours, slots)| {
+        (Just(4 * fours), rows(slots, 4 * fours), prop::collection::vec(0i16..1 << 14, slots))
+    })) {
+        let expected: Vec<i32> = (0..columns).map(|column| {
+            values.iter().zip(&weights).map(|(row, weight)| i32::from(*weight) * i32::from(row[column])).sum()
+        }).collect();
+        let ring = stored(&values, store_value);
+        // As an agent does it: in whole fours of slots.
+        let mut weights = weights;
+        weights.resize(weights.len().div_ceil(4) * 4, 0);
         for &kernels in SETS {
             let mut found = vec![1; columns];
-            kernels.weighted_values(&weights, values.get(first * SLOTS_PER_GROUP..).unwrap_or(&[]), width, &mut found);
+            kernels.weighted_values(&weights, &ring, &mut found);
             prop_assert_eq!(&found, &expected, "{:?}", kernels);
         }
+    }
+}
+
+/// Rows of the ring: what quantization writes.
+fn rows(slots: usize, width: usize) -> impl Strategy<Value = Vec<Vec<i8>>> {
+    prop::collection::vec(operand(width), slots)
+}
+
+/// Scales of keys or values.
+fn scales(slots: usize) -> impl Strategy<Value = Vec<u16>> {
+    let scale = prop_oneof![Just(0u16), Just(32_767), 0u16..2000, 0u16..=32_767];
+    prop_oneof![prop::collection::vec(scale, slots), prop::collection::vec(0u16..50, slots)]
+}
+
+/// The ring of a head with these rows, in whole fours of slots.
+fn stored(rows: &[Vec<i8>], store: fn(&[i8], usize, &mut [i8])) -> Vec<i8> {
+    let mut ring = vec![0; rows.len().div_ceil(4) * 4 * rows.first().map_or(0, Vec::len)];
+    rows.iter().enumerate().for_each(|(slot, row)| store(row, slot, &mut ring));
+    ring
+}
+
+/// By `docs/numerics.md`: weights, total, exponent.
+fn exact_softmax(scores: &[i16], scales: &[u16]) -> (Vec<i16>, u32, i32) {
+    let top = scores.iter().copied().max().map_or(0, i64::from);
+    let powers: Vec<i64> = scores
+        .iter()
+        .map(|score| {
+            let below = top - i64::from(*score);
+            let (whole, fraction) = (below / 256, below % 256);
+            ((1i64 << 31) - 1 - fraction * (5_619_456 - fraction * 5_567)) >> (16 + whole).min(63)
+        })
+        .collect();
+    let all = scales.iter().fold(0, |all, scale| all | scale);
+    let slots = scores.len().max(1).next_power_of_two().ilog2();
+    let exponent = 15.min(25 - slots as i32) - (16 - all.leading_zeros() as i32);
+    let shifted = |scale: u16| match exponent {
+        0.. => i64::from(scale) << exponent,
+        _ => i64::from(scale) >> -exponent,
+    };
+    let weights = powers.iter().zip(scales).map(|(power, scale)| ((power * shifted(*scale)) >> 16) as i16);
+    (weights.collect(), powers.iter().sum::<i64>() as u32, exponent)
+}
+
+/// More slots than weights of 14 bits have room for in a sum.
+#[test]
+fn the_longest_window_does_not_overflow() {
+    let slots = if cfg!(miri) { 1100 } else { 4096 };
+    let (scores, scales) = (vec![3; slots], vec![32_767; slots]);
+    let (expected, total, exponent) = exact_softmax(&scores, &scales);
+    let rows = vec![vec![-127; 4]; slots];
+    let ring = stored(&rows, store_value);
+    for &kernels in SETS {
+        let mut weights = scores.clone();
+        let softmax = kernels.softmax(&mut weights, &scales);
+        assert_eq!((softmax.total, softmax.exponent, &weights), (total, exponent, &expected), "{kernels:?}");
+        let mut outputs = [0; 4];
+        kernels.weighted_values(&weights, &ring, &mut outputs);
+        assert_eq!(outputs, [-127 * i32::from(expected[0]) * slots as i32; 4], "{kernels:?}");
     }
 }
 

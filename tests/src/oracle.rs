@@ -85,16 +85,11 @@ fn add_linear(x: &mut [i128], tensor: &Int8Tensor, input: &[i128]) {
     add(x, &output);
 }
 
-/// `2^-x`, Q15.
+/// `2^-(x / 256)`, Q15.
 fn power(x: i128) -> i128 {
-    let f = x % 65_536;
-    let inner = 15_110 - (f * 2_565) / 65_536;
-    let middle = 45_313 - (f * inner) / 65_536;
-    let whole = x / 65_536;
-    if whole >= 16 {
-        return 0;
-    }
-    (((65_536 - (f * middle) / 65_536) >> whole) + 1) >> 1
+    let (whole, fraction) = (x / 256, x % 256);
+    let power = (1 << 31) - 1 - fraction * (5_619_456 - fraction * 5_567);
+    power >> (16 + whole).min(127)
 }
 
 /// A key or value of one head in the ring.
@@ -104,7 +99,7 @@ struct Stored {
 }
 
 fn store(x: &[i128]) -> Stored {
-    let scale = ((largest(x) + 255) / 256).min(65_535);
+    let scale = ((largest(x) + 255) / 256).min(32_767);
     Stored { quantized: quantize(x, (scale << 8).min(i128::from(i32::MAX))), scale }
 }
 
@@ -113,28 +108,35 @@ fn attend(query: &[i128], keys: &[Stored], values: &[Stored]) -> Vec<i128> {
     let constant = scale((LOG2_E_Q62 / (127 * 127)) * ((1i128 << 30) / query.len() as i128).isqrt(), 77);
     let maximum = largest(query);
     let q = quantize(query, maximum);
-    let factor = scale(maximum * constant.0, constant.1);
+    let Scale(mantissa, exponent) = scale(maximum * constant.0, constant.1);
+    let factor = match 24 - exponent {
+        shift @ 0.. => mantissa << shift.min(16),
+        shift => mantissa >> (-shift).min(127),
+    };
     let scores: Vec<i128> = keys
         .iter()
         .map(|key| {
             let dot: i128 = q.iter().zip(&key.quantized).map(|(q, k)| q * k).sum();
-            saturate(round_shift(dot * factor.0 * key.scale, factor.1 + 8))
+            let scaled = (dot * key.scale) >> 8;
+            ((scaled * factor) >> 32).clamp(-32_768, 32_767)
         })
         .collect();
     let top = scores.iter().copied().max().expect("a step attends to itself");
     let powers: Vec<i128> = scores.iter().map(|score| power(top - score)).collect();
     let total: i128 = powers.iter().sum();
-    let scaled: Vec<i128> = powers.iter().zip(values).map(|(p, v)| p * v.scale).collect();
-    // floor(log2 slots) = 31 - leading zeros.
-    let bits = (23 - i128::from((scores.len() as u32).ilog2()) - 1).clamp(1, 15);
-    let top_bits = 128 - i128::from(largest(&scaled).leading_zeros());
-    let drop = (top_bits - bits).max(0);
-    let weights: Vec<i128> = scaled.iter().map(|w| round_shift(*w, drop).min((1 << bits) - 1)).collect();
+    let all = values.iter().fold(0, |all, value| all | value.scale);
+    let slots = i128::from((scores.len() as u32).next_power_of_two().ilog2());
+    let left = (25 - slots).min(15) - (128 - i128::from(all.leading_zeros()));
+    let weight = |power: i128, scale: i128| match left {
+        0.. => (power * (scale << left)) >> 16,
+        _ => (power * (scale >> -left)) >> 16,
+    };
+    let weights: Vec<i128> = powers.iter().zip(values).map(|(p, v)| weight(*p, v.scale)).collect();
     let inverse = scale((1 << 62) / (127 * total), 62);
     (0..query.len())
         .map(|i| {
             let sum: i128 = weights.iter().zip(values).map(|(w, v)| w * v.quantized[i]).sum();
-            saturate(round_shift(sum * inverse.0, inverse.1 + 8 - 16 - drop))
+            saturate(round_shift(sum * inverse.0, inverse.1 - 24 + left))
         })
         .collect()
 }

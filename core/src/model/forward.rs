@@ -1,12 +1,12 @@
 //! The forward pass of one token.
 
-use super::attention::{attend, quantize_for_ring, HeadRing, HeadScratch};
+use super::attention::{attend, quantize_for_ring, HeadScratch};
 use super::embedding::{self, Token};
-use super::kernels::{code, value_index, Kernels, Operand, Work, SLOTS_PER_GROUP};
+use super::kernels::{store_key, store_value, Kernels, Operand, Work};
 use super::numerics::{add, dot_bits, maximum, quantize, rescale, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
-use crate::context::{context_words, LayerRing, Ring};
+use crate::context::{context_words, Ring};
 
 /// Working memory of the forward pass, lent by the caller. Sizes in elements.
 pub(crate) struct Scratch<'a> {
@@ -16,11 +16,9 @@ pub(crate) struct Scratch<'a> {
     pub wide: &'a mut [i32],
     /// Outputs of attention or of the second matrix of a block, `[d_model]`.
     pub narrow: &'a mut [i32],
-    /// Attention scores, `[window]`.
-    scores: &'a mut [i32],
     /// Logits, fixed-point, `[actions]`.
     pub logits: &'a mut [i32],
-    /// Attention weights, `[window]`, padded to whole groups of slots.
+    /// Attention scores, then weights, `[slots]`.
     weights: &'a mut [i16],
     /// Quantized input of a matrix, `[widest_input]`.
     pub quantized: &'a mut [i8],
@@ -43,9 +41,9 @@ pub(crate) const fn workspace_words(dimensions: &Dimensions) -> usize {
 
 /// Words of 32 bits of the scratch.
 pub(crate) const fn scratch_words(dimensions: &Dimensions) -> usize {
-    let Dimensions { d_model, window, actions, .. } = *dimensions;
+    let Dimensions { d_model, actions, .. } = *dimensions;
     let (input, output) = (widest_input(dimensions), widest_output(dimensions));
-    2 * d_model + output + window + actions + weight_words(window) + input / 4 + input / 2
+    2 * d_model + output + actions + dimensions.slots() / 2 + input / 4 + input / 2
 }
 
 /// Most columns of a matrix.
@@ -64,17 +62,12 @@ const fn widest_hidden(dimensions: &Dimensions) -> usize {
     max(dimensions.encoders.pixels_hidden, dimensions.encoders.vector_hidden)
 }
 
-/// Words of the attention weights: two per word, in whole groups of slots.
-const fn weight_words(window: usize) -> usize {
-    window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP / 2
-}
-
 /// Cuts the words of the context and the scratch out of a workspace. `None` where it is too small.
 pub(crate) fn split_workspace<'a>(
     dimensions: &Dimensions,
     workspace: &'a mut [u32],
 ) -> Option<(&'a mut [u32], Scratch<'a>)> {
-    let Dimensions { d_model, window, actions, .. } = *dimensions;
+    let Dimensions { d_model, actions, .. } = *dimensions;
     let (input, output) = (widest_input(dimensions), widest_output(dimensions));
     let mut rest = workspace;
     let mut take = |words: usize| {
@@ -87,9 +80,8 @@ pub(crate) fn split_workspace<'a>(
         residual: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
         wide: bytemuck::try_cast_slice_mut(take(output)?).ok()?,
         narrow: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
-        scores: bytemuck::try_cast_slice_mut(take(window)?).ok()?,
         logits: bytemuck::try_cast_slice_mut(take(actions)?).ok()?,
-        weights: bytemuck::try_cast_slice_mut(take(weight_words(window))?).ok()?,
+        weights: bytemuck::try_cast_slice_mut(take(dimensions.slots() / 2)?).ok()?,
         quantized: bytemuck::try_cast_slice_mut(take(input / 4)?).ok()?,
         operand: bytemuck::try_cast_slice_mut(take(input / 2)?).ok()?,
     };
@@ -135,48 +127,34 @@ fn attention_block(
     ring: &mut Ring,
     scratch: &mut Scratch,
 ) {
-    let Dimensions { d_model, window, heads, kv_heads, .. } = model.dimensions;
-    let (d_kv, shared) = (model.dimensions.d_kv(), heads.checked_div(kv_heads).unwrap_or(1).max(1));
-    let d_head = model.dimensions.d_head();
-    if d_head == 0 {
+    let Dimensions { d_model, heads, kv_heads, .. } = model.dimensions;
+    let (d_head, d_kv) = (model.dimensions.d_head(), model.dimensions.d_kv());
+    // Queries that share keys and values.
+    let Some(group) = heads.checked_div(kv_heads).map(|queries| queries * d_head) else { return };
+    if d_head == 0 || group == 0 {
         return;
     }
     let input = front(scratch.quantized, d_model);
     let scale = normalize(scratch.residual, input);
     let projected = front(scratch.wide, d_model + 2 * d_kv);
     linear(kernels, &layer.query_key_value, &Operand::new(input, scratch.operand), scale, projected);
-    let (query, rest) = projected.split_at_mut_checked(d_model).unwrap_or((&mut [], &mut []));
-    let (key, value) = rest.split_at_mut_checked(d_kv).unwrap_or((&mut [], &mut []));
+    let (queries, rest) = projected.split_at_mut_checked(d_model).unwrap_or_default();
+    let (keys, values) = rest.split_at_mut_checked(d_kv).unwrap_or_default();
 
     let (slot, attended) = (ring.slot(), ring.attended());
-    let ring = ring.layer(index);
-    let quantized = front(scratch.quantized, d_kv);
-    quantize_heads(key, d_head, quantized, slot, window, ring.key_scales);
-    store_key(quantized, slot, ring.keys);
-    quantize_heads(value, d_head, quantized, slot, window, ring.value_scales);
-    store_value(quantized, slot, ring.values);
-
-    let LayerRing { keys, values, key_scales, value_scales } = ring;
-    let keys_end = attended * d_kv;
-    let values_end = attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * d_kv;
-    let scales = key_scales.chunks(window.max(1)).zip(value_scales.chunks(window.max(1)));
-    let groups = query.chunks(d_head * shared).zip(scratch.narrow.chunks_mut(d_head * shared));
-    for (head, ((queries, outputs), (key_scales, value_scales))) in groups.zip(scales).enumerate() {
-        let ring = HeadRing {
-            keys: keys.get(head * d_head..keys_end).unwrap_or(&[]),
-            values: values.get(head * d_head * SLOTS_PER_GROUP..values_end).unwrap_or(&[]),
-            key_scales: key_scales.get(..attended).unwrap_or(&[]),
-            value_scales: value_scales.get(..attended).unwrap_or(&[]),
-            d_kv,
-        };
+    let slots = front(scratch.weights, attended.div_ceil(4) * 4);
+    let groups = queries.chunks_exact(group).zip(scratch.narrow.chunks_exact_mut(group));
+    let keys_and_values = keys.chunks_exact_mut(d_head).zip(values.chunks_exact_mut(d_head));
+    for (head, ((key, value), (queries, outputs))) in keys_and_values.zip(groups).enumerate() {
+        let ring = ring.head(index * kv_heads + head);
+        let quantized = front(scratch.quantized, d_head);
+        store(ring.key_scales, slot, quantize_for_ring(key, quantized));
+        store_key(quantized, slot, ring.keys);
+        store(ring.value_scales, slot, quantize_for_ring(value, quantized));
+        store_value(quantized, slot, ring.values);
         for (query, output) in queries.chunks_exact(d_head).zip(outputs.chunks_exact_mut(d_head)) {
-            let head_scratch = HeadScratch {
-                quantized: front(scratch.quantized, d_head),
-                operand: scratch.operand,
-                scores: front(scratch.scores, attended),
-                weights: front(scratch.weights, attended.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP),
-            };
-            attend(kernels, model.score_scale, query, &ring, head_scratch, output);
+            let scratch = HeadScratch { quantized, operand: scratch.operand, weights: slots };
+            attend(kernels, model.score_scale, query, &ring, attended, scratch, output);
         }
     }
     residual_linear(
@@ -190,40 +168,9 @@ fn attention_block(
     );
 }
 
-/// Quantizes a key or a value `[d_kv]`, each head with a scale of its own.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-fn quantize_heads(
-    vector: &mut [i32],
-    d_head: usize,
-    quantized: &mut [i8],
-    slot: usize,
-    window: usize,
-    scales: &mut [u16],
-) {
-    let heads = vector.chunks_exact_mut(d_head).zip(quantized.chunks_exact_mut(d_head));
-    for ((values, quantized), scales) in heads.zip(scales.chunks_mut(window.max(1))) {
-        let scale = quantize_for_ring(values, quantized);
-        if let Some(stored) = scales.get_mut(slot) {
-            *stored = scale;
-        }
-    }
-}
-
-/// Keys are coded rows.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-fn store_key(key: &[i8], slot: usize, ring: &mut [u8]) {
-    let row = ring.get_mut(slot * key.len()..).unwrap_or(&mut []);
-    for (column, (stored, element)) in row.iter_mut().zip(key).enumerate() {
-        *stored = code(column, *element);
-    }
-}
-
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-fn store_value(value: &[i8], slot: usize, ring: &mut [i8]) {
-    let first = value_index(slot, 0, value.len());
-    let places = ring.get_mut(first..).unwrap_or(&mut []).iter_mut().step_by(SLOTS_PER_GROUP);
-    for (stored, element) in places.zip(value) {
-        *stored = *element;
+fn store(scales: &mut [u16], slot: usize, scale: u16) {
+    if let Some(stored) = scales.get_mut(slot) {
+        *stored = scale;
     }
 }
 

@@ -105,7 +105,7 @@ pub const fn round_shift(product: i64, shift: i32) -> i32 {
 
 /// The upper half of a product.
 #[inline(always)]
-const fn high_product(a: i32, b: i32) -> i32 {
+pub const fn high_product(a: i32, b: i32) -> i32 {
     ((a as i64 * b as i64) >> 32) as i32
 }
 

@@ -1,6 +1,6 @@
 //! AVX2: `vpmaddwd` multiplies 16 pairs of 16 bits and adds neighbours exactly into int32.
 
-use super::coding::{Operand, SLOTS_PER_GROUP};
+use super::coding::Operand;
 use core::arch::x86_64::*;
 
 /// See [`super::Kernels::run`].
@@ -87,67 +87,4 @@ fn split(words: __m128i) -> __m256i {
         8, 9, 10, 11, 8, Z, 10, Z, 12, 13, 14, 15, 12, Z, 14, Z,
     );
     _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(words), order)
-}
-
-/// See [`super::Kernels::weighted_values`].
-#[target_feature(enable = "avx2")]
-pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_PER_GROUP]],
-    values: &[i8],
-    width: usize,
-    outputs: &mut [i32],
-) {
-    let mut columns = values;
-    let (blocks, rest) = outputs.as_chunks_mut::<16>();
-    for block in blocks {
-        let sums: [__m128i; 4] = some_columns(weights, columns, width);
-        for (four, sums) in block.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
-            store(four, sums);
-        }
-        columns = columns.get(16 * SLOTS_PER_GROUP..).unwrap_or(&[]);
-    }
-    for four in rest.as_chunks_mut::<4>().0 {
-        let [sums] = some_columns(weights, columns, width);
-        store(four, sums);
-        columns = columns.get(4 * SLOTS_PER_GROUP..).unwrap_or(&[]);
-    }
-}
-
-/// The weighted sums of `N` times four columns.
-#[target_feature(enable = "avx2")]
-fn some_columns<const N: usize>(
-    weights: &[[i16; SLOTS_PER_GROUP]],
-    values: &[i8],
-    width: usize,
-) -> [__m128i; N] {
-    let mut sums = [_mm256_setzero_si256(); N];
-    let mut rest = values;
-    for weights in weights {
-        if rest.len() < 16 * N {
-            break;
-        }
-        // SAFETY: 8 bytes of weights and 16 N bytes of values are readable; loads have no alignment
-        // requirement.
-        unsafe {
-            let weights = _mm_loadl_epi64(weights.as_ptr().cast());
-            // To the order of the values.
-            let weights = _mm256_broadcastq_epi64(_mm_shufflelo_epi16::<0b11_01_10_00>(weights));
-            for (index, sum) in sums.iter_mut().enumerate() {
-                let values = _mm256_cvtepi8_epi16(_mm_loadu_si128(rest.as_ptr().add(16 * index).cast()));
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
-            }
-        }
-        rest = rest.get(SLOTS_PER_GROUP.saturating_mul(width)..).unwrap_or(&[]);
-    }
-    // Two sums for each column, neighbours.
-    sums.map(|sums| {
-        let (low, high) = (_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-        _mm_hadd_epi32(low, high)
-    })
-}
-
-#[target_feature(enable = "avx2")]
-fn store(outputs: &mut [i32; 4], sums: __m128i) {
-    // SAFETY: `outputs` is 16 bytes; the store has no alignment requirement.
-    unsafe { _mm_storeu_si128(outputs.as_mut_ptr().cast(), sums) };
 }

@@ -1,7 +1,7 @@
 //! How int8 lies in memory so that a multiplication costs one instruction where there is SIMD, and
 //! no more than before where there is none.
 //!
-//! **Rows** (of matrices and keys) are *coded*: elements of even columns have 128 added, those of
+//! **Rows** of matrices are *coded*: elements of even columns have 128 added, those of
 //! odd columns are plain. Read as one 16-bit integer, an even and an odd element are h = 256 w1 + u
 //! with u = w0 + 128, and u alone is h with its upper byte cleared. With the products
 //!
@@ -13,17 +13,12 @@
 //! loaded word and one instruction that clears bytes: nothing is widened or shuffled. The last term
 //! is the same for every row, so the sum begins with its negative. The sum is 256 times the dot
 //! product and fits 32 bits for [`CHUNK`] elements; longer rows are summed in chunks.
-//!
-//! **Values** of the ring are in groups of four slots, so that one word holds one column of four
-//! slots; see [`value_index`].
 
 /// Most elements of a sum that is kept times 256: 512 * 128 * 127 < 2^23.
 pub(super) const CHUNK: usize = 512;
 /// Room for every width of the format: the residual stream, the hidden layer, a picture and its
 /// constant.
 const CHUNKS: usize = crate::model::weights::MAX_COLUMNS / CHUNK;
-/// Slots that share a word of the ring's values.
-pub const SLOTS_PER_GROUP: usize = 4;
 
 /// The byte of an element of a coded row.
 pub const fn code(column: usize, value: i8) -> u8 {
@@ -42,17 +37,6 @@ const fn bias(column: usize) -> u8 {
     } else {
         0
     }
-}
-
-/// Where a value of the ring lies: `[group of four slots, column, four slots]`, within the four in
-/// the order 0, 2, 1, 3, in which SXTB16 takes bytes apart.
-pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
-    let place = match slot % SLOTS_PER_GROUP {
-        1 => 2,
-        2 => 1,
-        same => same,
-    };
-    (slot / SLOTS_PER_GROUP * width + column) * SLOTS_PER_GROUP + place
 }
 
 /// An int8 vector (-127 to 127) prepared to be multiplied by coded rows.

@@ -4,7 +4,7 @@
 //! to the compiler, which may put operands of the class `reg` into them, so that whoever saves and
 //! uses them gives every operand a register of its own.
 
-use super::coding::{Operand, SLOTS_PER_GROUP};
+use super::coding::Operand;
 use super::scalar;
 use core::arch::asm;
 
@@ -160,83 +160,6 @@ unsafe fn add_dots(pass: &Pass) {
             out("r12") _,
         );
     }
-}
-
-/// See [`super::Kernels::weighted_values`]. Four columns at a time.
-pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_PER_GROUP]],
-    values: &[i8],
-    width: usize,
-    outputs: &mut [i32],
-) {
-    let bytes = SLOTS_PER_GROUP.saturating_mul(width);
-    let aligned = is_aligned(values.as_ptr()) && is_aligned(weights.as_ptr());
-    // The last group of the last columns ends where its columns end.
-    let needed =
-        bytes.saturating_mul(weights.len().saturating_sub(1)).saturating_add(SLOTS_PER_GROUP * outputs.len());
-    if !aligned || weights.is_empty() || values.len() < needed {
-        return scalar::weighted_values(weights, values, width, outputs);
-    }
-    let (blocks, _) = outputs.as_chunks_mut::<4>();
-    for (index, block) in blocks.iter_mut().enumerate() {
-        // SAFETY: `weights` is not empty, and each of its groups has 16 bytes of values here; both are
-        // aligned to words.
-        *block = unsafe { four_columns(weights, values.as_ptr().wrapping_add(16 * index), bytes) };
-    }
-}
-
-/// # Safety
-///
-/// For each of `weights`, at least one, 16 bytes are readable at `values` and every `bytes` behind
-/// it, aligned to words.
-#[inline(always)]
-unsafe fn four_columns(weights: &[[i16; SLOTS_PER_GROUP]], values: *const i8, bytes: usize) -> [i32; 4] {
-    let range = weights.as_ptr_range();
-    let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
-    // SAFETY: reads the elements of `weights` and 16 bytes for each group. r6 is as before at the end,
-    // and holds no operand: each has its register.
-    unsafe {
-        asm!(
-            "push {{r6}}",
-            "2:",
-            "ldrd r2, r3, [r8], #8",
-            "ldrd r4, r5, [r10]",
-            "sxtb16 r6, r4",
-            "sxtb16 r4, r4, ror #8",
-            "smlad r0, r6, r2, r0",
-            "smlad r0, r4, r3, r0",
-            "sxtb16 r6, r5",
-            "sxtb16 r5, r5, ror #8",
-            "smlad r1, r6, r2, r1",
-            "smlad r1, r5, r3, r1",
-            "ldrd r4, r5, [r10, #8]",
-            "sxtb16 r6, r4",
-            "sxtb16 r4, r4, ror #8",
-            "smlad r12, r6, r2, r12",
-            "smlad r12, r4, r3, r12",
-            "sxtb16 r6, r5",
-            "sxtb16 r5, r5, ror #8",
-            "smlad lr, r6, r2, lr",
-            "smlad lr, r5, r3, lr",
-            "add r10, r11",
-            "cmp r8, r9",
-            "bne 2b",
-            "pop {{r6}}",
-            inout("r8") range.start => _,
-            in("r9") range.end,
-            inout("r10") values => _,
-            in("r11") bytes,
-            inout("r0") s0,
-            inout("r1") s1,
-            inout("r12") s2,
-            inout("lr") s3,
-            out("r2") _,
-            out("r3") _,
-            out("r4") _,
-            out("r5") _,
-        );
-    }
-    [s0, s1, s2, s3]
 }
 
 fn is_aligned<T>(pointer: *const T) -> bool {

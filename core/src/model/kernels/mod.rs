@@ -5,14 +5,18 @@
 #![allow(unsafe_code)]
 
 mod coding;
+mod ring_rows;
 mod scalar;
+mod softmax;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(arm_dsp)]
 mod dsp;
 
-pub use coding::{code, decode, value_index, Operand, SLOTS_PER_GROUP};
+pub use coding::{code, decode, Operand};
+pub use ring_rows::{key, store_key, store_value, value};
+pub use softmax::Softmax;
 
 /// Work that is compiled for each set of kernels. A closure would do, could it be marked
 /// `inline(always)`.
@@ -71,9 +75,8 @@ impl Kernels {
         work.run()
     }
 
-    /// `dots[row] = vector . rows[row]`, where a coded row starts at `row * stride` of `rows`: a
-    /// matrix times a vector, or the keys of a head times its query. Rows that do not exist
-    /// leave their elements of `dots` as they are.
+    /// `dots[row] = vector . rows[row]`, where a coded row starts at `row * stride` of `rows`. Rows that
+    /// do not exist leave their elements of `dots` as they are.
     pub fn dots(self, vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
         if self == Kernels::Avx2 && has_avx2::get() {
@@ -87,22 +90,23 @@ impl Kernels {
         scalar::dots(vector, rows, stride, dots)
     }
 
-    /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`, where slots lie as [`value_index`]
-    /// says, with a row of `width` elements a slot; the first column is that of `values[0]`.
-    /// Both numbers of slots and of outputs are multiples of four. The caller bounds the weights so
-    /// that the sum fits 31 bits. Groups of weights for which `values` has no whole group do
-    /// not count.
-    pub fn weighted_values(self, weights: &[i16], values: &[i8], width: usize, outputs: &mut [i32]) {
-        let (weights, _) = weights.as_chunks::<SLOTS_PER_GROUP>();
-        #[cfg(target_arch = "x86_64")]
-        if self == Kernels::Avx2 && has_avx2::get() {
-            // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::weighted_values(weights, values, width, outputs) };
-        }
-        #[cfg(arm_dsp)]
-        if self == Kernels::Dsp {
-            return dsp::weighted_values(weights, values, width, outputs);
-        }
-        scalar::weighted_values(weights, values, width, outputs)
+    /// The scores of the slots of a head, in units of 2^-8 of a binary logarithm: `query . keys[slot] *
+    /// key_scales[slot] * factor * 2^-40`. `keys` are rows of the ring, as wide as the query, at most 512
+    /// elements. Slots without a row or a scale leave their scores as they are.
+    pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
+        scalar::scores(query.plain.as_flattened(), keys, key_scales, factor, scores)
+    }
+
+    /// Makes weights of scores: `2^score` times the scale of the slot's value. Slots without a scale leave
+    /// their scores as they are.
+    pub fn softmax(self, scores: &mut [i16], value_scales: &[u16]) -> Softmax {
+        scalar::softmax(scores, value_scales)
+    }
+
+    /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`: `values` are rows of the ring, as wide as
+    /// `outputs`, a multiple of four. The weights are those of [`Kernels::softmax`], so that the sum
+    /// fits 31 bits. Slots without a row do not count.
+    pub fn weighted_values(self, weights: &[i16], values: &[i8], outputs: &mut [i32]) {
+        scalar::weighted_values(weights, values, outputs)
     }
 }

@@ -2,7 +2,8 @@
 //! multiplication: several sums at a time stay in registers, and loops run over arrays of four,
 //! which need no bounds checks.
 
-use super::coding::{Operand, SLOTS_PER_GROUP};
+use super::coding::Operand;
+use super::softmax::{power, score, Softmax};
 
 /// See [`super::Kernels::dots`]. Two rows share the loads of the vector; more of them would not
 /// stay in the registers of a Cortex-M.
@@ -49,39 +50,77 @@ fn four_products([w0, w1, w2, w3]: &[u8; 4], [x0, x1, x2, x3]: &[i8; 4]) -> i32 
     even(w0, x0) + odd(w1, x1) + even(w2, x2) + odd(w3, x3)
 }
 
-/// See [`super::Kernels::weighted_values`].
-pub(super) fn weighted_values(
-    weights: &[[i16; SLOTS_PER_GROUP]],
-    values: &[i8],
-    width: usize,
-    outputs: &mut [i32],
-) {
-    let (blocks, _) = outputs.as_chunks_mut::<4>();
-    let mut columns = values;
-    for block in blocks {
-        *block = four_columns(weights, columns, width);
-        columns = columns.get(4 * SLOTS_PER_GROUP..).unwrap_or(&[]);
+/// See [`super::Kernels::scores`]. Four slots share the loads of the query.
+pub(super) fn scores(query: &[i8], keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
+    let width = query.len();
+    let slots = scores.len().min(key_scales.len());
+    let (quads, last) = scores.get_mut(..slots).unwrap_or(&mut []).as_chunks_mut::<4>();
+    let (scales, last_scales) = key_scales.as_chunks::<4>();
+    let mut rest = keys;
+    for (quad, scales) in quads.iter_mut().zip(scales) {
+        let Some((rows, after)) = rest.split_at_checked(4 * width) else { return };
+        let dots = four_slots(query, rows);
+        for ((stored, dot), scale) in quad.iter_mut().zip(dots).zip(scales) {
+            *stored = score(dot, *scale, factor);
+        }
+        rest = after;
+    }
+    for ((stored, row), scale) in last.iter_mut().zip(rest.chunks_exact(width.max(1))).zip(last_scales) {
+        *stored = score(query.iter().zip(row).map(|(q, k)| product(*q, *k)).sum(), *scale, factor);
     }
 }
 
-fn four_columns(weights: &[[i16; SLOTS_PER_GROUP]], values: &[i8], width: usize) -> [i32; 4] {
+fn four_slots(query: &[i8], rows: &[i8]) -> [i32; 4] {
+    let (first, rows) = rows.split_at_checked(query.len()).unwrap_or_default();
+    let (second, rows) = rows.split_at_checked(query.len()).unwrap_or_default();
+    let (third, fourth) = rows.split_at_checked(query.len()).unwrap_or_default();
     let [mut s0, mut s1, mut s2, mut s3] = [0; 4];
-    let mut rest = values;
-    for weights in weights {
-        let Some(group) = rest.first_chunk::<16>() else { break };
-        let ([v0, v1, v2, v3], _) = group.as_chunks::<4>() else { break };
-        s0 += four_slots(weights, v0);
-        s1 += four_slots(weights, v1);
-        s2 += four_slots(weights, v2);
-        s3 += four_slots(weights, v3);
-        rest = rest.get(SLOTS_PER_GROUP.saturating_mul(width)..).unwrap_or(&[]);
+    for ((((q, k0), k1), k2), k3) in query.iter().zip(first).zip(second).zip(third).zip(fourth) {
+        s0 += product(*q, *k0);
+        s1 += product(*q, *k1);
+        s2 += product(*q, *k2);
+        s3 += product(*q, *k3);
     }
     [s0, s1, s2, s3]
 }
 
-/// See [`super::value_index`] for the order.
 #[inline(always)]
-fn four_slots([w0, w1, w2, w3]: &[i16; 4], [v0, v2, v1, v3]: &[i8; 4]) -> i32 {
-    let product = |w: &i16, v: &i8| i32::from(*w) * i32::from(*v);
-    product(w0, v0) + product(w1, v1) + product(w2, v2) + product(w3, v3)
+fn product(a: i8, b: i8) -> i32 {
+    i32::from(a) * i32::from(b)
+}
+
+/// See [`super::Kernels::softmax`].
+pub(super) fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
+    let largest = scores.iter().copied().max().unwrap_or(0);
+    let mut softmax = Softmax::new(value_scales);
+    for (score, value_scale) in scores.iter_mut().zip(value_scales) {
+        *score = softmax.weight(power(largest.abs_diff(*score)), *value_scale);
+    }
+    softmax
+}
+
+/// See [`super::Kernels::weighted_values`]. Eight columns at a time stay in registers.
+pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32]) {
+    let width = outputs.len().max(1);
+    let mut columns = values;
+    let (blocks, rest) = outputs.as_chunks_mut::<8>();
+    for block in blocks {
+        *block = some_columns(weights, columns, width);
+        columns = columns.get(8..).unwrap_or(&[]);
+    }
+    for block in rest.as_chunks_mut::<4>().0 {
+        *block = some_columns(weights, columns, width);
+        columns = columns.get(4..).unwrap_or(&[]);
+    }
+}
+
+fn some_columns<const N: usize>(weights: &[i16], values: &[i8], width: usize) -> [i32; N] {
+    let mut sums = [0; N];
+    for (weight, row) in weights.iter().zip(values.chunks(width)) {
+        let Some(row) = row.first_chunk::<N>() else { break };
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += i32::from(*weight) * i32::from(*value);
+        }
+    }
+    sums
 }

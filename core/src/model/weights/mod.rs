@@ -1,7 +1,6 @@
 //! The weights file (`.adw`). `docs/weights-format.md` is the specification.
 
 use super::forward::workspace_words;
-use super::kernels::SLOTS_PER_GROUP;
 use super::numerics::{round_shift, NORMALISED_BITS};
 use crate::interface::{MAX_CHANNELS, MAX_ENCODERS, MAX_OBSERVATION_WORDS};
 use crate::{Channel, Error, Interface};
@@ -39,6 +38,8 @@ pub const MAX_LAYERS: usize = 8;
 /// feedback, four per layer, the head.
 pub const MAX_TENSORS: usize = 2 * MAX_CHANNELS + MAX_ENCODERS + 2 + 4 * MAX_LAYERS + 1;
 
+/// Largest width of a head: a sum of as many products is kept times 256.
+pub const MAX_HEAD_WIDTH: usize = 512;
 /// Most elements of the residual stream and of the hidden layer.
 pub const MAX_WIDTH: usize = 4096;
 /// Most columns of a matrix: those of an encoder have one more than inputs, in whole eights.
@@ -66,7 +67,7 @@ pub struct Dimensions {
     pub layers: usize,
     /// Width of the residual stream, a multiple of 16.
     pub d_model: usize,
-    /// Attention heads; divides `d_model` into heads of a multiple of 4.
+    /// Attention heads; divides `d_model` into heads of a multiple of 4, at most [`MAX_HEAD_WIDTH`].
     pub heads: usize,
     /// Heads of keys and values, each shared by `heads / kv_heads` neighbouring query heads (grouped-query
     /// attention, Ainslie et al. 2023; one is multi-query attention, Shazeer 2019); divides `heads`.
@@ -158,7 +159,8 @@ impl Dimensions {
         if self.d_model == 0 || self.d_model > MAX_WIDTH || !self.d_model.is_multiple_of(16) {
             return Err(Error::Dimension("d_model"));
         }
-        if self.heads == 0 || !self.d_model.is_multiple_of(4 * self.heads) {
+        let divides = self.heads > 0 && self.d_model.is_multiple_of(4 * self.heads);
+        if !divides || self.d_head() > MAX_HEAD_WIDTH {
             return Err(Error::Dimension("heads"));
         }
         if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
@@ -202,19 +204,25 @@ impl Dimensions {
         self.d_head() * self.kv_heads
     }
 
-    /// Bytes of the ring: int8 keys and values, and for each of them one u16 scale per head.
+    /// Slots of the ring: the window, in whole fours, which the kernels take at once.
+    pub const fn slots(&self) -> usize {
+        self.window.div_ceil(4) * 4
+    }
+
+    /// Bytes of the ring that belong to one head of one layer: int8 keys and values, and for each of
+    /// them a u16 scale.
+    pub(crate) const fn head_ring_bytes(&self) -> usize {
+        self.slots() * 2 * (self.d_head() + 2)
+    }
+
+    /// Bytes of the ring.
     pub const fn ring_bytes(&self) -> usize {
-        self.layers * (self.window * (self.d_kv() + 4 * self.kv_heads) + self.ring_value_bytes())
+        self.layers * self.kv_heads * self.head_ring_bytes()
     }
 
     /// Words of 32 bits of the workspace of a model.
     pub const fn workspace_words(&self) -> usize {
         workspace_words(self)
-    }
-
-    /// Bytes of the values of one layer: slots in whole groups.
-    pub(crate) const fn ring_value_bytes(&self) -> usize {
-        self.window.div_ceil(SLOTS_PER_GROUP) * SLOTS_PER_GROUP * self.d_kv()
     }
 }
 
