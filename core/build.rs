@@ -8,6 +8,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     if has_dsp() {
         println!("cargo:rustc-cfg=arm_dsp");
+        println!("cargo:rustc-cfg=paired_ring");
     }
 }
 

@@ -94,12 +94,19 @@ impl Kernels {
     /// key_scales[slot] * factor * 2^-40`. `keys` are rows of the ring, as wide as the query, at most 512
     /// elements. Slots without a row or a scale leave their scores as they are.
     pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
+        #[cfg(arm_dsp)]
+        return dsp::scores(query, keys, key_scales, factor, scores);
+        #[cfg(not(arm_dsp))]
         scalar::scores(query.plain.as_flattened(), keys, key_scales, factor, scores)
     }
 
     /// Makes weights of scores: `2^score` times the scale of the slot's value. Slots without a scale leave
     /// their scores as they are.
     pub fn softmax(self, scores: &mut [i16], value_scales: &[u16]) -> Softmax {
+        #[cfg(arm_dsp)]
+        if self == Kernels::Dsp {
+            return dsp::softmax(scores, value_scales);
+        }
         scalar::softmax(scores, value_scales)
     }
 
@@ -107,6 +114,9 @@ impl Kernels {
     /// `outputs`, a multiple of four. The weights are those of [`Kernels::softmax`], so that the sum
     /// fits 31 bits. Slots without a row do not count.
     pub fn weighted_values(self, weights: &[i16], values: &[i8], outputs: &mut [i32]) {
+        #[cfg(arm_dsp)]
+        return dsp::weighted_values(weights, values, outputs);
+        #[cfg(not(arm_dsp))]
         scalar::weighted_values(weights, values, outputs)
     }
 }

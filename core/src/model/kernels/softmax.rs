@@ -17,15 +17,20 @@ pub(super) fn score(dot: i32, key_scale: u16, factor: i32) -> i16 {
 /// error is below 0.27 %.
 #[inline(always)]
 pub(super) const fn power(below: u16) -> u32 {
-    const SQUARE: u32 = 5567;
-    const LINEAR: u32 = (1 << 22) + 256 * SQUARE;
-    let (whole, fraction) = (below as u32 >> 8, below as u32 & 0xff);
-    let power = i32::MAX as u32 - fraction * (LINEAR - fraction * SQUARE);
+    let whole = below as u32 >> 8;
     if whole < 16 {
-        power >> (16 + whole)
+        fraction_power(below as u32 & 0xff) >> (16 + whole)
     } else {
         0
     }
+}
+
+/// `2^-(fraction / 256)` in Q31 for a fraction of 8 bits.
+#[inline(always)]
+pub(super) const fn fraction_power(fraction: u32) -> u32 {
+    const SQUARE: u32 = 5567;
+    const LINEAR: u32 = (1 << 22) + 256 * SQUARE;
+    i32::MAX as u32 - fraction * (LINEAR - fraction * SQUARE)
 }
 
 /// What is left to be done to a weighted sum: times `2^-exponent / total`.

@@ -8,6 +8,11 @@ use super::coding::Operand;
 use super::scalar;
 use core::arch::asm;
 
+mod attention;
+mod instructions;
+
+pub(super) use attention::{scores, softmax, weighted_values};
+
 /// Words of an int8 vector as an operand, and the sum of its elements of even columns.
 pub(super) fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
     const ONES: u32 = 0x0001_0001;

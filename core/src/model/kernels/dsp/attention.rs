@@ -1,0 +1,184 @@
+//! Attention with the DSP extension, over rows that are paired (see `ring_rows`).
+
+use super::instructions::*;
+use crate::model::kernels::coding::Operand;
+use crate::model::kernels::scalar;
+use crate::model::kernels::softmax::{self, Softmax};
+use core::arch::asm;
+
+/// See [`crate::Kernels::scores`].
+#[inline(never)]
+pub fn scores(query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
+    let slots = scores.len().min(key_scales.len());
+    let scores = scores.get_mut(..slots).unwrap_or(&mut []);
+    let words: &[u32] = bytemuck::try_cast_slice(keys).unwrap_or(&[]);
+    let mixed: &[[u32; 2]] = bytemuck::try_cast_slice(query.mixed).unwrap_or(&[]);
+    match mixed {
+        // The query of the common widths stays in registers.
+        [a, b] => rows_of(&[*a, *b], words, key_scales, factor, scores),
+        [a, b, c, d] => rows_of(&[*a, *b, *c, *d], words, key_scales, factor, scores),
+        _ => {
+            for ((score, row), scale) in scores.iter_mut().zip(words.chunks(mixed.len().max(1))).zip(key_scales) {
+                *score = scaled(dot(mixed, row), *scale, factor);
+            }
+        }
+    }
+}
+
+/// Rows of `N` words.
+#[inline(always)]
+fn rows_of<const N: usize>(
+    query: &[[u32; 2]; N],
+    words: &[u32],
+    key_scales: &[u16],
+    factor: i32,
+    scores: &mut [i16],
+) {
+    let (rows, _) = words.as_chunks::<N>();
+    for ((score, row), scale) in scores.iter_mut().zip(rows).zip(key_scales) {
+        *score = scaled(dot(query, row), *scale, factor);
+    }
+}
+
+/// 256 times the dot product of a query and a key.
+#[inline(always)]
+fn dot(query: &[[u32; 2]], key: &[u32]) -> u32 {
+    query.iter().zip(key).fold(0, |sum, ([odd, mix], word)| smlad(sxtb16(*word), *mix, smlad(*word, *odd, sum)))
+}
+
+#[inline(always)]
+fn scaled(dot: u32, scale: u16, factor: i32) -> i16 {
+    ssat(smmul(smulwb(dot, scale.into()), factor as u32)) as i16
+}
+
+/// See [`crate::Kernels::softmax`].
+#[inline(never)]
+pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
+    // With more slots the scales of values lose bits, which those of a pair would have to keep apart.
+    const MOST: usize = 1024;
+    let slots = scores.len().min(value_scales.len());
+    let (scores, value_scales) =
+        (scores.get_mut(..slots).unwrap_or(&mut []), value_scales.get(..slots).unwrap_or(&[]));
+    let pairs: &[u32] = bytemuck::try_cast_slice(value_scales.get(..slots / 2 * 2).unwrap_or(&[])).unwrap_or(&[]);
+    let mut softmax = Softmax::new(value_scales);
+    if slots > MOST || pairs.len() != slots / 2 {
+        return scalar::softmax(scores, value_scales);
+    }
+    let (words, last) = scores.split_at_mut_checked(slots / 2 * 2).unwrap_or_default();
+    let words: &mut [u32] = bytemuck::try_cast_slice_mut(words).unwrap_or(&mut []);
+    let largest = words.iter().fold(last.first().map_or(0x8000_8000, |score| both(*score)), |a, b| largest16(a, *b));
+    let largest = (largest as i16).max((largest >> 16) as i16);
+    for (word, scales) in words.iter_mut().zip(pairs) {
+        let below = ssub16(both(largest), *word);
+        let scales = scales << softmax.exponent;
+        let low = lsr(softmax::fraction_power(below & 0xff), below >> 8 & 0xff);
+        let high = lsr(softmax::fraction_power(below >> 16 & 0xff), below >> 24);
+        softmax.total += (low >> 16) + (high >> 16);
+        *word = pkhtb(smultt(high, scales), smultb(low, scales));
+    }
+    if let (Some(score), Some(scale)) = (last.first_mut(), value_scales.last()) {
+        *score = softmax.weight(softmax::power(largest.abs_diff(*score)), *scale);
+    }
+    softmax
+}
+
+/// The same in both halves.
+fn both(score: i16) -> u32 {
+    u32::from(score as u16) * 0x1_0001
+}
+
+/// See [`crate::Kernels::weighted_values`]. Four columns at a time.
+#[inline(never)]
+pub fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32]) {
+    let words: &[u32] = bytemuck::try_cast_slice(values).unwrap_or(&[]);
+    let weights: &[[u32; 2]] = bytemuck::try_cast_slice(weights).unwrap_or(&[]);
+    let width = outputs.len();
+    let groups = weights.len().min(words.len().checked_div(width).unwrap_or(0));
+    let weights = weights.get(..groups).unwrap_or(&[]);
+    if weights.is_empty() {
+        return outputs.fill(0);
+    }
+    for (index, block) in outputs.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        // SAFETY: `weights` is not empty, and for each of its groups there are `width` words, of which
+        // these four are within.
+        *block = unsafe { four_columns(weights, words.as_ptr().wrapping_add(4 * index), 4 * width) };
+    }
+}
+
+/// The weighted sums of four columns: 15 instructions for 16 products, and 3 for each group of slots.
+///
+/// # Safety
+///
+/// For each of `weights`, at least one, four words are readable at `words` and every `stride` bytes
+/// behind it.
+#[inline(always)]
+unsafe fn four_columns(weights: &[[u32; 2]], words: *const u32, stride: usize) -> [i32; 4] {
+    let range = weights.as_ptr_range();
+    // Sums of odd columns times 256 and even ones, and of even ones alone.
+    let [mut low0, mut high0, mut even0, mut low1, mut high1, mut even1] = [0u32; 6];
+    // SAFETY: reads the weights and four words for each group. r6 and r7 are as before at the end, and
+    // hold no operand.
+    unsafe {
+        asm!(
+            "push {{r6, r7}}",
+            // Two groups a turn; of an odd number, the first turn is the second half.
+            "sub r12, r9, r8",
+            "tst r12, #8",
+            "bne 3f",
+            "2:",
+            "ldrd r12, lr, [r8], #8",
+            "ldrd r6, r7, [r10]",
+            "smlald r0, r1, r6, r12",
+            "sxtb16 r6, r6",
+            "smlad r2, r6, r12, r2",
+            "smlald r3, r4, r7, r12",
+            "sxtb16 r7, r7",
+            "smlad r5, r7, r12, r5",
+            "ldrd r6, r7, [r10, #8]",
+            "smlald r0, r1, r6, lr",
+            "sxtb16 r6, r6",
+            "smlad r2, r6, lr, r2",
+            "smlald r3, r4, r7, lr",
+            "sxtb16 r7, r7",
+            "smlad r5, r7, lr, r5",
+            "add r10, r11",
+            "3:",
+            "ldrd r12, lr, [r8], #8",
+            "ldrd r6, r7, [r10]",
+            "smlald r0, r1, r6, r12",
+            "sxtb16 r6, r6",
+            "smlad r2, r6, r12, r2",
+            "smlald r3, r4, r7, r12",
+            "sxtb16 r7, r7",
+            "smlad r5, r7, r12, r5",
+            "ldrd r6, r7, [r10, #8]",
+            "smlald r0, r1, r6, lr",
+            "sxtb16 r6, r6",
+            "smlad r2, r6, lr, r2",
+            "smlald r3, r4, r7, lr",
+            "sxtb16 r7, r7",
+            "smlad r5, r7, lr, r5",
+            "add r10, r11",
+            "cmp r8, r9",
+            "bne 2b",
+            "pop {{r6, r7}}",
+            inout("r8") range.start => _,
+            in("r9") range.end,
+            inout("r10") words => _,
+            in("r11") stride,
+            inout("r0") low0,
+            inout("r1") high0,
+            inout("r2") even0,
+            inout("r3") low1,
+            inout("r4") high1,
+            inout("r5") even1,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
+    let odd = |low: u32, high: u32, even: u32| {
+        let sum = i64::from(low) | i64::from(high) << 32;
+        ((sum - i64::from(even as i32)) >> 8) as i32
+    };
+    [even0 as i32, odd(low0, high0, even0), even1 as i32, odd(low1, high1, even1)]
+}

@@ -1,0 +1,97 @@
+//! Instructions of the extension, each as a function: their intrinsics are unstable in Rust.
+
+use core::arch::asm;
+
+macro_rules! instruction {
+    ($(#[$documentation:meta])* $name:ident($($operand:ident),+) = $text:literal) => {
+        $(#[$documentation])*
+        #[inline(always)]
+        pub fn $name($($operand: u32),+) -> u32 {
+            let result;
+            // SAFETY: arithmetic on registers.
+            unsafe {
+                asm!($text, $($operand = in(reg) $operand,)+ result = lateout(reg) result, options(pure, nomem, nostack, preserves_flags));
+            }
+            result
+        }
+    };
+}
+
+instruction!(
+    /// Bytes 0 and 2, sign-extended to 16 bits.
+    sxtb16(word) = "sxtb16 {result}, {word}"
+);
+instruction!(
+    /// The lower halves' product.
+    smulbb(a, b) = "smulbb {result}, {a}, {b}"
+);
+instruction!(
+    /// The product of the upper half of `a` and the lower of `b`.
+    smultb(a, b) = "smultb {result}, {a}, {b}"
+);
+instruction!(
+    /// The product of the upper halves.
+    smultt(a, b) = "smultt {result}, {a}, {b}"
+);
+instruction!(
+    /// `a` times the lower half of `b`, shifted right by 16.
+    smulwb(a, b) = "smulwb {result}, {a}, {b}"
+);
+instruction!(
+    /// `a` times the upper half of `b`, shifted right by 16.
+    smulwt(a, b) = "smulwt {result}, {a}, {b}"
+);
+instruction!(
+    /// The upper half of the product.
+    smmul(a, b) = "smmul {result}, {a}, {b}"
+);
+instruction!(
+    /// The sum of the products of both halves.
+    smuad(a, b) = "smuad {result}, {a}, {b}"
+);
+instruction!(
+    /// The same added to `sum`.
+    smlad(a, b, sum) = "smlad {result}, {a}, {b}, {sum}"
+);
+instruction!(
+    /// To 16 bits.
+    ssat(value) = "ssat {result}, #16, {value}"
+);
+instruction!(
+    /// Differences of both halves.
+    ssub16(a, b) = "ssub16 {result}, {a}, {b}"
+);
+instruction!(
+    /// Lower halves, that of `low` below.
+    pkhbt(low, high) = "pkhbt {result}, {low}, {high}, lsl #16"
+);
+instruction!(
+    /// Upper halves, that of `low` below.
+    pkhtb(high, low) = "pkhtb {result}, {high}, {low}, asr #16"
+);
+instruction!(
+    /// `sum - a * b`.
+    mls(a, b, sum) = "mls {result}, {a}, {b}, {sum}"
+);
+instruction!(
+    /// Shifted right by the lowest byte of `places`; 0 by 32 and more.
+    lsr(value, places) = "lsr {result}, {value}, {places}"
+);
+
+/// The larger of the lower halves and of the upper halves, signed.
+#[inline(always)]
+pub fn largest16(a: u32, b: u32) -> u32 {
+    let result;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!(
+            "ssub16 {result}, {a}, {b}",
+            "sel {result}, {a}, {b}",
+            a = in(reg) a,
+            b = in(reg) b,
+            result = out(reg) result,
+            options(pure, nomem, nostack),
+        );
+    }
+    result
+}
