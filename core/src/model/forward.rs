@@ -234,11 +234,17 @@ pub(super) fn linear(
     scale: Scale,
     outputs: &mut [i32],
 ) {
-    kernels.dots(inputs, weights.data(), weights.columns(), outputs);
+    let (rows, columns) = (weights.data(), weights.columns());
     let shift = weights.exponent + scale.exponent - FRACTION_BITS;
+    let done = kernels.linear(inputs, rows, weights.scale_bytes(), scale.mantissa, shift, outputs);
+    let rest = outputs.get_mut(done..).unwrap_or(&mut []);
+    if rest.is_empty() {
+        return;
+    }
+    kernels.dots(inputs, rows.get(done * columns..).unwrap_or(&[]), columns, rest);
     // 16 bits times 15 bits.
-    let multipliers = weights.scales().map(|row_scale| row_scale * scale.mantissa);
-    rescale(outputs, dot_bits(weights.columns()), multipliers, shift);
+    let multipliers = weights.scales().skip(done).map(|row_scale| row_scale * scale.mantissa);
+    rescale(rest, dot_bits(columns), multipliers, shift);
 }
 
 /// The first `len` elements; the workspace was checked when it was lent.

@@ -128,8 +128,10 @@ pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = 
             *value = rescale_one(*value, multiplier, shift);
         }
     } else if shift > 32 {
+        // Added to the upper half, it rounds.
+        let half = 1 << (shift - 33);
         for (value, multiplier) in products {
-            *value = ((high_product(*value, multiplier as i32) >> (shift - 33)) + 1) >> 1;
+            *value = (high_product(*value, multiplier as i32) + half) >> (shift - 32);
         }
     } else {
         for (value, multiplier) in products {

@@ -34,6 +34,11 @@ impl<'a> Tensor<'a> {
         self.columns
     }
 
+    /// Row scales as they are in the file.
+    pub fn scale_bytes(&self) -> &'a [u8] {
+        self.scales
+    }
+
     /// Row scales, in units of `2^-exponent`.
     pub fn scales(&self) -> impl Iterator<Item = u32> + Clone + 'a {
         let (scales, _) = self.scales.as_chunks::<2>();

@@ -78,6 +78,12 @@ impl<'a> Operand<'a> {
         4 * self.plain.len()
     }
 
+    /// What the sum of 256 times the products begins with, of one chunk.
+    #[cfg(arm_dsp)]
+    pub(super) fn start(&self) -> i32 {
+        -256 * 128 * self.even_sums[0]
+    }
+
     /// For each chunk, its elements and what the sum of 256 times the products begins with.
     #[cfg(any(target_arch = "x86_64", arm_dsp))]
     #[inline(always)]

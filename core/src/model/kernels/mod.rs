@@ -90,6 +90,27 @@ impl Kernels {
         scalar::dots(vector, rows, stride, dots)
     }
 
+    /// The front rows of a linear layer in one pass: `outputs[row] = round_shift(vector . rows[row] *
+    /// scales[row] * mantissa, shift)`, where coded rows lie side by side and scales are u16,
+    /// little-endian. Returns how many rows it has done: 0 where the set has no such kernel, or where
+    /// the operands do not suit it.
+    pub(crate) fn linear(
+        self,
+        vector: &Operand,
+        rows: &[u8],
+        scales: &[u8],
+        mantissa: u32,
+        shift: i32,
+        outputs: &mut [i32],
+    ) -> usize {
+        #[cfg(arm_dsp)]
+        if self == Kernels::Dsp {
+            return dsp::linear(vector, rows, scales, mantissa, shift, outputs);
+        }
+        let _ = (vector, rows, scales, mantissa, shift, outputs);
+        0
+    }
+
     /// The scores of the slots of a head, in units of 2^-8 of a binary logarithm: `query . keys[slot] *
     /// key_scales[slot] * factor * 2^-40`. `keys` are rows of the ring, as wide as the query, at most 512
     /// elements. Slots without a row or a scale leave their scores as they are.

@@ -46,10 +46,16 @@ impl Softmax {
     /// Of slots whose values have these scales, before the first of them.
     pub(super) fn new(value_scales: &[u16]) -> Self {
         let all = value_scales.iter().fold(0, |all, scale| all | scale);
+        Self::of(all.into(), value_scales.len())
+    }
+
+    /// Of so many slots, whose values have scales with bits in the lower half of `all`.
+    #[inline(always)]
+    pub(super) fn of(all: u32, slots: usize) -> Self {
         // Weights have one bit less: slots * 2^(bits - 1) * 127 stays within 31 bits.
-        let slots = value_scales.len().max(1).next_power_of_two();
+        let slots = slots.max(1).next_power_of_two();
         let bits = 15.min(25 - slots.ilog2() as i32);
-        Self { total: 0, exponent: bits - (u16::BITS - all.leading_zeros()) as i32 }
+        Self { total: 0, exponent: bits - (u16::BITS - (all as u16).leading_zeros()) as i32 }
     }
 
     /// Adds a slot and returns the weight of its value, which the value's scale is part of, so that the

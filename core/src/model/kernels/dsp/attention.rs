@@ -13,30 +13,111 @@ pub fn scores(query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, sco
     let scores = scores.get_mut(..slots).unwrap_or(&mut []);
     let words: &[u32] = bytemuck::try_cast_slice(keys).unwrap_or(&[]);
     let mixed: &[[u32; 2]] = bytemuck::try_cast_slice(query.mixed).unwrap_or(&[]);
-    match mixed {
-        // The query of the common widths stays in registers.
-        [a, b] => rows_of(&[*a, *b], words, key_scales, factor, scores),
-        [a, b, c, d] => rows_of(&[*a, *b, *c, *d], words, key_scales, factor, scores),
-        _ => {
-            for ((score, row), scale) in scores.iter_mut().zip(words.chunks(mixed.len().max(1))).zip(key_scales) {
-                *score = scaled(dot(mixed, row), *scale, factor);
-            }
+    let mut done = 0;
+    if let ([a, b, c, d], true) = (mixed, slots >= 4) {
+        let quads = (slots / 4).min(words.len() / 16);
+        let pass = Pass {
+            factor,
+            end: key_scales.as_ptr().wrapping_add(4 * quads),
+            scores: scores.as_mut_ptr(),
+            keys: words.as_ptr(),
+            scales: key_scales.as_ptr(),
+            query: [*a, *b, *c, *d],
+        };
+        if quads > 0 {
+            // SAFETY: four slots for each of the quads, at least one, have keys of four words, scales and
+            // scores.
+            unsafe { scores_of_16(&pass) };
+            done = 4 * quads;
         }
+    }
+    let rest = words.chunks(mixed.len().max(1)).zip(key_scales);
+    for (score, (row, scale)) in scores.iter_mut().zip(rest).skip(done) {
+        *score = scaled(dot(mixed, row), *scale, factor);
     }
 }
 
-/// Rows of `N` words.
-#[inline(always)]
-fn rows_of<const N: usize>(
-    query: &[[u32; 2]; N],
-    words: &[u32],
-    key_scales: &[u16],
+/// What [`scores_of_16`] loads by its offset.
+#[repr(C)]
+struct Pass {
     factor: i32,
-    scores: &mut [i16],
-) {
-    let (rows, _) = words.as_chunks::<N>();
-    for ((score, row), scale) in scores.iter_mut().zip(rows).zip(key_scales) {
-        *score = scaled(dot(query, row), *scale, factor);
+    end: *const u16,
+    scores: *mut i16,
+    keys: *const u32,
+    scales: *const u16,
+    query: [[u32; 2]; 4],
+}
+
+/// Scores of slots in whole fours, of heads as wide as 16: the query stays in registers. 20
+/// instructions a slot, and 3 for each four of them.
+///
+/// # Safety
+///
+/// `scales` is not `end`. For each of the scales up to it, a multiple of four, there are four words of
+/// `keys` and a score.
+#[inline(never)]
+unsafe fn scores_of_16(pass: &Pass) {
+    // A slot: key in r6 and r7, its sum in lr, the query in r0 to r5, r8 and r9.
+    macro_rules! slot {
+        () => {
+            "ldrd r6, r7, [r11], #8
+            smuad lr, r6, r0
+            sxtb16 r6, r6
+            smlad lr, r6, r1, lr
+            smlad lr, r7, r2, lr
+            sxtb16 r7, r7
+            smlad lr, r7, r3, lr
+            ldrd r6, r7, [r11], #8
+            smlad lr, r6, r4, lr
+            sxtb16 r6, r6
+            smlad lr, r6, r5, lr
+            smlad lr, r7, r8, lr
+            sxtb16 r7, r7
+            smlad lr, r7, r9, lr
+            ldrh r6, [r12], #2
+            ldr r7, [sp]
+            smulwb lr, lr, r6
+            smmul lr, lr, r7
+            ssat lr, #16, lr
+            strh lr, [r10], #2"
+        };
+    }
+    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end, and hold
+    // no operand.
+    unsafe {
+        asm!(
+            "push {{r6, r7}}",
+            "ldrd r0, r1, [lr]",
+            "push {{r0, r1}}",
+            "ldr r10, [lr, #8]",
+            "ldrd r11, r12, [lr, #12]",
+            "ldrd r0, r1, [lr, #20]",
+            "ldrd r2, r3, [lr, #28]",
+            "ldrd r4, r5, [lr, #36]",
+            "ldrd r8, r9, [lr, #44]",
+            "2:",
+            slot!(),
+            slot!(),
+            slot!(),
+            slot!(),
+            "ldr r7, [sp, #4]",
+            "cmp r12, r7",
+            "bne 2b",
+            "add sp, #8",
+            "pop {{r6, r7}}",
+            inout("lr") pass => _,
+            out("r0") _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+            out("r12") _,
+        );
     }
 }
 
@@ -60,13 +141,15 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let (scores, value_scales) =
         (scores.get_mut(..slots).unwrap_or(&mut []), value_scales.get(..slots).unwrap_or(&[]));
     let pairs: &[u32] = bytemuck::try_cast_slice(value_scales.get(..slots / 2 * 2).unwrap_or(&[])).unwrap_or(&[]);
-    let mut softmax = Softmax::new(value_scales);
     if slots > MOST || pairs.len() != slots / 2 {
         return scalar::softmax(scores, value_scales);
     }
+    let odd = value_scales.get(slots / 2 * 2).map_or(0, |scale| u32::from(*scale));
+    let all = fold(pairs, odd, |a, b| a | b);
+    let mut softmax = Softmax::of(all | all >> 16, slots);
     let (words, last) = scores.split_at_mut_checked(slots / 2 * 2).unwrap_or_default();
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(words).unwrap_or(&mut []);
-    let largest = words.iter().fold(last.first().map_or(0x8000_8000, |score| both(*score)), |a, b| largest16(a, *b));
+    let largest = fold(words, last.first().map_or(0x8000_8000, |score| both(*score)), largest16);
     let largest = (largest as i16).max((largest >> 16) as i16);
     for (word, scales) in words.iter_mut().zip(pairs) {
         let below = ssub16(both(largest), *word);
@@ -80,6 +163,16 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
         *score = softmax.weight(softmax::power(largest.abs_diff(*score)), *scale);
     }
     softmax
+}
+
+/// Combines `first` with all words, four a turn of the loop.
+#[inline(always)]
+fn fold(words: &[u32], first: u32, combine: impl Fn(u32, u32) -> u32) -> u32 {
+    let (quads, rest) = words.as_chunks::<4>();
+    let all = quads.iter().fold(first, |all, [a, b, c, d]| {
+        combine(combine(all, *a), combine(combine(*b, *c), *d))
+    });
+    rest.iter().fold(all, |all, word| combine(all, *word))
 }
 
 /// The same in both halves.

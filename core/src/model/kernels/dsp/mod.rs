@@ -10,8 +10,10 @@ use core::arch::asm;
 
 mod attention;
 mod instructions;
+mod linear;
 
 pub(super) use attention::{scores, softmax, weighted_values};
+pub(super) use linear::linear;
 
 /// Words of an int8 vector as an operand, and the sum of its elements of even columns.
 pub(super) fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
