@@ -1,7 +1,7 @@
 //! The way of numbers and pictures into the residual stream: one matrix, or two with a hidden layer
 //! between them.
 
-use super::forward::{linear, residual_linear, Scratch};
+use super::forward::{linear, rectify, residual_linear, Scratch};
 use super::kernels::{decode, Kernels, Operand};
 use super::numerics::{add, rescale, Scale, FRACTION_BITS, NORMALISED_BITS, QUANTIZED_MAX};
 use super::tensor::Tensor;
@@ -89,11 +89,12 @@ impl Room<'_, '_, '_> {
             scratch.residual.iter_mut().zip(outputs.iter()).for_each(|(x, y)| *x = add(*x, *y));
             return;
         }
-        outputs.iter_mut().for_each(|value| *value = (*value).max(0));
+        let largest = rectify(outputs);
         residual_linear(
             kernels,
             output,
             outputs,
+            largest,
             scratch.quantized,
             scratch.operand,
             scratch.narrow,

@@ -161,6 +161,7 @@ fn attention_block(
         kernels,
         &layer.attention_output,
         scratch.narrow,
+        maximum(scratch.narrow),
         scratch.quantized,
         scratch.operand,
         scratch.wide,
@@ -182,13 +183,12 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
     let scale = normalize(scratch.residual, input);
     let hidden = front(scratch.wide, d_ff);
     linear(kernels, &layer.feed_forward_up, &Operand::new(input, scratch.operand), scale, hidden);
-    for value in hidden.iter_mut() {
-        *value = (*value).max(0);
-    }
+    let largest = rectify(hidden);
     residual_linear(
         kernels,
         &layer.feed_forward_down,
         hidden,
+        largest,
         scratch.quantized,
         scratch.operand,
         scratch.narrow,
@@ -196,19 +196,28 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
     );
 }
 
-/// `residual += weights . inputs` for fixed-point inputs.
+/// Sets negative values to 0 and returns the largest.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+pub(super) fn rectify(values: &mut [i32]) -> u32 {
+    values.iter_mut().fold(0, |largest, value| {
+        *value = (*value).max(0);
+        largest.max(*value as u32)
+    })
+}
+
+/// `residual += weights . inputs` for fixed-point inputs, of which none is larger than `largest`.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub(super) fn residual_linear(
     kernels: Kernels,
     weights: &Tensor,
     inputs: &[i32],
+    largest: u32,
     quantized: &mut [i8],
     operand: &mut [[i16; 4]],
     outputs: &mut [i32],
     residual: &mut [i32],
 ) {
     let quantized = front(quantized, inputs.len());
-    let largest = maximum(inputs);
     quantize(inputs, largest, quantized);
     let outputs = front(outputs, residual.len());
     linear(kernels, weights, &Operand::new(quantized, operand), Scale::of_maximum(largest), outputs);

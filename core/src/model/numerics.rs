@@ -4,6 +4,9 @@
 //! Real numbers that are not int8 are `i32` in Q16.16 ("fixed"). There is no floating point, so
 //! every target that implements two's complement integers computes the same bits.
 
+#[cfg(arm_dsp)]
+use super::kernels::dsp;
+
 /// Fractional bits of a fixed-point value.
 pub const FRACTION_BITS: i32 = 16;
 /// Bits of the mantissa of a [`Scale`].
@@ -174,6 +177,9 @@ pub fn add(a: i32, b: i32) -> i32 {
 /// Largest magnitude of fixed-point values.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn maximum(values: &[i32]) -> u32 {
+    #[cfg(arm_dsp)]
+    return dsp::maximum(values);
+    #[cfg(not(arm_dsp))]
     values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }
 
@@ -212,6 +218,9 @@ pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
     }
     let shift = maximum.leading_zeros() - 1;
     let reciprocal = divide(127 << 22, maximum << shift) as i32;
+    #[cfg(arm_dsp)]
+    dsp::quantize(values, shift, reciprocal, quantized);
+    #[cfg(not(arm_dsp))]
     for (q, value) in quantized.iter_mut().zip(values) {
         *q = ((high_product(*value << shift, reciprocal) + (1 << 21)) >> 22) as i8;
     }

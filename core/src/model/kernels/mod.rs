@@ -12,7 +12,7 @@ mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(arm_dsp)]
-mod dsp;
+pub(crate) mod dsp;
 
 pub use coding::{code, decode, Operand};
 pub use ring_rows::{key, store_key, store_value, value};

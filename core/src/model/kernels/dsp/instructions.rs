@@ -46,6 +46,10 @@ instruction!(
     smmul(a, b) = "smmul {result}, {a}, {b}"
 );
 instruction!(
+    /// The same added to `sum`.
+    smmla(a, b, sum) = "smmla {result}, {a}, {b}, {sum}"
+);
+instruction!(
     /// The sum of the products of both halves.
     smuad(a, b) = "smuad {result}, {a}, {b}"
 );
@@ -77,6 +81,23 @@ instruction!(
     /// Shifted right by the lowest byte of `places`; 0 by 32 and more.
     lsr(value, places) = "lsr {result}, {value}, {places}"
 );
+
+/// Absolute value, in two instructions.
+#[inline(always)]
+pub fn magnitude(value: u32) -> u32 {
+    let result;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!(
+            "eor {result}, {value}, {value}, asr #31",
+            "sub {result}, {result}, {value}, asr #31",
+            value = in(reg) value,
+            result = out(reg) result,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    result
+}
 
 /// The larger of the lower halves and of the upper halves, signed.
 #[inline(always)]

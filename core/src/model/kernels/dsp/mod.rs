@@ -9,10 +9,12 @@ use super::scalar;
 use core::arch::asm;
 
 mod attention;
+mod elementwise;
 mod instructions;
 mod linear;
 
 pub(super) use attention::{scores, softmax, weighted_values};
+pub(crate) use elementwise::{maximum, quantize};
 pub(super) use linear::linear;
 
 /// Words of an int8 vector as an operand, and the sum of its elements of even columns.
