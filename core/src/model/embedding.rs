@@ -3,7 +3,7 @@
 use super::encoder::Room;
 use super::forward::Scratch;
 use super::kernels::{Kernels, Work};
-use super::numerics::{add, rescale, FRACTION_BITS};
+use super::numerics::{add, Rescaling, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::Model;
 
@@ -29,7 +29,7 @@ pub(super) fn embed(
     final_observation: &[i32],
     scratch: &mut Scratch,
 ) {
-    let Scratch { narrow: row, residual, .. } = scratch;
+    let residual = &mut *scratch.residual;
     residual.fill(0);
     let final_observation = if token.final_observation { final_observation } else { &[] };
     for (tables, words) in
@@ -37,11 +37,11 @@ pub(super) fn embed(
     {
         let tabled = model.interface.split(words).filter(|(channel, _)| channel.table_rows() > 0);
         for ((_, words), table) in tabled.zip(tables) {
-            words.iter().for_each(|word| add_row(table, *word as usize, row, residual));
+            words.iter().for_each(|word| add_row(table, *word as usize, residual));
         }
     }
-    add_row(&model.action, token.action_row, row, residual);
-    add_row(&model.feedback, token.feedback_row, row, residual);
+    add_row(&model.action, token.action_row, residual);
+    add_row(&model.feedback, token.feedback_row, residual);
     encode(model, kernels, token.observation, final_observation, scratch);
 }
 
@@ -95,9 +95,8 @@ impl Work for Encode<'_, '_> {
 /// would cost kilobytes of flash.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 #[cfg_attr(not(target_arch = "x86_64"), inline(never))]
-fn add_row(table: &Tensor, index: usize, row: &mut [i32], residual: &mut [i32]) {
+fn add_row(table: &Tensor, index: usize, residual: &mut [i32]) {
     let (weights, scale) = table.row(index);
-    row.iter_mut().zip(weights).for_each(|(x, weight)| *x = i32::from(weight));
-    rescale(row, 8, core::iter::repeat(scale), table.exponent - FRACTION_BITS);
-    residual.iter_mut().zip(row.iter()).for_each(|(x, y)| *x = add(*x, *y));
+    let rescaling = Rescaling::new(8, scale, table.exponent - FRACTION_BITS);
+    residual.iter_mut().zip(weights).for_each(|(x, weight)| *x = add(*x, rescaling.apply(weight.into())));
 }

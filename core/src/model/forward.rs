@@ -3,7 +3,7 @@
 use super::attention::{attend, quantize_for_ring, HeadScratch};
 use super::embedding::{self, Token};
 use super::kernels::{store_key, store_value, Kernels, Operand, Work};
-use super::numerics::{add, dot_bits, maximum, quantize, rescale, Scale, FRACTION_BITS};
+use super::numerics::{add, dot_bits, maximum, quantize, rescale, sum_of_squares, Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{context_words, Ring};
@@ -230,8 +230,7 @@ pub(super) fn residual_linear(
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 fn normalize(residual: &[i32], quantized: &mut [i8]) -> Scale {
     quantize(residual, maximum(residual), quantized);
-    let squares = quantized.iter().map(|q| (i32::from(*q) * i32::from(*q)) as u32).sum();
-    Scale::of_rms_norm(quantized.len(), squares)
+    Scale::of_rms_norm(quantized.len(), sum_of_squares(quantized))
 }
 
 /// `outputs = weights . (inputs * scale)`, fixed-point.

@@ -144,6 +144,39 @@ pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = 
     }
 }
 
+/// [`rescale`] of one value after another with one multiplier.
+#[derive(Clone, Copy)]
+pub struct Rescaling {
+    left: u32,
+    multiplier: u32,
+    /// Of the upper half of the product.
+    right: i32,
+    half: i32,
+    /// Where there is no room for the shift to the left.
+    exact: Option<i32>,
+}
+
+impl Rescaling {
+    /// Of values of at most `bits` bits and a multiplier below 2^31.
+    pub fn new(bits: u32, multiplier: u32, shift: i32) -> Self {
+        let left = (33 - shift).max(0) as u32;
+        let right = shift + left as i32 - 32;
+        if left > 31u32.saturating_sub(bits) || right > 30 {
+            return Self { left: 0, multiplier, right: 1, half: 1, exact: Some(shift) };
+        }
+        Self { left, multiplier, right, half: 1 << (right - 1), exact: None }
+    }
+
+    /// `round_shift(value * multiplier, shift)`.
+    #[inline(always)]
+    pub fn apply(self, value: i32) -> i32 {
+        match self.exact {
+            None => (high_product(value << self.left, self.multiplier as i32) + self.half) >> self.right,
+            Some(shift) => rescale_one(value, self.multiplier, shift),
+        }
+    }
+}
+
 /// Not inlined, because it is long and rare.
 #[inline(never)]
 fn rescale_one(value: i32, multiplier: u32, shift: i32) -> i32 {
@@ -203,6 +236,15 @@ const fn divide(upper: u32, divisor: u32) -> u32 {
     first << 16 | second
 }
 
+/// Of int8.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+pub fn sum_of_squares(values: &[i8]) -> u32 {
+    #[cfg(arm_dsp)]
+    return dsp::sum_of_squares(values);
+    #[cfg(not(arm_dsp))]
+    values.iter().map(|q| (i32::from(*q) * i32::from(*q)) as u32).sum()
+}
+
 /// Quantizes fixed-point values, of which none is larger than `maximum`: `q = round(127 * x /
 /// maximum)`, ties up. All zero where `maximum` is 0.
 ///
@@ -250,6 +292,18 @@ pub const fn exp2_negative(x: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::PortableRng;
+
+    #[test]
+    fn one_value_is_rescaled_as_many_are() {
+        let mut rng = PortableRng::new(2, 0);
+        for shift in -10..70 {
+            for _ in 0..200 {
+                let (value, multiplier) = (rng.next_u32() as i8, rng.next_u32() >> (1 + rng.below(31)));
+                let expected = round_shift(i64::from(value) * i64::from(multiplier), shift);
+                assert_eq!(Rescaling::new(8, multiplier, shift).apply(value.into()), expected);
+            }
+        }
+    }
 
     #[test]
     fn divisions_in_parts_are_exact() {

@@ -15,19 +15,17 @@
 /// Writes row `slot` of the keys of a head.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn store_key(key: &[i8], slot: usize, keys: &mut [i8]) {
-    let width = key.len();
-    for (pair, elements) in key.as_chunks::<2>().0.iter().enumerate() {
-        set(keys, key_index(slot, 2 * pair, width), layout::code(*elements));
+    let row = keys.get_mut(key_index(slot, 0, key.len())..).unwrap_or(&mut []);
+    for (stored, pair) in row.as_chunks_mut::<2>().0.iter_mut().zip(key.as_chunks::<2>().0) {
+        *stored = layout::code(*pair);
     }
 }
 
 /// Writes row `slot` of the values of a head.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn store_value(value: &[i8], slot: usize, values: &mut [i8]) {
-    let width = value.len();
-    for (pair, elements) in value.as_chunks::<2>().0.iter().enumerate() {
-        set(values, layout::value_index(slot, 2 * pair, width), layout::code(*elements));
-    }
+    let row = values.get_mut(layout::value_index(slot, 0, value.len())..).unwrap_or(&mut []);
+    layout::store_value(value, row);
 }
 
 /// Elements `column`, which is even, and `column + 1` of row `slot` of the keys of a head.
@@ -38,12 +36,6 @@ pub fn key(keys: &[i8], slot: usize, column: usize, width: usize) -> [i8; 2] {
 /// The same of the values.
 pub fn value(values: &[i8], slot: usize, column: usize, width: usize) -> [i8; 2] {
     get(values, layout::value_index(slot, column, width))
-}
-
-fn set(rows: &mut [i8], index: usize, pair: [i8; 2]) {
-    if let Some(stored) = rows.get_mut(index..).and_then(|rest| rest.first_chunk_mut()) {
-        *stored = pair;
-    }
 }
 
 fn get(rows: &[i8], index: usize) -> [i8; 2] {
@@ -68,6 +60,11 @@ mod plain {
     }
 
     pub(super) use code as decode;
+
+    #[inline(always)]
+    pub fn store_value(value: &[i8], row: &mut [i8]) {
+        row.iter_mut().zip(value).for_each(|(stored, element)| *stored = *element);
+    }
 }
 
 #[cfg(any(paired_ring, test))]
@@ -76,6 +73,18 @@ mod paired {
     pub const fn value_index(slot: usize, column: usize, width: usize) -> usize {
         let group = slot / 4 * 4 * width + column / 4 * 16;
         group + slot % 4 / 2 * 8 + column % 4 / 2 * 4 + slot % 2 * 2
+    }
+
+    /// From the place of the row's first pair on, 16 bytes have four columns.
+    pub fn store_value(value: &[i8], row: &mut [i8]) {
+        // The last four columns need six bytes, not 16.
+        for (fours, place) in value.as_chunks::<4>().0.iter().zip(row.chunks_mut(16)) {
+            let [v0, v1, v2, v3] = *fours;
+            if let Some([a, b, _, _, c, d]) = place.first_chunk_mut::<6>() {
+                [*a, *b] = code([v0, v1]);
+                [*c, *d] = code([v2, v3]);
+            }
+        }
     }
 
     /// 256 v1 + v0; elements are -127 to 127, so that nothing wraps.

@@ -124,7 +124,10 @@ unsafe fn scores_of_16(pass: &Pass) {
 /// 256 times the dot product of a query and a key.
 #[inline(always)]
 fn dot(query: &[[u32; 2]], key: &[u32]) -> u32 {
-    query.iter().zip(key).fold(0, |sum, ([odd, mix], word)| smlad(sxtb16(*word), *mix, smlad(*word, *odd, sum)))
+    query
+        .iter()
+        .zip(key)
+        .fold(0, |sum, ([odd, mix], word)| smlad(sxtb16(*word), *mix, smlad(*word, *odd, sum)))
 }
 
 #[inline(always)]
@@ -140,7 +143,8 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let slots = scores.len().min(value_scales.len());
     let (scores, value_scales) =
         (scores.get_mut(..slots).unwrap_or(&mut []), value_scales.get(..slots).unwrap_or(&[]));
-    let pairs: &[u32] = bytemuck::try_cast_slice(value_scales.get(..slots / 2 * 2).unwrap_or(&[])).unwrap_or(&[]);
+    let pairs: &[u32] =
+        bytemuck::try_cast_slice(value_scales.get(..slots / 2 * 2).unwrap_or(&[])).unwrap_or(&[]);
     if slots > MOST || pairs.len() != slots / 2 {
         return scalar::softmax(scores, value_scales);
     }
@@ -151,13 +155,21 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(words).unwrap_or(&mut []);
     let largest = fold(words, last.first().map_or(0x8000_8000, |score| both(*score)), largest16);
     let largest = (largest as i16).max((largest >> 16) as i16);
-    for (word, scales) in words.iter_mut().zip(pairs) {
-        let below = ssub16(both(largest), *word);
-        let scales = scales << softmax.exponent;
+    let (largest_twice, exponent) = (both(largest), softmax.exponent);
+    let weigh = |word: &mut u32, scales: u32, total: u32| {
+        let below = ssub16(largest_twice, *word);
+        let scales = scales << exponent;
         let low = lsr(softmax::fraction_power(below & 0xff), below >> 8 & 0xff);
         let high = lsr(softmax::fraction_power(below >> 16 & 0xff), below >> 24);
-        softmax.total += (low >> 16) + (high >> 16);
         *word = pkhtb(smultt(high, scales), smultb(low, scales));
+        total + (low >> 16) + (high >> 16)
+    };
+    let ((twos, odd), (scale_twos, odd_scales)) = (words.as_chunks_mut::<2>(), pairs.as_chunks::<2>());
+    for ([a, b], [s, t]) in twos.iter_mut().zip(scale_twos) {
+        softmax.total = weigh(b, *t, weigh(a, *s, softmax.total));
+    }
+    for (word, scales) in odd.iter_mut().zip(odd_scales) {
+        softmax.total = weigh(word, *scales, softmax.total);
     }
     if let (Some(score), Some(scale)) = (last.first_mut(), value_scales.last()) {
         *score = softmax.weight(softmax::power(largest.abs_diff(*score)), *scale);
@@ -169,9 +181,8 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
 #[inline(always)]
 fn fold(words: &[u32], first: u32, combine: impl Fn(u32, u32) -> u32) -> u32 {
     let (quads, rest) = words.as_chunks::<4>();
-    let all = quads.iter().fold(first, |all, [a, b, c, d]| {
-        combine(combine(all, *a), combine(combine(*b, *c), *d))
-    });
+    let all =
+        quads.iter().fold(first, |all, [a, b, c, d]| combine(combine(all, *a), combine(combine(*b, *c), *d)));
     rest.iter().fold(all, |all, word| combine(all, *word))
 }
 
@@ -198,7 +209,8 @@ pub fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32]) {
     }
 }
 
-/// The weighted sums of four columns: 15 instructions for 16 products, and 3 for each group of slots.
+/// The weighted sums of four columns: 15 instructions for 16 products, 1 for each group of slots, and 2
+/// for each two of them; 1 more for each group of heads that are not as wide as 16.
 ///
 /// # Safety
 ///
@@ -209,65 +221,79 @@ unsafe fn four_columns(weights: &[[u32; 2]], words: *const u32, stride: usize) -
     let range = weights.as_ptr_range();
     // Sums of odd columns times 256 and even ones, and of even ones alone.
     let [mut low0, mut high0, mut even0, mut low1, mut high1, mut even1] = [0u32; 6];
+    // The pointer passes the first two words of a group as it loads them.
+    let advance = stride.wrapping_sub(8);
+    // Two groups a turn; of an odd number, the first turn is the second half.
+    macro_rules! sum {
+        ($group:ident) => {
+            asm!(
+                "push {{r6, r7}}",
+                "sub r12, r9, r8",
+                "tst r12, #8",
+                "bne 3f",
+                "2:",
+                $group!(),
+                "3:",
+                $group!(),
+                "cmp r8, r9",
+                "bne 2b",
+                "pop {{r6, r7}}",
+                inout("r8") range.start => _,
+                in("r9") range.end,
+                inout("r10") words => _,
+                in("r11") advance,
+                inout("r0") low0,
+                inout("r1") high0,
+                inout("r2") even0,
+                inout("r3") low1,
+                inout("r4") high1,
+                inout("r5") even1,
+                out("r12") _,
+                out("lr") _,
+            )
+        };
+    }
+    macro_rules! group {
+        ($second:literal, $advance:literal) => {
+            concat!(
+                "ldrd r12, lr, [r8], #8\n",
+                "ldrd r6, r7, [r10], #8\n",
+                "smlald r0, r1, r6, r12\n",
+                "sxtb16 r6, r6\n",
+                "smlad r2, r6, r12, r2\n",
+                "smlald r3, r4, r7, r12\n",
+                "sxtb16 r7, r7\n",
+                "smlad r5, r7, r12, r5\n",
+                "ldrd r6, r7, [r10]",
+                $second,
+                "\n",
+                "smlald r0, r1, r6, lr\n",
+                "sxtb16 r6, r6\n",
+                "smlad r2, r6, lr, r2\n",
+                "smlald r3, r4, r7, lr\n",
+                "sxtb16 r7, r7\n",
+                "smlad r5, r7, lr, r5\n",
+                $advance,
+            )
+        };
+    }
+    macro_rules! of_16 {
+        () => {
+            group!(", #56", "")
+        };
+    }
+    macro_rules! of_any_width {
+        () => {
+            group!("", "add r10, r11")
+        };
+    }
     // SAFETY: reads the weights and four words for each group. r6 and r7 are as before at the end, and
     // hold no operand.
     unsafe {
-        asm!(
-            "push {{r6, r7}}",
-            // Two groups a turn; of an odd number, the first turn is the second half.
-            "sub r12, r9, r8",
-            "tst r12, #8",
-            "bne 3f",
-            "2:",
-            "ldrd r12, lr, [r8], #8",
-            "ldrd r6, r7, [r10]",
-            "smlald r0, r1, r6, r12",
-            "sxtb16 r6, r6",
-            "smlad r2, r6, r12, r2",
-            "smlald r3, r4, r7, r12",
-            "sxtb16 r7, r7",
-            "smlad r5, r7, r12, r5",
-            "ldrd r6, r7, [r10, #8]",
-            "smlald r0, r1, r6, lr",
-            "sxtb16 r6, r6",
-            "smlad r2, r6, lr, r2",
-            "smlald r3, r4, r7, lr",
-            "sxtb16 r7, r7",
-            "smlad r5, r7, lr, r5",
-            "add r10, r11",
-            "3:",
-            "ldrd r12, lr, [r8], #8",
-            "ldrd r6, r7, [r10]",
-            "smlald r0, r1, r6, r12",
-            "sxtb16 r6, r6",
-            "smlad r2, r6, r12, r2",
-            "smlald r3, r4, r7, r12",
-            "sxtb16 r7, r7",
-            "smlad r5, r7, r12, r5",
-            "ldrd r6, r7, [r10, #8]",
-            "smlald r0, r1, r6, lr",
-            "sxtb16 r6, r6",
-            "smlad r2, r6, lr, r2",
-            "smlald r3, r4, r7, lr",
-            "sxtb16 r7, r7",
-            "smlad r5, r7, lr, r5",
-            "add r10, r11",
-            "cmp r8, r9",
-            "bne 2b",
-            "pop {{r6, r7}}",
-            inout("r8") range.start => _,
-            in("r9") range.end,
-            inout("r10") words => _,
-            in("r11") stride,
-            inout("r0") low0,
-            inout("r1") high0,
-            inout("r2") even0,
-            inout("r3") low1,
-            inout("r4") high1,
-            inout("r5") even1,
-            out("r12") _,
-            out("lr") _,
-        );
+        match stride {
+            64 => sum!(of_16),
+            _ => sum!(of_any_width),
+        }
     }
     let odd = |low: u32, high: u32, even: u32| {
         let sum = i64::from(low) | i64::from(high) << 32;

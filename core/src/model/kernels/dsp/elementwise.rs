@@ -1,7 +1,7 @@
 //! What is done to every element of a vector, where the compiler's instructions are more than needed.
 //! Loops take four elements a turn: the compiler does not unroll loops with assembly in them.
 
-use super::instructions::{magnitude, smmla};
+use super::instructions::{magnitude, smlad, smmla, sxtb16, sxtb16_high};
 
 /// See [`crate::model::numerics::maximum`].
 #[inline(never)]
@@ -25,4 +25,16 @@ pub fn quantize(values: &[i32], shift: u32, reciprocal: i32, quantized: &mut [i8
     for (q, value) in last.iter_mut().zip(rest) {
         *q = quantize(*value);
     }
+}
+
+/// See [`crate::model::numerics::sum_of_squares`].
+#[inline(never)]
+pub fn sum_of_squares(values: &[i8]) -> u32 {
+    let (words, rest) = values.as_chunks::<4>();
+    let sum = words.iter().fold(0, |sum, bytes| {
+        let word = u32::from_le_bytes(bytes.map(|byte| byte as u8));
+        let (even, odd) = (sxtb16(word), sxtb16_high(word));
+        smlad(odd, odd, smlad(even, even, sum))
+    });
+    rest.iter().fold(sum, |sum, q| sum + (i32::from(*q) * i32::from(*q)) as u32)
 }

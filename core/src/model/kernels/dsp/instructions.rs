@@ -22,8 +22,8 @@ instruction!(
     sxtb16(word) = "sxtb16 {result}, {word}"
 );
 instruction!(
-    /// The lower halves' product.
-    smulbb(a, b) = "smulbb {result}, {a}, {b}"
+    /// Bytes 1 and 3, sign-extended to 16 bits.
+    sxtb16_high(word) = "sxtb16 {result}, {word}, ror #8"
 );
 instruction!(
     /// The product of the upper half of `a` and the lower of `b`.
@@ -38,20 +38,12 @@ instruction!(
     smulwb(a, b) = "smulwb {result}, {a}, {b}"
 );
 instruction!(
-    /// `a` times the upper half of `b`, shifted right by 16.
-    smulwt(a, b) = "smulwt {result}, {a}, {b}"
-);
-instruction!(
     /// The upper half of the product.
     smmul(a, b) = "smmul {result}, {a}, {b}"
 );
 instruction!(
     /// The same added to `sum`.
     smmla(a, b, sum) = "smmla {result}, {a}, {b}, {sum}"
-);
-instruction!(
-    /// The sum of the products of both halves.
-    smuad(a, b) = "smuad {result}, {a}, {b}"
 );
 instruction!(
     /// The same added to `sum`.
@@ -66,16 +58,8 @@ instruction!(
     ssub16(a, b) = "ssub16 {result}, {a}, {b}"
 );
 instruction!(
-    /// Lower halves, that of `low` below.
-    pkhbt(low, high) = "pkhbt {result}, {low}, {high}, lsl #16"
-);
-instruction!(
     /// Upper halves, that of `low` below.
     pkhtb(high, low) = "pkhtb {result}, {high}, {low}, asr #16"
-);
-instruction!(
-    /// `sum - a * b`.
-    mls(a, b, sum) = "mls {result}, {a}, {b}, {sum}"
 );
 instruction!(
     /// Shifted right by the lowest byte of `places`; 0 by 32 and more.

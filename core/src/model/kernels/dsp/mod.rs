@@ -7,6 +7,7 @@
 use super::coding::Operand;
 use super::scalar;
 use core::arch::asm;
+use instructions::{smlad, ssub16, sxtb16, sxtb16_high};
 
 mod attention;
 mod elementwise;
@@ -14,39 +15,29 @@ mod instructions;
 mod linear;
 
 pub(super) use attention::{scores, softmax, weighted_values};
-pub(crate) use elementwise::{maximum, quantize};
+pub(crate) use elementwise::{maximum, quantize, sum_of_squares};
 pub(super) use linear::linear;
 
-/// Words of an int8 vector as an operand, and the sum of its elements of even columns.
+/// Words of an int8 vector as an operand, and the sum of its elements of even columns. Two of them a
+/// turn, because the compiler does not unroll loops with assembly in them.
+#[inline(never)]
 pub(super) fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
+    let ((pairs, last), (places, last_place)) = (plain.as_chunks::<2>(), mixed.as_chunks_mut::<2>());
+    let sum = places.iter_mut().zip(pairs).fold(0, |sum, ([p, q], [a, b])| mix(b, q, mix(a, p, sum)));
+    last_place.iter_mut().zip(last).fold(sum, |sum, (place, word)| mix(word, place, sum)) as i32
+}
+
+#[inline(always)]
+fn mix(plain: &[i8; 4], mixed: &mut [i16; 4], sum: u32) -> u32 {
     const ONES: u32 = 0x0001_0001;
-    let mut sum = 0;
-    for (plain, mixed) in plain.iter().zip(mixed) {
-        let word = u32::from_le_bytes(plain.map(|x| x as u8));
-        let (odd, mix): (u32, u32);
-        // SAFETY: arithmetic on registers.
-        unsafe {
-            asm!(
-                "sxtb16 {odd}, {word}, ror #8",
-                "sxtb16 {even}, {word}",
-                "ssub16 {mix}, {high}, {odd}",
-                "smlad {sum}, {even}, {ones}, {sum}",
-                word = in(reg) word,
-                // 256 times the elements of even columns.
-                high = in(reg) (word << 8) & 0xff00_ff00,
-                ones = in(reg) ONES,
-                odd = out(reg) odd,
-                even = out(reg) _,
-                mix = out(reg) mix,
-                sum = inout(reg) sum,
-                options(pure, nomem, nostack),
-            );
-        }
-        let halves = |word: u32| [word as i16, (word >> 16) as i16];
-        let ([x1, x3], [m0, m2]) = (halves(odd), halves(mix));
-        *mixed = [x1, x3, m0, m2];
-    }
-    sum
+    let word = u32::from_le_bytes(plain.map(|x| x as u8));
+    let (even, odd) = (sxtb16(word), sxtb16_high(word));
+    // 256 times the elements of even columns.
+    let mix = ssub16((word << 8) & 0xff00_ff00, odd);
+    let halves = |word: u32| [word as i16, (word >> 16) as i16];
+    let ([x1, x3], [m0, m2]) = (halves(odd), halves(mix));
+    *mixed = [x1, x3, m0, m2];
+    smlad(even, ONES, sum)
 }
 
 /// See [`super::Kernels::dots`]. Two rows share the loads of the vector.
