@@ -40,8 +40,9 @@ fn largest_difference(dimensions: Dimensions, steps: usize, seed: u64) -> f32 {
 #[test]
 fn streamed_equals_banded_within_1e_4() {
     let without = Dimensions { final_observation: false, ..TINY };
+    let shared = Dimensions { kv_heads: Some(1), ..TINY };
     for (dimensions, steps) in
-        [(REFERENCE, 2 * REFERENCE.window + 7), (TINY, 5 * TINY.window + 1), (without, 40)]
+        [(REFERENCE, 2 * REFERENCE.window + 7), (TINY, 5 * TINY.window + 1), (without, 40), (shared, 40)]
     {
         for seed in 0..3 {
             let difference = largest_difference(dimensions, steps, seed);

@@ -1,7 +1,7 @@
 //! The int8 agent against the float agent on the same contexts, with untrained weights.
 
 use algodistill::export::{encode, quantize};
-use algodistill::model::FloatAgent;
+use algodistill::model::{Dimensions, FloatAgent};
 use algodistill_core::{Agent, Kernels, Model, PortableRng};
 use algodistill_tests::{dark_room_interface, int8, random_parameters, REFERENCE};
 
@@ -14,9 +14,17 @@ fn softmax(logits: &[f64]) -> Vec<f64> {
 
 #[test]
 fn distributions_agree_over_two_windows() {
-    let parameters = random_parameters(REFERENCE, dark_room_interface(), 1);
+    // As many heads of keys and values as of queries, in a file of the version of before; fewer.
+    for (kv_heads, version) in [(None, 3), (Some(2), 5), (Some(1), 5)] {
+        distributions_agree(Dimensions { kv_heads, ..REFERENCE }, version);
+    }
+}
+
+fn distributions_agree(dimensions: Dimensions, version: u8) {
+    let parameters = random_parameters(dimensions, dark_room_interface(), 1);
     let file = encode(&quantize(&parameters).unwrap(), "{}").unwrap();
     let model = Model::decode(&file).unwrap();
+    assert_eq!((file[4], model.dimensions().kv_heads), (version, dimensions.kv_heads()));
     let mut workspace = vec![0; model.workspace_words()];
     let mut int8 = Agent::new(model, &mut workspace).unwrap();
     let mut float = FloatAgent::new(&parameters);

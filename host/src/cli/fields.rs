@@ -34,10 +34,15 @@ const fn field(name: &'static str, takes: Takes, help: &'static str) -> Field {
 }
 
 /// The sizes among the fields of [`Dimensions`].
-const DIMENSIONS: [Field; 5] = [
+const DIMENSIONS: [Field; 6] = [
     field("layers", Takes::Count, "Transformer blocks"),
     field("d_model", Takes::Count, "Width of the residual stream, a multiple of 16"),
     field("heads", Takes::Count, "Attention heads"),
+    field(
+        "kv_heads",
+        Takes::Count,
+        "Heads of keys and values, each shared by heads / kv_heads of the others [default: as many as heads]",
+    ),
     field("d_ff", Takes::Count, "Hidden width of the feed-forward network, a multiple of 16"),
     field("window", Takes::Count, "Context window in steps"),
 ];
@@ -423,7 +428,7 @@ mod tests {
         let mut options: Vec<&str> = Rl2Overrides::options().map(|field| field.name).collect();
         let fields = fields(&Rl2Config::default());
         let others = ["threads", "environment"];
-        let mut fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+        let mut fields: Vec<&str> = fields.keys().map(String::as_str).chain(Rl2Config::OPEN).collect();
         fields.retain(|name| !others.contains(name));
         options.sort_unstable();
         fields.sort_unstable();
@@ -455,6 +460,7 @@ mod tests {
             (["--set", "window=many"], "train.window: is \"many\", expected a whole number, 0 or more"),
             (["--set", "window"], "expected FIELD=VALUE"),
             (["--learning-rate", "nan"], "train.learning_rate: is NaN"),
+            (["--set", "kv_heads=many"], "train.kv_heads: is \"many\", expected a whole number, 0 or more"),
             (
                 ["--objective", "clone"],
                 "[possible values: algorithm-distillation, expert, decision-pretrained, ",

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
-         model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads, d_ff {ff}, window {window}\n\
+         model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads{shared}, d_ff {ff}, window {window}\n\
          interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}\n{encoding}{warned}{plan}\
          card       {card:#}\n",
         file = args.file.display(),
@@ -44,6 +44,10 @@ pub fn run(args: &Args) -> Result<Report> {
         layers = dimensions.layers,
         d = dimensions.d_model,
         heads = dimensions.heads,
+        shared = match dimensions.kv_heads {
+            all if all == dimensions.heads => String::new(),
+            some => format!(" ({some} of keys and values)"),
+        },
         ff = dimensions.d_ff,
         window = dimensions.window,
         seen = if dimensions.final_words > 0 { "seen" } else { "not seen" },
@@ -60,7 +64,7 @@ pub fn run(args: &Args) -> Result<Report> {
         "parameters": model.parameters(),
         "dimensions": {
             "layers": dimensions.layers, "d_model": dimensions.d_model, "heads": dimensions.heads,
-            "d_ff": dimensions.d_ff, "window": dimensions.window,
+            "kv_heads": dimensions.kv_heads, "d_ff": dimensions.d_ff, "window": dimensions.window,
             "final_observation": dimensions.final_words > 0,
         },
         "interface": interface,

@@ -1,6 +1,7 @@
 //! How much of an experiment is run: all of it, a tenth for a quick look, or a moment for tests.
 
 use super::config::{EvaluationConfig, Experiment, FigureKind, HistoriesConfig, ModelConfig};
+use crate::model::Dimensions;
 use crate::rl2::Rl2Config;
 use crate::Result;
 use serde::{Deserialize, Serialize};
@@ -148,7 +149,7 @@ fn shrink_training(model: &mut ModelConfig, scale: Scale) -> Result<()> {
         model.set("sequence_length", sequence);
         model.set("layers", 1);
         model.set("d_model", config.dimensions.d_model.min(16));
-        model.set("heads", config.dimensions.heads.min(4));
+        set_heads(model, &config.dimensions);
         model.set("d_ff", config.dimensions.d_ff.min(16));
         model.set("batch", 2);
         model.set("validation_sequences", 2);
@@ -177,10 +178,19 @@ fn shrink_rl2(model: &mut ModelConfig, config: &Rl2Config, scale: Scale) -> Resu
         model.set("window", sizes.window.min(TOY_WINDOW));
         model.set("layers", 1);
         model.set("d_model", sizes.d_model.min(16));
-        model.set("heads", sizes.heads.min(4));
+        set_heads(model, &sizes);
         model.set("d_ff", sizes.d_ff.min(16));
     }
     Ok(())
+}
+
+/// Four heads at most, one of keys and values where they were shared.
+fn set_heads(model: &mut ModelConfig, sizes: &Dimensions) {
+    let heads = sizes.heads.min(4);
+    model.set("heads", heads);
+    if sizes.kv_heads.is_some() {
+        model.set("kv_heads", if sizes.kv_heads() < sizes.heads { 1 } else { heads });
+    }
 }
 
 fn shrink_evaluation(full: &Experiment, evaluation: &mut EvaluationConfig, scale: Scale) -> Result<()> {

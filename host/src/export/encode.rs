@@ -15,7 +15,7 @@ pub fn encode(model: &QuantizedModel, card: &str) -> Result<Vec<u8>> {
         layers: model.dimensions.layers,
         d_model: model.dimensions.d_model,
         heads: model.dimensions.heads,
-        kv_heads: model.dimensions.heads,
+        kv_heads: model.dimensions.kv_heads(),
         d_ff: model.dimensions.d_ff,
         window: model.dimensions.window,
         actions: usize::from(model.interface.actions),

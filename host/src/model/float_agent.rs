@@ -1,7 +1,7 @@
 //! The float model at work, one token at a time: the peer that the int8 agent is compared with.
 
 use super::tokens::{encode, encoded};
-use super::{discrete_channels, observation_kinds, Parameters, NORM_EPSILON};
+use super::{discrete_channels, observation_kinds, Dimensions, Parameters, NORM_EPSILON};
 use algodistill_core::{Channel, Interface, Normaliser, PortableRng};
 
 /// In-context agent with f32 weights and a ring buffer of f32 keys and values. The same semantics
@@ -9,7 +9,7 @@ use algodistill_core::{Channel, Interface, Normaliser, PortableRng};
 pub struct FloatAgent<'a> {
     weights: Weights<'a>,
     parameters: &'a Parameters,
-    /// `[layer, slot, 2 * d_model]`: key, then value.
+    /// `[layer, slot, 2 * d_kv]`: keys, then values.
     ring: Vec<f32>,
     next: usize,
     filled: usize,
@@ -84,7 +84,7 @@ impl<'a> FloatAgent<'a> {
         let mut agent = Self {
             weights,
             parameters,
-            ring: vec![0.0; dimensions.layers * dimensions.window * 2 * dimensions.d_model],
+            ring: vec![0.0; dimensions.layers * dimensions.window * 2 * dimensions.d_kv()],
             next: 0,
             filled: 0,
             final_observation: Vec::new(),
@@ -177,11 +177,12 @@ impl<'a> FloatAgent<'a> {
         }
 
         let attended = (self.filled + 1).min(dimensions.window);
-        for (layer, ring) in self.weights.layers.iter().zip(self.ring.chunks_mut(dimensions.window * 2 * d)) {
+        let slot = 2 * dimensions.d_kv();
+        for (layer, ring) in self.weights.layers.iter().zip(self.ring.chunks_mut(dimensions.window * slot)) {
             let [attention_norm, query_key_value, attention_output, feed_forward_norm, up, down] = layer;
             let projected = matvec(query_key_value, &rms_norm(&x, attention_norm));
-            ring[self.next * 2 * d..(self.next + 1) * 2 * d].copy_from_slice(&projected[d..]);
-            let attention = attend(&projected[..d], &ring[..attended * 2 * d], dimensions.heads);
+            ring[self.next * slot..(self.next + 1) * slot].copy_from_slice(&projected[d..]);
+            let attention = attend(&dimensions, &projected[..d], &ring[..attended * slot]);
             add(&mut x, &matvec(attention_output, &attention));
             let mut hidden = matvec(up, &rms_norm(&x, feed_forward_norm));
             hidden.iter_mut().for_each(|h| *h = h.max(0.0));
@@ -210,21 +211,23 @@ fn rms_norm(x: &[f32], gain: &[f32]) -> Vec<f32> {
     x.iter().zip(gain).map(|(x, g)| x * scale * g).collect()
 }
 
-/// `ring` is `[slot, 2 * d_model]`: keys, then values.
-fn attend(query: &[f32], ring: &[f32], heads: usize) -> Vec<f32> {
-    let d = query.len();
-    let d_head = d / heads;
+/// `ring` is `[slot, 2 * d_kv]`: keys, then values.
+fn attend(dimensions: &Dimensions, query: &[f32], ring: &[f32]) -> Vec<f32> {
+    let (d, d_head) = (dimensions.d_model, dimensions.d_head());
+    let scale = 1.0 / (d_head as f32).sqrt();
+    let slots = || ring.chunks(2 * dimensions.d_kv());
     let mut output = vec![0.0; d];
     for (head, output) in output.chunks_mut(d_head).enumerate() {
-        let (start, scale) = (head * d_head, 1.0 / (d_head as f32).sqrt());
+        let [start, key, value] = dimensions.head_columns(head);
+        // The queries are not in the ring.
+        let (key, value) = (key - d, value - d);
         let query = &query[start..start + d_head];
-        let scores: Vec<f32> =
-            ring.chunks(2 * d).map(|slot| dot(query, &slot[start..start + d_head]) * scale).collect();
+        let scores: Vec<f32> = slots().map(|slot| dot(query, &slot[key..key + d_head]) * scale).collect();
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
         let total: f32 = weights.iter().sum();
-        for (slot, weight) in ring.chunks(2 * d).zip(&weights) {
-            let value = &slot[d + start..d + start + d_head];
+        for (slot, weight) in slots().zip(&weights) {
+            let value = &slot[value..value + d_head];
             output.iter_mut().zip(value).for_each(|(o, v)| *o += weight / total * v);
         }
     }

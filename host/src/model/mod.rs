@@ -9,7 +9,8 @@
 //! ```text
 //! n = rms_norm(x) * attention_norm          q, k, v = split(query_key_value n)
 //! x += attention_output (softmax(q k^T / sqrt(d_model / heads)) v)
-//!                                           over the band 0 <= i - j < window
+//!                                           over the band 0 <= i - j < window, where head h of q
+//!                                           has head h kv_heads / heads of k and v
 //! n = rms_norm(x) * feed_forward_norm       x += feed_forward_down relu(feed_forward_up n)
 //! ```
 //!
@@ -133,7 +134,11 @@ pub fn layout(dimensions: &Dimensions, interface: &Interface) -> Vec<TensorLayou
     let mut add = |name, role, shape: [usize; 2]| add_padded(name, role, shape, shape[1]);
     for layer in 0..dimensions.layers {
         add(format!("layers.{layer}.attention_norm"), Role::Norm, [1, d]);
-        add(format!("layers.{layer}.query_key_value"), Role::QueryKeyValue, [3 * d, d]);
+        add(
+            format!("layers.{layer}.query_key_value"),
+            Role::QueryKeyValue,
+            [dimensions.d_query_key_value(), d],
+        );
         add(format!("layers.{layer}.attention_output"), Role::AttentionOutput, [d, d]);
         add(format!("layers.{layer}.feed_forward_norm"), Role::Norm, [1, d]);
         add(format!("layers.{layer}.feed_forward_up"), Role::FeedForwardUp, [ff, d]);

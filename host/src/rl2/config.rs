@@ -20,6 +20,10 @@ pub struct Rl2Config {
     pub d_model: usize,
     /// Attention heads; `d_model / heads` is a multiple of 4.
     pub heads: usize,
+    /// Heads of keys and values, each shared by `heads / kv_heads` neighbouring query heads; as many as
+    /// `heads` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_heads: Option<usize>,
     /// Hidden width of the feed-forward network, a multiple of 16.
     pub d_ff: usize,
     /// Context window in tokens; a whole trial when absent.
@@ -96,6 +100,7 @@ impl Default for Rl2Config {
             layers: 2,
             d_model: 64,
             heads: 4,
+            kv_heads: None,
             d_ff: 256,
             window: None,
             tasks: None,
@@ -142,6 +147,9 @@ const MAX_STEPS: u64 = 1 << 22;
 const MAX_PARAMETERS: usize = 1 << 26;
 
 impl Rl2Config {
+    /// The fields that may be open, and are not written then.
+    pub(crate) const OPEN: [&str; 1] = ["kv_heads"];
+
     /// Episodes of a trial.
     ///
     /// # Errors
@@ -171,6 +179,7 @@ impl Rl2Config {
             layers: self.layers,
             d_model: self.d_model,
             heads: self.heads,
+            kv_heads: self.kv_heads,
             d_ff: self.d_ff,
             window: self.window.unwrap_or(whole_trial),
             final_observation: interface.observation_len() > 0,
@@ -191,9 +200,10 @@ impl Rl2Config {
 
     /// With everything said that is absent and changes the result.
     pub(crate) fn resolved(&self) -> Result<Self> {
-        let usual = self.environment.defaults()?;
+        let (usual, dimensions) = (self.environment.defaults()?, self.dimensions()?);
         Ok(Self {
-            window: Some(self.dimensions()?.window),
+            kv_heads: dimensions.kv_heads,
+            window: Some(dimensions.window),
             tasks: self.tasks.or(usual.tasks),
             held_out: Some(self.held_out.unwrap_or(usual.held_out)),
             episodes: Some(self.resolved_episodes()?),
@@ -232,8 +242,12 @@ impl Rl2Config {
     /// # Errors
     /// [`Error::Argument`] that names the field as `rl2.field`.
     pub fn set(&mut self, field: &str, value: Value) -> Result<()> {
+        let mut fields = fields(self);
+        for open in Self::OPEN {
+            fields.entry(open).or_insert(Value::Null);
+        }
         let change = Parameters(Map::from_iter([(field.to_owned(), value)]));
-        *self = replace("rl2", "the configuration of RL2", fields(self), &change)?;
+        *self = replace("rl2", "the configuration of RL2", fields, &change)?;
         Ok(())
     }
 
@@ -328,11 +342,25 @@ mod tests {
             (Rl2Config { clip_ratio: 0.0, ..valid.clone() }, "rl2.clip_ratio: is 0"),
             (Rl2Config { learning_rate: f32::NAN, ..valid.clone() }, "rl2.learning_rate: is NaN"),
             (Rl2Config { d_model: 60, ..valid.clone() }, "rl2.d_model: is 60"),
+            (Rl2Config { kv_heads: Some(3), ..valid.clone() }, "rl2.kv_heads: is 3, must be 1 to 4"),
             (Rl2Config { environment: custom, ..valid.clone() }, "environment: custom has no simulator"),
         ] {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn as_many_heads_of_keys_and_values_as_others_are_the_same_run_as_none_said() {
+        let usual = Rl2Config::default();
+        let mut config = usual.clone();
+        config.set("kv_heads", 4.into()).unwrap();
+        assert_eq!(config.resolved().unwrap(), usual.resolved().unwrap());
+        config.set("kv_heads", 2.into()).unwrap();
+        let resolved = config.resolved().unwrap();
+        assert_eq!((resolved.kv_heads, resolved.dimensions().unwrap().kv_heads()), (Some(2), 2));
+        assert!(!toml::to_string(&usual).unwrap().contains("kv_heads"), "as saved runs have it");
+        assert_eq!(toml::from_str::<Rl2Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
     #[test]

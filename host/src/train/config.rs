@@ -356,6 +356,9 @@ mod tests {
             (sized(|d| d.heads = 0), "train.heads"),
             (sized(|d| d.heads = 3), "train.heads"),
             (sized(|d| d.heads = 32), "train.heads"),
+            (sized(|d| d.kv_heads = Some(0)), "train.kv_heads"),
+            (sized(|d| d.kv_heads = Some(3)), "train.kv_heads"),
+            (sized(|d| d.kv_heads = Some(8)), "train.kv_heads"),
             (sized(|d| d.d_ff = usize::MAX), "train.d_ff"),
             (sized(|d| d.window = 4097), "train.window"),
             (sized(|d| (d.d_model, d.d_ff) = (4096, 4096)), "train.d_model"),
@@ -383,11 +386,12 @@ mod tests {
     fn fields_are_set_by_name() {
         let mut config = TrainConfig::default();
         config.set("window", 32.into()).unwrap();
+        config.set("kv_heads", 2.into()).unwrap();
         config.set("objective", "expert".into()).unwrap();
         config.set("expert_fraction", 0.25.into()).unwrap();
         config.set("dropout", 0.1.into()).unwrap();
         let expected = TrainConfig {
-            dimensions: Dimensions { window: 32, ..Dimensions::default() },
+            dimensions: Dimensions { window: 32, kv_heads: Some(2), ..Dimensions::default() },
             objective: ObjectiveConfig::Expert(Expert { fraction: 0.25 }),
             dropout: 0.1,
             ..TrainConfig::default()

@@ -95,7 +95,8 @@ fn parameters(config: &TrainConfig, interface: &Interface) -> Parameters {
 /// The equations of [`crate::model`] in double precision, one number at a time.
 fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, options: &LossOptions) -> f64 {
     let dimensions = parameters.dimensions;
-    let (d, heads) = (dimensions.d_model, dimensions.heads);
+    let (d, heads, kv_heads) =
+        (dimensions.d_model, dimensions.heads, dimensions.kv_heads.unwrap_or(dimensions.heads));
     let width = d / heads;
     let layout = parameters.layout();
     let tensor = |name: &str| {
@@ -143,7 +144,9 @@ fn reference_loss(parameters: &Parameters, values: &[f64], batch: &Batch, option
                 let mut attended = vec![0.0; d];
                 let keys = (query + 1).saturating_sub(dimensions.window)..query + 1;
                 for head in 0..heads {
-                    let part = |which: usize| which * d + head * width..which * d + (head + 1) * width;
+                    let shared = head / (heads / kv_heads);
+                    let first = [head, heads + shared, heads + kv_heads + shared];
+                    let part = |which: usize| first[which] * width..(first[which] + 1) * width;
                     let weights: Vec<f64> = keys
                         .clone()
                         .map(|key| {
@@ -201,7 +204,7 @@ fn sized(change: impl Fn(&mut Dimensions)) -> TrainConfig {
 }
 
 /// Plain; label smoothing; every mask; one head of a whole vector's width; without final
-/// observations.
+/// observations; keys and values for several heads, of which the last are no whole panels.
 fn variants() -> Vec<TrainConfig> {
     vec![
         small(),
@@ -209,6 +212,9 @@ fn variants() -> Vec<TrainConfig> {
         TrainConfig { dropout: 0.4, residual_dropout: 0.1, token_masking: 0.3, ..small() },
         sized(|d| (d.heads, d.layers, d.window, d.d_ff) = (1, 1, 1, 16)),
         sized(|d| d.final_observation = false),
+        sized(|d| d.kv_heads = Some(2)),
+        TrainConfig { dropout: 0.4, residual_dropout: 0.1, ..sized(|d| d.kv_heads = Some(1)) },
+        sized(|d| (d.d_model, d.kv_heads) = (16, Some(1))),
     ]
 }
 
@@ -249,8 +255,9 @@ fn cases(histories: &Histories) -> Vec<(TrainConfig, Parameters, Batch, LossOpti
     }
     let mut mixed = cases[1].clone();
     of_two_kinds(&mut mixed.2);
+    let as_values = [cases[2].clone(), mixed.clone()];
     cases.push(mixed);
-    for mut case in [cases[2].clone(), cases[5].clone()] {
+    for mut case in as_values {
         of_values(&mut case.2, &mut case.3);
         cases.push(case);
     }

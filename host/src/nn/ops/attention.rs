@@ -19,6 +19,9 @@ use dfdx::prelude::{Cpu, HasShape, Tape};
 pub struct Attention<'a> {
     /// Of the model.
     pub dimensions: &'a Dimensions,
+    /// Distance between two rows of queries, keys and values: [`Dimensions::d_query_key_value`] or
+    /// more.
+    pub stride: usize,
     /// Number of the layer.
     pub layer: usize,
     /// Dropout of attention weights, if any.
@@ -41,7 +44,7 @@ pub struct Buffers {
 impl Buffers {
     /// Buffers for sequences of up to `tokens`.
     pub fn new(dimensions: &Dimensions, tokens: usize) -> Self {
-        let head = dimensions.d_model / dimensions.heads;
+        let head = dimensions.d_head();
         let band = (dimensions.window + QUERIES - 1).min(tokens);
         Self {
             queries: zeros(head * QUERIES),
@@ -63,10 +66,10 @@ struct Block {
     key: usize,
     keys: usize,
     window: usize,
-    /// Width of the model.
-    d: usize,
-    /// First feature of the head, and its width.
-    feature: usize,
+    /// Distance between two rows of queries, keys and values.
+    stride: usize,
+    /// The head's first columns of these three, and its width.
+    columns: [usize; 3],
     head: usize,
 }
 
@@ -84,15 +87,20 @@ fn transpose(from: &[f32], stride: usize, rows: usize, scale: f32, to: &mut [f32
 }
 
 impl Block {
-    /// Keys, or values, of the block in `[tokens, 3 d_model]`: `part` is 1 or 2.
+    /// Keys, or values, of the block in `[tokens, stride]`: `part` is 1 or 2.
     fn place(self, part: usize) -> usize {
-        self.key * 3 * self.d + part * self.d + self.feature
+        self.key * self.stride + self.columns[part]
+    }
+
+    /// Queries of the block there.
+    fn queries(self) -> usize {
+        self.query * self.stride + self.columns[0]
     }
 
     /// `scores = rows * columns`: of the block's keys and its queries, or of its values and its
     /// output's gradient.
     fn scores(self, query_key_value: &[f32], part: usize, columns: &[f32], scores: &mut [f32]) {
-        let left = Left::rows(&query_key_value[self.place(part)..], 3 * self.d);
+        let left = Left::rows(&query_key_value[self.place(part)..], self.stride);
         let right = Right::rows(columns, QUERIES);
         let size = Size { rows: self.keys, columns: QUERIES, inner: self.head };
         product(scores, QUERIES, left, right, size, false);
@@ -101,18 +109,18 @@ impl Block {
     /// `result = rows^T * scores`, `[head, QUERIES]`: of the block's values and its weights, or of
     /// its keys and its scores' gradient.
     fn gather(self, query_key_value: &[f32], part: usize, scores: &[f32], result: &mut [f32]) {
-        let left = Left::transposed(&query_key_value[self.place(part)..], 3 * self.d);
+        let left = Left::transposed(&query_key_value[self.place(part)..], self.stride);
         let right = Right::rows(scores, QUERIES);
         let size = Size { rows: self.head, columns: QUERIES, inner: self.keys };
         product(result, QUERIES, left, right, size, false);
     }
 
-    /// `result += scores * rows` in the keys' or values' part of `[tokens, 3 d_model]`, for rows of
-    /// the block's queries.
+    /// `result += scores * rows` in the keys' or values' part of `[tokens, stride]`, for rows of the
+    /// block's queries.
     fn spread(self, scores: &[f32], rows: &[f32], stride: usize, part: usize, result: &mut [f32]) {
         let size = Size { rows: self.keys, columns: self.head, inner: self.queries };
         let right = Right { values: rows, row_stride: stride, panel_stride: PANEL };
-        product(&mut result[self.place(part)..], 3 * self.d, Left::rows(scores, QUERIES), right, size, true);
+        product(&mut result[self.place(part)..], self.stride, Left::rows(scores, QUERIES), right, size, true);
     }
 
     /// Scores of keys that a query does not see become minus infinity.
@@ -131,19 +139,19 @@ impl Block {
 
 impl Attention<'_> {
     fn blocks(&self, tokens: usize, head: usize) -> impl Iterator<Item = Block> {
-        let Dimensions { d_model: d, heads, window, .. } = *self.dimensions;
-        let width = d / heads;
+        let (window, stride) = (self.dimensions.window, self.stride);
+        let (columns, width) = (self.dimensions.head_columns(head), self.dimensions.d_head());
         (0..tokens).step_by(QUERIES).map(move |query| {
             let queries = QUERIES.min(tokens - query);
             let key = (query + 1).saturating_sub(window);
             let keys = query + queries - key;
-            Block { query, queries, key, keys, window, d, feature: head * width, head: width }
+            Block { query, queries, key, keys, window, stride, columns, head: width }
         })
     }
 
     /// `1 / sqrt(head)`
     fn scale(&self) -> f32 {
-        1.0 / ((self.dimensions.d_model / self.dimensions.heads) as f32).sqrt()
+        1.0 / (self.dimensions.d_head() as f32).sqrt()
     }
 
     /// Drops attention weights, or their gradients, of a block.
@@ -155,7 +163,7 @@ impl Attention<'_> {
     }
 
     /// `softmax(q k^T / sqrt(head)) v` of every head: fills `attended` `[tokens, d_model]` and
-    /// `log_sums` `[heads, tokens]` from `query_key_value` `[tokens, 3 d_model]`.
+    /// `log_sums` `[heads, tokens]` from `query_key_value` `[tokens, stride]`.
     pub fn forward(
         &self,
         query_key_value: &[f32],
@@ -169,8 +177,8 @@ impl Attention<'_> {
         for head in 0..self.dimensions.heads {
             for block in self.blocks(tokens, head) {
                 let scores = &mut buffers.scores[..block.keys * QUERIES];
-                let queries = &query_key_value[block.query * 3 * d + block.feature..];
-                transpose(queries, 3 * d, block.queries, scale, &mut buffers.queries);
+                let queries = &query_key_value[block.queries()..];
+                transpose(queries, self.stride, block.queries, scale, &mut buffers.queries);
                 block.scores(query_key_value, 1, &buffers.queries, scores);
                 block.hide(scores);
                 let (sums, logs) = softmax::numerators(scores);
@@ -178,7 +186,7 @@ impl Attention<'_> {
                 block.gather(query_key_value, 2, scores, &mut buffers.output);
                 for row in 0..block.queries {
                     let reciprocal = 1.0 / sums[row];
-                    let to = &mut attended[(block.query + row) * d + block.feature..][..block.head];
+                    let to = &mut attended[(block.query + row) * d + block.columns[0]..][..block.head];
                     for (to, from) in to.iter_mut().zip(buffers.output.as_chunks::<QUERIES>().0) {
                         *to = from[row] * reciprocal;
                     }
@@ -203,29 +211,24 @@ impl Attention<'_> {
         let d = self.dimensions.d_model;
         let tokens = attended_gradient.len() / d;
         let scale = self.scale();
-        query_key_value_gradient[..tokens * 3 * d].fill(0.0);
+        query_key_value_gradient[..tokens * self.stride].fill(0.0);
         for head in 0..self.dimensions.heads {
             for block in self.blocks(tokens, head) {
                 let scores = &mut buffers.scores[..block.keys * QUERIES];
                 let gradient = &mut buffers.scores_gradient[..block.keys * QUERIES];
                 let mut shared: PerQuery = [0.0; QUERIES];
                 for (row, shared) in shared[..block.queries].iter_mut().enumerate() {
-                    let place = (block.query + row) * d + block.feature;
+                    let place = (block.query + row) * d + block.columns[0];
                     let pairs = attended_gradient[place..].iter().zip(&attended[place..]);
                     *shared = pairs.take(block.head).map(|(a, b)| a * b).sum();
                 }
                 let mut logs: PerQuery = [0.0; QUERIES];
                 logs[..block.queries]
                     .copy_from_slice(&log_sums[head * tokens + block.query..][..block.queries]);
-                let queries = &query_key_value[block.query * 3 * d + block.feature..];
-                transpose(
-                    queries,
-                    3 * d,
-                    block.queries,
-                    scale * std::f32::consts::LOG2_E,
-                    &mut buffers.queries,
-                );
-                let outputs = &attended_gradient[block.query * d + block.feature..];
+                let queries = &query_key_value[block.queries()..];
+                let in_log2 = scale * std::f32::consts::LOG2_E;
+                transpose(queries, self.stride, block.queries, in_log2, &mut buffers.queries);
+                let outputs = &attended_gradient[block.query * d + block.columns[0]..];
                 transpose(outputs, d, block.queries, 1.0, &mut buffers.output_gradient);
 
                 block.scores(query_key_value, 1, &buffers.queries, scores);
@@ -245,32 +248,33 @@ impl Attention<'_> {
                 softmax::backward(scores, gradient, &shared, scale);
                 block.gather(query_key_value, 1, scores, &mut buffers.output);
                 for row in 0..block.queries {
-                    let place = (block.query + row) * 3 * d + block.feature;
+                    let place = block.queries() + row * self.stride;
                     let to = &mut query_key_value_gradient[place..][..block.head];
                     for (to, from) in to.iter_mut().zip(buffers.output.as_chunks::<QUERIES>().0) {
                         *to = from[row];
                     }
                 }
-                block.spread(scores, queries, 3 * d, 1, query_key_value_gradient);
+                block.spread(scores, queries, self.stride, 1, query_key_value_gradient);
             }
         }
     }
 }
 
-/// Attention of one sequence as one operation on dfdx's tape: `[tokens, d_model]` from `[tokens, 3
-/// d_model]`.
+/// Attention of one sequence as one operation on dfdx's tape: `[tokens, d_model]` from `[tokens,
+/// d_query_key_value]`.
 ///
 /// # Panics
-/// Where the width of a head is not a multiple of 4, or that of the input not `3 d_model`.
+/// Where the width of a head is not a multiple of 4, or that of the input another one.
 pub fn on_tape<T: Tape<f32, Cpu>>(
     query_key_value: tape::Matrix<T>,
     dimensions: &Dimensions,
     layer: usize,
     masks: Option<SequenceMasks>,
 ) -> tape::Matrix<T> {
-    let (tokens, width) = *query_key_value.shape();
+    let (tokens, stride) = *query_key_value.shape();
     let (d, dimensions) = (dimensions.d_model, *dimensions);
-    assert!(width == 3 * d && d % (4 * dimensions.heads) == 0, "{width} columns do not fit {dimensions:?}");
+    let fits = stride == dimensions.d_query_key_value() && d % (4 * dimensions.heads) == 0;
+    assert!(fits, "{stride} columns do not fit {dimensions:?}");
     let mut buffers = Buffers::new(&dimensions, tokens);
     tape::apply(
         [query_key_value],
@@ -278,13 +282,13 @@ pub fn on_tape<T: Tape<f32, Cpu>>(
         move |[query_key_value]| {
             let mut attended = vec![0.0; tokens * d];
             let mut log_sums = vec![0.0; tokens * dimensions.heads];
-            let attention = Attention { dimensions: &dimensions, layer, masks: masks.as_ref() };
+            let attention = Attention { dimensions: &dimensions, stride, layer, masks: masks.as_ref() };
             attention.forward(query_key_value, tokens, &mut attended, &mut log_sums, &mut buffers);
             (attended.clone(), (attended, log_sums, buffers))
         },
         move |[query_key_value], (attended, log_sums, mut buffers), gradient| {
             let mut own = vec![0.0; query_key_value.len()];
-            let attention = Attention { dimensions: &dimensions, layer, masks: masks.as_ref() };
+            let attention = Attention { dimensions: &dimensions, stride, layer, masks: masks.as_ref() };
             attention.backward(query_key_value, &attended, &log_sums, gradient, &mut own, &mut buffers);
             [own]
         },

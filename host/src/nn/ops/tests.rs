@@ -199,7 +199,7 @@ fn feed_forward() {
 fn attention() {
     let mut rng = PortableRng::new(4, 1);
     for number in 0..4 * CASES {
-        let heads = [1, 2, 4][rng.below(3) as usize];
+        let (heads, kv_heads) = [(1, 1), (2, 2), (2, 1), (4, 4), (4, 2), (4, 1)][rng.below(6) as usize];
         // Heads of 4, 8, 12, ... features: d_model is a multiple of 16 only in models.
         let d = heads * 4 * up_to(6, &mut rng);
         let tokens = up_to(90, &mut rng);
@@ -212,36 +212,42 @@ fn attention() {
             layers: 1,
             d_model: d,
             heads,
+            kv_heads: Some(kv_heads),
             d_ff: 16,
             window,
             final_observation: false,
             ..Dimensions::default()
         };
         let (masks, width) = (masks(number / 4), d / heads);
+        let columns = (heads + 2 * kv_heads) * width;
         let composed: &dyn Fn([Traced; 1]) -> Traced = &|[query_key_value]| {
-            // One matrix after the other: [tokens, 3, heads, width] with the parts in front.
-            let parts = query_key_value.reshape_like(&(tokens, 3, heads, width));
-            let parts = parts.permute::<_, Axes4<1, 2, 0, 3>>();
-            let (parts, tape) = parts.split_tape();
-            let part = |index: usize, tape| -> composed::PerHead<Cpu, OwnedTape<f32, Cpu>> {
-                let index = Cpu::default().tensor_from_vec(vec![index], (1,));
-                parts.clone().put_tape(tape).gather(index)
+            // One head after the other, [heads + 2 kv_heads, tokens, width], of which each part has some.
+            let all = query_key_value.reshape_like(&(tokens, heads + 2 * kv_heads, width));
+            let (all, tape) = all.permute::<_, Axes3<1, 0, 2>>().split_tape();
+            let part = |heads: std::ops::Range<usize>, tape| -> composed::PerHead<Cpu, OwnedTape<f32, Cpu>> {
+                let count = heads.len();
+                let heads = Cpu::default().tensor_from_vec(heads.collect(), (count,));
+                all.clone().put_tape(tape).gather(heads).reshape_like(&(1, count, tokens, width))
             };
-            let (queries, keys, values) =
-                (part(0, tape), part(1, Default::default()), part(2, Default::default()));
+            let (keys, values) = (heads..heads + kv_heads, heads + kv_heads..heads + 2 * kv_heads);
+            let queries = part(0..heads, tape);
+            let [keys, values] =
+                [keys, values].map(|own| composed::shared(part(own, Default::default()), heads).unwrap());
             let band = Cpu::default().tensor_from_vec(composed::band(tokens, window), (tokens, tokens));
             let attended = composed::attention(queries, keys, values, band, None).unwrap();
             attended.permute::<_, Axes4<0, 2, 1, 3>>().reshape_like(&(tokens, d))
         };
         let case = Case {
-            shapes: [(tokens, 3 * d)],
+            shapes: [(tokens, columns)],
             fused: &|[query_key_value]| attention::on_tape(query_key_value, &dimensions, 3, masks),
             composed: masks.is_none().then_some(composed),
             definition: &|[query_key_value]| {
                 let mut attended = vec![0.0; tokens * d];
                 for (head, query) in (0..heads).flat_map(|head| (0..tokens).map(move |query| (head, query))) {
+                    let shared = head / (heads / kv_heads);
+                    let first = [head, heads + shared, heads + kv_heads + shared];
                     let row = |token: usize, part: usize| {
-                        &query_key_value[token * 3 * d + part * d + head * width..][..width]
+                        &query_key_value[token * columns + first[part] * width..][..width]
                     };
                     let keys = (query + 1).saturating_sub(window)..query + 1;
                     let score = |key| {

@@ -22,8 +22,8 @@ pub struct Composed<D> {
     parameters: Vec<Parameter>,
 }
 
-/// One tensor of the network: all embedding tables together, each third of `query_key_value`, every
-/// other tensor of the layout, those of the encoders among them.
+/// One tensor of the network: all embedding tables together, the queries', keys' and values' parts of
+/// `query_key_value`, every other tensor of the layout, those of the encoders among them.
 struct Parameter {
     range: Range<usize>,
     /// `[rows, columns]`; the embedding tables have one row more than values, of zeros.
@@ -86,11 +86,12 @@ impl<D: Device<f32>> Composed<D> {
             let range = tensor.range();
             let [rows, columns] = tensor.shape;
             if tensor.role == Role::QueryKeyValue {
-                let third = range.len() / 3;
-                parameters.extend((0..3).map(|part| Parameter {
-                    range: range.start + part * third..range.start + (part + 1) * third,
-                    shape: (rows / 3, columns),
-                }));
+                let mut start = range.start;
+                for rows in [d, dimensions.d_kv(), dimensions.d_kv()] {
+                    let range = start..start + rows * columns;
+                    start = range.end;
+                    parameters.push(Parameter { range, shape: (rows, columns) });
+                }
             } else {
                 parameters.push(Parameter { range, shape: (rows, columns) });
             }
@@ -189,6 +190,7 @@ impl<D: Device<f32>> Composed<D> {
         inputs: &Inputs<D>,
     ) -> std::result::Result<Matrix<D, T>, D::Err> {
         let Dimensions { d_model: d, heads, layers, .. } = self.dimensions;
+        let (kv_heads, d_head) = (self.dimensions.kv_heads(), self.dimensions.d_head());
         let tokens = inputs.sequences * inputs.length;
         let mut parameters = parameters.into_iter().map(|tensor| tensor.retaped::<T>());
         let mut next = || parameters.next().expect("the parameters of every layer");
@@ -212,15 +214,15 @@ impl<D: Device<f32>> Composed<D> {
         for layer in 0..layers {
             let masks = inputs.masks.as_ref().map(|masks| &masks.layers[layer]);
             let normed = rms_norm(stream.with_empty_tape(), next())?;
-            let split = |matrix: Matrix<D, T>| {
-                let shape = (inputs.sequences, inputs.length, heads, d / heads);
+            let split = |matrix: Matrix<D, T>, heads: usize| {
+                let shape = (inputs.sequences, inputs.length, heads, d_head);
                 linear(normed.with_empty_tape(), matrix)?
                     .try_reshape_like(&shape)?
                     .try_permute::<_, Axes4<0, 2, 1, 3>>()
             };
-            let queries: PerHead<D, T> = split(next())?;
-            let keys: PerHead<D, T> = split(next())?;
-            let values: PerHead<D, T> = split(next())?;
+            let queries: PerHead<D, T> = split(next(), heads)?;
+            let keys = shared(split(next(), kv_heads)?, heads)?;
+            let values = shared(split(next(), kv_heads)?, heads)?;
             let normed_tape = normed.split_tape().1;
             let masks_of_weights = masks.map(|masks| masks.attention.clone());
             let attended = attention(queries, keys, values, inputs.band.clone(), masks_of_weights)?
@@ -372,6 +374,20 @@ pub(crate) fn band(length: usize, window: usize) -> Vec<f32> {
         band[query * length + oldest..=query * length + query].fill(0.0);
     }
     band
+}
+
+/// Keys or values `[sequences, kv_heads, length, head]`, each for as many of `heads` query heads as share
+/// them.
+pub(crate) fn shared<D: Device<f32>, T: Tape<f32, D>>(
+    matrix: PerHead<D, T>,
+    heads: usize,
+) -> std::result::Result<PerHead<D, T>, D::Err> {
+    let (sequences, kv_heads, length, width) = *matrix.shape();
+    if kv_heads == heads {
+        return Ok(matrix);
+    }
+    let repeated = (sequences, kv_heads, heads / kv_heads, length, width);
+    matrix.try_broadcast_like::<_, Axis<2>>(&repeated)?.try_reshape_like(&(sequences, heads, length, width))
 }
 
 /// `softmax(q k^T / sqrt(head) + band) v`: `[sequences, heads, length, head]` each, and a band of

@@ -49,13 +49,13 @@ impl<'a> Contexts<'a> {
     /// `count` empty contexts.
     pub fn new(model: &'a Packed, count: usize) -> Self {
         let plan = &model.plan;
-        let Dimensions { layers, d_model, window, .. } = plan.dimensions;
-        let slots = window.next_multiple_of(PANEL);
+        let Dimensions { layers, window, .. } = plan.dimensions;
+        let (d_kv, slots) = (plan.dimensions.d_kv(), window.next_multiple_of(PANEL));
         Self {
             model,
             count,
             workspace: Workspace::new(plan, count),
-            rings: (0..layers * count).map(|_| Ring::new(d_model, slots)).collect(),
+            rings: (0..layers * count).map(|_| Ring::new(d_kv, slots)).collect(),
             next: 0,
             filled: 0,
             scores: zeros(slots),
@@ -66,18 +66,19 @@ impl<'a> Contexts<'a> {
     /// makes them.
     pub fn step(&mut self, inputs: &Inputs) {
         let Packed { plan, weights } = self.model;
-        let Dimensions { d_model: d, heads, window, .. } = plan.dimensions;
+        let Dimensions { d_model: d, window, .. } = plan.dimensions;
+        let key_values = d..plan.dimensions.d_query_key_value();
         self.filled = (self.filled + 1).min(window);
         let (slot, filled, count) = (self.next, self.filled, self.count);
         let (rings, scores) = (&mut self.rings, &mut self.scores);
         let sequence = Sequence { inputs: inputs.all(), masks: None };
         network::pass(plan, weights, sequence, &mut self.workspace, |layer, activations, _| {
             let number = layer.attention.layer;
-            let rows = activations.query_key_value.chunks_exact(3 * d);
+            let rows = activations.query_key_value.chunks_exact(layer.attention.stride);
             let outputs = activations.attended.chunks_exact_mut(d);
             for ((ring, row), output) in rings[number * count..][..count].iter_mut().zip(rows).zip(outputs) {
-                ring.put(slot, &row[d..]);
-                ring.attend(&row[..d], heads, filled, scores, output);
+                ring.put(slot, &row[key_values.clone()]);
+                ring.attend(&plan.dimensions, &row[..d], filled, scores, output);
             }
         });
         self.next = (self.next + 1) % window;
@@ -97,16 +98,16 @@ impl<'a> Contexts<'a> {
 
 /// Keys and values of one layer of one context.
 struct Ring {
-    /// `[d_model, slots]`
+    /// `[d_kv, slots]`
     keys: Buffer,
-    /// `[slots, d_model]`
+    /// `[slots, d_kv]`
     values: Buffer,
     slots: usize,
 }
 
 impl Ring {
-    fn new(d_model: usize, slots: usize) -> Self {
-        Self { keys: zeros(d_model * slots), values: zeros(slots * d_model), slots }
+    fn new(d_kv: usize, slots: usize) -> Self {
+        Self { keys: zeros(d_kv * slots), values: zeros(slots * d_kv), slots }
     }
 
     /// Takes the key and the value of a token.
@@ -119,19 +120,27 @@ impl Ring {
     }
 
     /// What a query sees in the first `filled` slots, head by head.
-    fn attend(&self, query: &[f32], heads: usize, filled: usize, scores: &mut [f32], output: &mut [f32]) {
-        let (d, slots) = (query.len(), self.slots);
-        let head = d / heads;
+    fn attend(
+        &self,
+        dimensions: &Dimensions,
+        query: &[f32],
+        filled: usize,
+        scores: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let (d, slots, head) = (dimensions.d_model, self.slots, dimensions.d_head());
         let seen = &mut scores[..filled.next_multiple_of(PANEL)];
         for (number, (query, output)) in
             query.chunks_exact(head).zip(output.chunks_exact_mut(head)).enumerate()
         {
-            let keys = Right::rows(&self.keys[number * head * slots..], slots);
+            // The ring has no queries, and keys and values apart.
+            let key = dimensions.head_columns(number)[1] - d;
+            let keys = Right::rows(&self.keys[key * slots..], slots);
             let size = Size { rows: 1, columns: seen.len(), inner: head };
             product(seen, slots, Left::rows(query, head), keys, size, false);
             seen[filled..].fill(f32::NEG_INFINITY);
             softmax::row(seen, 1.0 / (head as f32).sqrt());
-            let values = Right { values: &self.values[number * head..], row_stride: d, panel_stride: PANEL };
+            let values = Right::rows(&self.values[key..], dimensions.d_kv());
             let size = Size { rows: 1, columns: head, inner: filled };
             product(output, head, Left::rows(seen, slots), values, size, false);
         }
@@ -148,19 +157,17 @@ mod tests {
     /// The action, its reward, and what ended the episode, if anything did.
     type Step = (u16, f32, Option<[i32; 2]>);
 
-    /// Also once the ring has lost tokens, with episodes of different lengths side by side.
     #[test]
     fn contexts_say_what_the_engine_and_the_float_agent_say() {
+        for (d_model, heads, kv_heads) in [(32, 2, None), (32, 4, Some(2)), (16, 4, Some(1))] {
+            all_say_the_same(Dimensions { d_model, heads, kv_heads, ..Dimensions::default() });
+        }
+    }
+
+    /// Also once the ring has lost tokens, with episodes of different lengths side by side.
+    fn all_say_the_same(dimensions: Dimensions) {
         let interface = Interface::discrete(&[5, 3], 3, &[0.0, 1.0]).unwrap();
-        let dimensions = Dimensions {
-            layers: 2,
-            d_model: 32,
-            heads: 2,
-            d_ff: 48,
-            window: 7,
-            final_observation: true,
-            ..Dimensions::default()
-        };
+        let dimensions = Dimensions { layers: 2, d_ff: 48, window: 7, final_observation: true, ..dimensions };
         let parameters = initial_parameters(&dimensions, &interface, 5);
         let mut model = Packed::new(&dimensions, &interface);
         model.set(&parameters.values);

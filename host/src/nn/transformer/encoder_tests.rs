@@ -20,6 +20,7 @@ fn model(hidden: usize, final_observation: bool) -> Parameters {
         layers: 2,
         d_model: 32,
         heads: 2,
+        kv_heads: None,
         d_ff: 48,
         window: 7,
         final_observation,

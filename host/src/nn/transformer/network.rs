@@ -38,6 +38,7 @@ impl<'a> Layer<'a> {
             },
             attention: Attention {
                 dimensions: &plan.dimensions,
+                stride: own.query_key_value.stride(),
                 layer,
                 masks: masks.filter(|masks| !masks.attention.is_zero()),
             },

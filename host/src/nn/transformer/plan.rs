@@ -172,7 +172,7 @@ pub struct Workspace {
     pub narrow: Buffer,
     /// `[ROWS, d_model]`: the gradient of a norm's output.
     pub block: Buffer,
-    /// `[tokens, max(3 d_model, d_ff)]`: gradients of wide activations.
+    /// `[tokens, max(columns of query_key_value, d_ff)]`: gradients of wide activations.
     pub wide: Buffer,
     pub attention: attention::Buffers,
     pub encoder: encoder::Scratch,
@@ -181,7 +181,7 @@ pub struct Workspace {
 /// What the backward pass needs of a layer.
 pub struct LayerActivations {
     pub normed: Normed,
-    /// `[tokens, 3 d_model]`: queries, keys, values.
+    /// `[tokens, d_query_key_value in whole panels]`: queries, keys, values.
     pub query_key_value: Buffer,
     /// `[tokens, d_model]`: the heads' outputs side by side.
     pub attended: Buffer,
@@ -195,11 +195,12 @@ impl Workspace {
     pub fn new(plan: &Plan, tokens: usize) -> Self {
         let Dimensions { d_model, d_ff, heads, layers, .. } = plan.dimensions;
         let rows = |width: usize| zeros(tokens * width);
+        let wide = plan.dimensions.d_query_key_value().next_multiple_of(PANEL);
         let hidden = plan.encoders.iter().filter_map(|encoder| encoder.hidden.as_ref());
         let units = hidden.map(|tensor| tensor.shape[0]).max().unwrap_or(0);
         let activations = || LayerActivations {
             normed: Normed::new(tokens, d_model),
-            query_key_value: rows(3 * d_model),
+            query_key_value: rows(wide),
             attended: rows(d_model),
             log_sums: vec![0.0; tokens * heads],
             feed_forward: feed_forward::Saved::new(tokens, d_model, d_ff),
@@ -215,7 +216,7 @@ impl Workspace {
             attended_gradient: rows(d_model),
             narrow: rows(d_model),
             block: zeros(ROWS * d_model),
-            wide: rows(d_ff.max(3 * d_model)),
+            wide: rows(d_ff.max(wide)),
             attention: attention::Buffers::new(&plan.dimensions, tokens),
             encoder: encoder::Scratch::new(d_model, units),
         }

@@ -132,6 +132,10 @@ impl Process {
         threads: usize,
         data: &Path,
     ) -> Result<std::result::Result<Self, Absent>> {
+        let dimensions = &problem.shape.dimensions;
+        if contestant.peer().is_some() && dimensions.kv_heads() < dimensions.heads {
+            return Ok(Err(Absent("it has no heads of keys and values that others share".into())));
+        }
         let specification = Specification::new(contestant, problem, threads, data.into());
         let specification = serde_json::to_string(&specification)
             .map_err(|error| Error::file(data, format!("the temporary folder's path: {error}")))?;

@@ -17,7 +17,8 @@ use race::Rounds;
 use serde_json::json;
 
 /// The options that give a shape.
-const SHAPE: [&str; 7] = ["layers", "d_model", "heads", "d_ff", "window", "sequence_length", "batch"];
+const SHAPE: [&str; 8] =
+    ["layers", "d_model", "heads", "kv_heads", "d_ff", "window", "sequence_length", "batch"];
 
 /// Time training steps (forward, backward and AdamW) of the fused engine, and in alternation those
 /// of other trainings of the same model. The weights, tokens and targets are random, which does not

@@ -54,7 +54,8 @@ impl Shape {
     /// softmax and AdamW.
     pub fn operations_per_token(&self, actions: usize) -> f64 {
         let Dimensions { layers, d_model: d, d_ff, window, .. } = self.dimensions;
-        let matrices = layers * (4 * d * d + 2 * d * d_ff) + actions * d;
+        let of_layer = d * self.dimensions.d_query_key_value() + d * d + 2 * d * d_ff;
+        let matrices = layers * of_layer + actions * d;
         let pairs: usize = (0..self.sequence_length).map(|query| (query + 1).min(window)).sum();
         let attention = layers * 12 * d * pairs;
         6.0 * matrices as f64 + attention as f64 / self.sequence_length as f64
@@ -65,9 +66,13 @@ impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { dimensions, sequence_length, batch } = self;
         let Dimensions { layers, d_model, heads, d_ff, window, .. } = dimensions;
+        let shared = match dimensions.kv_heads() {
+            all if all == *heads => String::new(),
+            some => format!(" ({some} of keys and values)"),
+        };
         write!(
             f,
-            "B {batch} x T {sequence_length}, {layers} layers, d {d_model}, {heads} heads, FF {d_ff}, W {window}"
+            "B {batch} x T {sequence_length}, {layers} layers, d {d_model}, {heads} heads{shared}, FF {d_ff}, W {window}"
         )
     }
 }
@@ -197,6 +202,14 @@ mod tests {
         // Pairs: 1 + 2 + 2 + 2.
         let expected = 6.0 * (4.0 * 256.0 + 2.0 * 512.0 + 5.0 * 16.0) + 12.0 * 16.0 * 7.0 / 4.0;
         assert_eq!(shape.operations_per_token(5), expected);
+        // Keys and values of a half of the width.
+        let dimensions = Dimensions { heads: 4, kv_heads: Some(2), ..dimensions };
+        let shape = Shape { dimensions, ..shape };
+        assert_eq!(shape.operations_per_token(5), expected - 6.0 * 256.0);
+        assert_eq!(
+            shape.to_string(),
+            "B 1 x T 4, 1 layers, d 16, 4 heads (2 of keys and values), FF 32, W 2"
+        );
     }
 
     #[test]
