@@ -102,6 +102,7 @@ impl Agent {
             file: self.weights.name.clone(),
             parameters: self.weights.parameters,
             bytes: self.weights.bytes.len(),
+            ring_bytes: self.weights.ring_bytes,
         }
     }
 }

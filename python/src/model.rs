@@ -22,6 +22,8 @@ pub struct Weights {
     pub interface: Interface,
     pub window: usize,
     pub parameters: usize,
+    /// Bytes of a context.
+    pub ring_bytes: usize,
     pub crc32: u32,
     /// Where it was trained, as far as its card says.
     pub environments: Vec<&'static str>,
@@ -61,6 +63,7 @@ impl Weights {
             interface: model.interface().clone(),
             window: model.dimensions().window,
             parameters: model.parameters(),
+            ring_bytes: model.dimensions().ring_bytes(),
             crc32: model.crc(),
             environments,
             sampling,

@@ -125,6 +125,15 @@ fn pytorch_counts_by_the_better_of_its_two_and_one_that_cannot_run_says_why() {
 }
 
 #[test]
+fn peers_without_shared_keys_and_values_take_no_part() {
+    let peers = TempDir::new().unwrap();
+    let report = json(peers.path(), "--against composed,burn --rounds 1 --kv-heads 2");
+    let contestants = report["shapes"][0]["contestants"].as_array().unwrap();
+    assert_eq!(contestants[2]["failed"], "it has no heads of keys and values that others share");
+    assert!(contestants[1]["tokens_per_second"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
 fn a_peer_that_fails_is_an_error_with_its_name_and_its_last_words() {
     let peers = TempDir::new().unwrap();
     let ready = ready(peers.path());

@@ -553,6 +553,33 @@ fn a_path_need_not_be_unicode() {
 }
 
 #[test]
+fn with_fewer_heads_of_keys_and_values_the_ring_is_smaller() {
+    let toy = Toy::get();
+    let (histories, usual) = (toy.text("histories.parquet"), toy.text("model.adw"));
+    let [run, float, model, same] =
+        ["shared", "shared/model.safetensors", "shared.adw", "same"].map(|name| toy.text(name));
+    let budget = ["--updates", "4", "--batch", "2"];
+    let train = |run: &str, more: &[&str]| {
+        json(&[&["train", &histories, "--out", run], &budget[..], more].concat());
+    };
+    train(&run, &["--kv-heads", "1"]);
+    json(&["export", &run, "--histories", &histories, "--out", &model]);
+    let (shared, usual) = (json(&["inspect", &model]), json(&["inspect", &usual]));
+    let of = |report: &Value| (report["dimensions"]["kv_heads"].clone(), report["format_version"].clone());
+    assert_eq!([of(&shared), of(&usual)], [(1.into(), 5.into()), (4.into(), 3.into())]);
+    let ring = |report: &Value| report["memory"]["ring"].as_u64().unwrap();
+    assert_eq!(4 * ring(&shared), ring(&usual));
+    let text = algodistill().args(["inspect", &model]).output().unwrap().stdout;
+    assert!(String::from_utf8(text).unwrap().contains(", 4 heads (1 of keys and values), "));
+    json(&["evaluate", &model, "--runs", "1", "--episodes", "2", "--compare-float", &float]);
+    // As many as heads: the same run as without a word of it.
+    train(&same, &["--kv-heads", "4"]);
+    train(&same, &["--resume"]);
+    let message = failure(2, &["train", &histories, "--out", &run, "--kv-heads", "3"]);
+    assert!(message.contains("train.kv_heads: is 3, must be 1 to 4 and a divisor of heads = 4"), "{message}");
+}
+
+#[test]
 fn every_command_prints_one_json_object() {
     let toy = Toy::get();
     let (histories, model) = (toy.text("histories.parquet"), toy.text("model.adw"));

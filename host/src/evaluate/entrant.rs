@@ -141,10 +141,12 @@ impl Entrant {
 
     pub fn summarize(&self) -> Result<Vec<ModelSummary>> {
         let summarize = |model: &Int8Model| -> Result<ModelSummary> {
+            let decoded = model.decode()?;
             Ok(ModelSummary {
                 file: model.path().display().to_string(),
-                parameters: model.decode()?.parameters(),
+                parameters: decoded.parameters(),
                 bytes: model.file_len(),
+                ring_bytes: decoded.dimensions().ring_bytes(),
             })
         };
         self.models.iter().map(summarize).collect()

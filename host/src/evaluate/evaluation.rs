@@ -25,6 +25,8 @@ pub struct ModelSummary {
     pub parameters: usize,
     /// Size of its file in bytes.
     pub bytes: usize,
+    /// Bytes of its context on a device: keys and values.
+    pub ring_bytes: usize,
 }
 
 /// Everything that a report says.

@@ -9,7 +9,7 @@ use serde_json::Value;
 const BASELINES: [&str; 3] = ["source", "random", "optimal"];
 
 /// A sentence about a report, and the number that decides whether it holds: the mean return of a
-/// line, or how much it is above that of another.
+/// line, how much it is above that of another, or its percentage of that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Claim {
@@ -29,6 +29,9 @@ pub struct Claim {
     /// As `episodes`, of the other line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minus_episodes: Option<(u32, u32)>,
+    /// The line of whose mean over the same episodes it is so many percent; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_of: Option<String>,
     /// The claim holds where the number is at least this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_least: Option<f64>,
@@ -78,11 +81,14 @@ impl Claim {
             return refuse("evaluation", format!("there is none called {name:?}"));
         };
         let known = experiment.line_names(evaluation)?;
-        for line in std::iter::once(&self.line).chain(&self.minus) {
+        for line in std::iter::once(&self.line).chain(&self.minus).chain(&self.percent_of) {
             if !known.contains(line) {
                 let problem = format!("there is no line called {line:?}; known are {}", known.join(", "));
                 return refuse("line", problem);
             }
+        }
+        if self.minus.is_some() && self.percent_of.is_some() {
+            return refuse("percent_of", "is said beside minus, expected one of both".into());
         }
         if self.at_least.is_none() && self.at_most.is_none() {
             return refuse("at_least", "is needed, or at_most".into());
@@ -135,6 +141,11 @@ impl Claim {
         if let Some(minus) = &self.minus {
             value = value.zip(mean(minus, self.minus_episodes)).map(|(value, minus)| value - minus);
             number = format!("{number} minus {}", in_words(minus, self.minus_episodes));
+        }
+        if let Some(whole) = &self.percent_of {
+            let whole_mean = mean(whole, self.episodes).filter(|whole| *whole != 0.0);
+            value = value.zip(whole_mean).map(|(value, whole)| 100.0 * value / whole);
+            number = format!("{number} in percent of {}", in_words(whole, self.episodes));
         }
         let bound = |word: &str, bound: Option<f64>| bound.map(|bound| format!("{word} {bound}"));
         let expected: Vec<String> =
@@ -232,6 +243,16 @@ mod tests {
         assert_eq!([9.0, 1.0].map(explained), [Some("It is slow.".into()), None]);
         let verdict = decided(Claim { at_least: None, at_most: Some(9.0), ..claim("optimal") });
         assert_eq!((verdict.value, verdict.holds), (Some(8.0), true));
+        let verdict = decided(Claim {
+            percent_of: Some("source".into()),
+            episodes: Some((2, 3)),
+            at_least: Some(266.0),
+            ..claim(model)
+        });
+        assert_eq!((verdict.value, verdict.holds), (Some(100.0 * 4.0 / 1.5), true));
+        assert!(verdict.number.ends_with("(episodes 2-3) in percent of source (episodes 2-3)"));
+        let nothing = Claim { percent_of: Some("source".into()), episodes: Some((1, 1)), ..claim(model) };
+        assert_eq!(decided(nothing).value, None, "there is no share of nothing");
         // What is not there does not hold.
         let verdict = decided(Claim { episodes: Some((3, 4)), ..claim(model) });
         assert_eq!((verdict.value, verdict.holds), (None, false));
@@ -250,6 +271,11 @@ mod tests {
     fn a_claim_about_nothing_is_refused() {
         let experiment = Experiment::named("quickstart").expect("an experiment");
         for (claim, expected) in [
+            (Claim { percent_of: Some("nobody".into()), ..claim("source") }, "no line called \"nobody\""),
+            (
+                Claim { minus: Some("source".into()), percent_of: Some("source".into()), ..claim("source") },
+                "percent_of: is said beside minus",
+            ),
             (claim("nobody"), "known are algorithm-distillation, source, random, optimal"),
             (Claim { at_least: None, ..claim("source") }, "at_least: is needed"),
             (Claim { evaluation: Some("other".into()), ..claim("source") }, "there is none called"),

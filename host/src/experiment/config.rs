@@ -55,6 +55,7 @@ experiments! {
     "light-key-to-door-sac",
     "source-curves",
     "model-size",
+    "kv-heads",
     "label-smoothing",
     "training-tasks",
     "token-masking",

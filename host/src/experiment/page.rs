@@ -109,22 +109,31 @@ fn table(text: &mut String, report: &str, json: &Value) {
         (Some(first), Some(last)) if last > 1 => format!("mean return, episodes {first}-{last}"),
         _ => "mean return".into(),
     };
+    // Where the models differ in their rings, the report is about them.
+    let ring = |key: &str| if key == "int8" { &json["ring_bytes"] } else { &json["other_ring_bytes"][key] };
+    let keys = keys(json);
+    let shows_ring = keys.iter().any(|key| ring(key).is_u64() && ring(key) != ring("int8"));
+    let ring_column = |cell: &str| if shows_ring { format!(" {cell} |") } else { String::new() };
     let _ = writeln!(
         text,
-        "| {report} | {over} | 95 % interval | steps to 90 % of the optimum | int8 bytes |\n|---|---|---|---|---|"
+        "| {report} | {over} | 95 % interval | steps to 90 % of the optimum | int8 bytes |{}\n|---|---|---|---|---|{}",
+        ring_column("ring bytes"),
+        ring_column("---").replace(' ', ""),
     );
     let number = |value: &Value| value.as_f64().map_or("-".into(), |value| format!("{value:.2}"));
-    for key in keys(json) {
+    for key in keys {
         let summary = &json["mean_return"][key];
         let label = json["labels"][key].as_str().unwrap_or(key);
         let [mean, low, high] = ["mean", "low", "high"].map(|field| number(&summary[field]));
         let steps =
             json["steps_to_90_percent"][key].as_f64().map_or("-".into(), |steps| format!("{steps:.0}"));
         let bytes = if key == "int8" { &json["model_bytes"] } else { &json["other_model_bytes"][key] };
-        let bytes = bytes.as_u64().map_or(String::new(), |bytes| bytes.to_string());
-        let _ = writeln!(text, "| {label} | {mean} | {low} to {high} | {steps} | {bytes} |");
+        let in_words = |bytes: &Value| bytes.as_u64().map_or(String::new(), |bytes| bytes.to_string());
+        let (bytes, ring) = (in_words(bytes), ring_column(&in_words(ring(key))));
+        let _ = writeln!(text, "| {label} | {mean} | {low} to {high} | {steps} | {bytes} |{ring}");
     }
-    let _ = writeln!(text, "| optimum | {} | | | |\n", number(&json["curves"]["optimal"]));
+    let optimum = number(&json["curves"]["optimal"]);
+    let _ = writeln!(text, "| optimum | {optimum} | | | |{}\n", ring_column(""));
 }
 
 /// The lines of a report: in the order of the values where they differ in one, else what it is about
@@ -171,7 +180,7 @@ mod tests {
     fn a_page_has_figure_table_and_verdict_of_each_and_what_is_missing() {
         let folder = tempfile::tempdir().expect("a folder");
         let toy = |name| Experiment::named(name).and_then(|one| one.at_scale(Scale::Toy)).expect(name);
-        let experiments = ["context-length", "prompts"].map(toy);
+        let experiments = ["context-length", "prompts", "kv-heads"].map(toy);
         let outcome = run_all(&experiments, folder.path(), &NoProgress).expect("all");
         let page = read_text(&outcome.page).expect("a page");
         for experiment in &experiments {
@@ -199,8 +208,12 @@ mod tests {
             failed + experiments.len() + NOT_TRIED.matches("- ").count()
         );
         assert!(page.matches("TOY SCALE").count() >= 3 * experiments.len(), "said everywhere");
+        // Of the models whose keys and values are of one head: a quarter of four.
+        assert!(page.contains("| int8 bytes | ring bytes |\n|---|---|---|---|---|---|\n"), "{page}");
+        let rings = |bytes: &str| page.matches(&format!(" | {bytes} |\n")).count();
+        assert_eq!((rings("960"), rings("240")), (2, 2), "{page}");
         assert!(!page.contains("So far"));
-        let (part, _) = super::page(&outcome.results, 3, folder.path()).expect("a page");
-        assert!(part.contains("**So far: 2 of 3 experiments.**"));
+        let (part, _) = super::page(&outcome.results, 4, folder.path()).expect("a page");
+        assert!(part.contains("**So far: 3 of 4 experiments.**"));
     }
 }

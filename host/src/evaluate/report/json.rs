@@ -20,13 +20,18 @@ pub fn json(evaluation: &Evaluation) -> Value {
     add("models", evaluation.models.iter().map(|model| model.file.clone()).collect());
     if !evaluation.others.is_empty() {
         add("other_models", evaluation.others.iter().map(other_models).collect::<Map<_, _>>().into());
-        let bytes = |(name, models): &(String, Vec<ModelSummary>)| {
-            (name.clone(), models.first().map(|model| model.bytes).into())
+        let of_each = |bytes: fn(&ModelSummary) -> usize| -> Map<String, Value> {
+            let of = |(name, models): &(String, Vec<ModelSummary>)| {
+                (name.clone(), models.first().map(bytes).into())
+            };
+            evaluation.others.iter().map(of).collect()
         };
-        add("other_model_bytes", evaluation.others.iter().map(bytes).collect::<Map<_, _>>().into());
+        add("other_model_bytes", of_each(|model| model.bytes).into());
+        add("other_ring_bytes", of_each(|model| model.ring_bytes).into());
     }
     add("parameters", evaluation.models.first().map(|model| model.parameters).into());
     add("model_bytes", evaluation.models.first().map(|model| model.bytes).into());
+    add("ring_bytes", evaluation.models.first().map(|model| model.ring_bytes).into());
     add("sampling", evaluation.sampling.clone().into());
     add("tasks", evaluation.contexts.tasks.len().into());
     add("tasks_held_out", evaluation.held_out.into());

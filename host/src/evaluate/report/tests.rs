@@ -38,7 +38,8 @@ fn evaluation_of(name: &str, episodes: u32, stream: Option<Stream>) -> Evaluatio
     let summary = episodes as usize / 2..episodes as usize;
     let mut evaluation =
         Evaluation::new(name, environment.clone(), contexts, summary).expect("an evaluation");
-    evaluation.models = vec![ModelSummary { file: "model.adw".into(), parameters: 103_000, bytes: 110_000 }];
+    let (file, parameters) = ("model.adw".into(), 103_000);
+    evaluation.models = vec![ModelSummary { file, parameters, bytes: 110_000, ring_bytes: 36_864 }];
     evaluation.sampling = "temperature 1".into();
     let learner = |task| {
         let optimum = environment.expert(task)?.expect("an expert");

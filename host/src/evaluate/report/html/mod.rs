@@ -217,7 +217,10 @@ fn setup(evaluation: &Evaluation) -> Markup {
         all.push(("actions", evaluation.sampling.clone()));
     }
     let model = |of: &str, one: &ModelSummary| {
-        format!("{of}{}: {} parameters, {} bytes", one.file, one.parameters, one.bytes)
+        format!(
+            "{of}{}: {} parameters, {} bytes, ring {} bytes",
+            one.file, one.parameters, one.bytes, one.ring_bytes
+        )
     };
     let main = evaluation.models.iter().map(|one| model("", one));
     let others = evaluation.others.iter();
