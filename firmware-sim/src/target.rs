@@ -20,7 +20,8 @@ pub struct Target {
     pub options: &'static [&'static str],
 }
 
-pub static TARGETS: [Target; 5] = [
+pub static TARGETS: [Target; 6] = [
+    arm("cortex-m0", "thumbv6m-none-eabi", "cortex-m0", "microbit"),
     arm("cortex-m3", "thumbv7m-none-eabi", "cortex-m3", "lm3s6965evb"),
     arm("cortex-m4f", "thumbv7em-none-eabihf", "cortex-m4", "netduinoplus2"),
     arm("cortex-m7", "thumbv7em-none-eabihf", "cortex-m7", "mps2-an500"),
