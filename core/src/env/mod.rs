@@ -193,9 +193,16 @@ macro_rules! any_environment {
             /// As [`Family::task`].
             pub fn task(&self, number: u32) -> Option<AnyTask> {
                 match self {
-                    $(Self::$family(family) => family.task(number).map(AnyTask::$family)),+
+                    $(Self::$family(family) => any_task(family, number, AnyTask::$family)),+
                 }
             }
+        }
+
+        /// A function for each environment: in one of all, their tasks would lie on the stack side by
+        /// side.
+        #[inline(never)]
+        fn any_task<F: Family>(family: &F, number: u32, any: impl Fn(F::Task) -> AnyTask) -> Option<AnyTask> {
+            family.task(number).map(any)
         }
 
         impl Environment for AnyTask {

@@ -1,10 +1,11 @@
 //! The way of a token into the residual stream.
 
-use super::encoder::Room;
+use super::encoder::{Encoder, Room};
 use super::forward::Scratch;
 use super::kernels::{Kernels, Work};
 use super::numerics::{add, Rescaling, FRACTION_BITS};
-use super::tensor::Tensor;
+use super::tensor::{Tensor, Tensors};
+use super::weights::table_rows;
 use super::Model;
 
 /// One token, validated by the agent.
@@ -19,54 +20,61 @@ pub(crate) struct Token<'t> {
     pub feedback_row: usize,
 }
 
-/// Writes the token's embedding to `scratch.residual`, fixed-point, `[d_model]`. `final_observation`:
-/// its words, if they belong to the token.
+/// Writes the token's embedding to `scratch.residual`, fixed-point, `[d_model]`. `tensors`: all of the
+/// model, of which those of the embedding are taken. `final_observation`: its words, if they belong to
+/// the token.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
-pub(super) fn embed(
-    model: &Model,
+pub(super) fn embed<'a>(
+    model: &Model<'a>,
     kernels: Kernels,
+    tensors: &mut Tensors<'a>,
     token: &Token,
     final_observation: &[i32],
     scratch: &mut Scratch,
 ) {
     let residual = &mut *scratch.residual;
+    let Model { dimensions, interface, .. } = model;
+    let d_model = dimensions.d_model;
     residual.fill(0);
     let final_observation = if token.final_observation { final_observation } else { &[] };
-    for (tables, words) in
-        [(&model.observation, token.observation), (&model.final_observation, final_observation)]
-    {
-        let tabled = model.interface.split(words).filter(|(channel, _)| channel.table_rows() > 0);
-        for ((_, words), table) in tabled.zip(tables) {
-            words.iter().for_each(|word| add_row(table, *word as usize, residual));
+    let observations = [token.observation, final_observation];
+    for observation in observations.into_iter().take(dimensions.kinds_of_observation()) {
+        for (channel, words) in interface.split(observation) {
+            let rows = channel.table_rows();
+            if rows > 0 {
+                let table = tensors.next([rows, d_model]);
+                words.iter().for_each(|word| add_row(&table, *word as usize, residual));
+            }
         }
     }
-    add_row(&model.action, token.action_row, residual);
-    add_row(&model.feedback, token.feedback_row, residual);
-    encode(model, kernels, token.observation, final_observation, scratch);
+    let action = tensors.next([interface.action_rows(), d_model]);
+    add_row(&action, token.action_row, residual);
+    let feedback = tensors.next([interface.feedback_rows(), d_model]);
+    add_row(&feedback, token.feedback_row, residual);
+    encode(model, kernels, tensors, token.observation, final_observation, scratch);
 }
 
 /// Adds to the residual stream what the channels without a table say; `final_observation` is empty
 /// where there is none. One copy of it on a microcontroller.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 #[cfg_attr(not(target_arch = "x86_64"), inline(never))]
-fn encode(
-    model: &Model,
+fn encode<'a>(
+    model: &Model<'a>,
     kernels: Kernels,
+    tensors: &mut Tensors<'a>,
     observation: &[i32],
     final_observation: &[i32],
     scratch: &mut Scratch,
 ) {
-    if model.encoders.is_empty() {
-        return;
-    }
-    let mut encoders = model.encoders.iter();
-    let mut ended = model.interface.split(final_observation);
-    for (channel, words) in model.interface.split(observation) {
+    let Model { dimensions, interface, .. } = model;
+    let mut normalisers = model.normalisers.clone();
+    let mut ended = interface.split(final_observation);
+    for (channel, words) in interface.split(observation) {
         let ended = ended.next().map_or(&[][..], |(_, words)| words);
         if channel.inputs() == 0 {
             continue;
         }
-        let Some(encoder) = encoders.next() else { return };
+        let encoder = &Encoder::next(&mut normalisers, tensors, dimensions, channel);
         Room { kernels, scratch, encoder }.add(channel, words, false);
         if !ended.is_empty() {
             Room { kernels, scratch, encoder }.add(channel, ended, true);
@@ -87,7 +95,11 @@ impl Work for Encode<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Self { model, kernels, observation, scratch } = self;
-        encode(model, kernels, observation, &[], scratch);
+        let mut tensors = model.tensors.clone();
+        for rows in table_rows(&model.dimensions, &model.interface) {
+            tensors.next([rows, model.dimensions.d_model]);
+        }
+        encode(model, kernels, &mut tensors, observation, &[], scratch);
     }
 }
 

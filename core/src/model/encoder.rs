@@ -4,9 +4,9 @@
 use super::forward::{linear, rectify, residual_linear, Scratch};
 use super::kernels::{decode, Kernels, Operand};
 use super::numerics::{add, rescale, Scale, FRACTION_BITS, NORMALISED_BITS, QUANTIZED_MAX};
-use super::tensor::Tensor;
-use super::weights::{Normaliser, Reader, NORMALISER_LEN};
-use crate::{Channel, Error};
+use super::tensor::{Sections, Tensor, Tensors};
+use super::weights::{Dimensions, Normaliser, NORMALISER_LEN};
+use crate::Channel;
 
 /// The encoder of a vector or pixels channel.
 #[derive(Clone, Copy, Debug)]
@@ -35,24 +35,23 @@ const VECTOR_DOT_BITS: u32 = 29;
 const PIXEL_SCALE: Scale = Scale::of_maximum(1 << FRACTION_BITS);
 
 impl<'a> Encoder<'a> {
-    /// The encoder of `channel`, whose tensors are the next of the file.
-    pub fn read(file: &mut Reader<'a>, channel: &Channel, normalisers: &'a [u8]) -> Result<Self, Error> {
-        let hidden = match file.dimensions.encoders.hidden(channel) {
-            0 => None,
-            _ => Some(file.tensor()?),
-        };
-        let observation = file.tensor()?;
-        let final_observation = match file.dimensions.final_words {
-            0 => None,
-            _ => Some(file.tensor()?),
-        };
-        Ok(Self { normalisers, hidden, observation, final_observation })
-    }
-
-    /// The normaliser of each word.
-    pub fn normalisers(&self) -> &'a [[u8; NORMALISER_LEN]] {
-        let (normalisers, _) = self.normalisers.as_chunks();
-        normalisers
+    /// The encoder of `channel`, whose normalisers and tensors are the next.
+    pub fn next(
+        normalisers: &mut Sections<'a>,
+        tensors: &mut Tensors<'a>,
+        dimensions: &Dimensions,
+        channel: &Channel,
+    ) -> Self {
+        let normalisers = normalisers.next(NORMALISER_LEN * channel.normalised_words());
+        let (hidden, mut columns) = (dimensions.encoders.hidden(channel), channel.encoder_columns());
+        let hidden = (hidden > 0).then(|| {
+            let shape = [hidden, core::mem::replace(&mut columns, hidden)];
+            tensors.next(shape)
+        });
+        let observation = tensors.next([dimensions.d_model, columns]);
+        let has_final = dimensions.final_words > 0;
+        let final_observation = has_final.then(|| tensors.next([dimensions.d_model, columns]));
+        Self { normalisers, hidden, observation, final_observation }
     }
 }
 

@@ -105,14 +105,17 @@ impl Work for Step<'_, '_> {
     #[inline(always)]
     fn run(self) {
         let Step { model, kernels, ring, scratch, token } = self;
-        embedding::embed(model, kernels, &token, ring.final_observation(), scratch);
-        for (index, layer) in model.layers.iter().enumerate() {
-            attention_block(model, kernels, layer, index, ring, scratch);
-            feed_forward_block(model, kernels, layer, scratch);
+        let mut tensors = model.tensors.clone();
+        embedding::embed(model, kernels, &mut tensors, &token, ring.final_observation(), scratch);
+        for index in 0..model.dimensions.layers {
+            let layer = Layer::next(&mut tensors, &model.dimensions);
+            attention_block(model, kernels, &layer, index, ring, scratch);
+            feed_forward_block(model, kernels, &layer, scratch);
         }
+        let head = tensors.next([model.dimensions.actions, model.dimensions.d_model]);
         let input = front(scratch.quantized, model.dimensions.d_model);
         let scale = normalize(scratch.residual, input);
-        linear(kernels, &model.head, &Operand::new(input, scratch.operand), scale, scratch.logits);
+        linear(kernels, &head, &Operand::new(input, scratch.operand), scale, scratch.logits);
         ring.advance();
     }
 }

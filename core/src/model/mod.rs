@@ -9,12 +9,10 @@ pub mod numerics;
 pub(crate) mod tensor;
 pub mod weights;
 
-use crate::interface::{MAX_CHANNELS, MAX_ENCODERS};
-use crate::{Channel, Error, Interface};
-use encoder::Encoder;
-use heapless::Vec;
+use crate::{Error, Interface};
 use numerics::{square_root, Scale};
-use tensor::Tensor;
+use tensor::{Sections, Tensor, Tensors};
+use weights::{for_each_shape, take_padded, NORMALISER_LEN};
 pub use weights::{Dimensions, Encoders, Normaliser, FORMAT_VERSION};
 
 /// One transformer block.
@@ -26,21 +24,24 @@ pub(crate) struct Layer<'a> {
     pub feed_forward_down: Tensor<'a>,
 }
 
+impl<'a> Layer<'a> {
+    /// The one whose tensors are the next.
+    pub fn next(tensors: &mut Tensors<'a>, dimensions: &Dimensions) -> Self {
+        let [query_key_value, attention_output, feed_forward_up, feed_forward_down] =
+            dimensions.layer_shapes().map(|shape| tensors.next(shape));
+        Self { query_key_value, attention_output, feed_forward_up, feed_forward_down }
+    }
+}
+
 /// A validated model whose weights stay where they are (flash, or a file in memory).
 #[derive(Clone, Debug)]
 pub struct Model<'a> {
     pub(crate) dimensions: Dimensions,
     pub(crate) interface: Interface,
-    /// One table per discrete channel.
-    pub(crate) observation: Vec<Tensor<'a>, MAX_CHANNELS>,
-    /// Another table per discrete channel, for the observation that ends an episode; or none.
-    pub(crate) final_observation: Vec<Tensor<'a>, MAX_CHANNELS>,
-    pub(crate) action: Tensor<'a>,
-    pub(crate) feedback: Tensor<'a>,
-    /// One per channel without a table.
-    pub(crate) encoders: Vec<Encoder<'a>, MAX_ENCODERS>,
-    pub(crate) layers: Vec<Layer<'a>, { weights::MAX_LAYERS }>,
-    pub(crate) head: Tensor<'a>,
+    /// Of the words of each vector channel, [`NORMALISER_LEN`] bytes each.
+    pub(crate) normalisers: Sections<'a>,
+    /// All, from the first; see [`weights::shapes`].
+    pub(crate) tensors: Tensors<'a>,
     /// `log2(e) / (127^2 sqrt(d_head))`, the constant factor of attention scores.
     pub(crate) score_scale: Scale,
     parameters: usize,
@@ -51,51 +52,33 @@ pub struct Model<'a> {
 impl<'a> Model<'a> {
     /// Validates a weights file. The model borrows from `file`; nothing is copied.
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
-        let mut file = weights::open(file)?;
-        let channels = file.metadata.interface.channels.clone();
-        let mut normalisers: Vec<&[u8], MAX_CHANNELS> = Vec::new();
-        for channel in &channels {
-            normalisers.push(file.normalisers(channel)?).map_err(|_| Error::Metadata)?;
+        let weights::File { dimensions, metadata, crc, mut rest } = weights::open(file)?;
+        let weights::Metadata { interface, exponents, card } = metadata;
+        let mut tensors = 0;
+        for_each_shape(&dimensions, &interface, |_| {
+            tensors += 1;
+            Ok(())
+        })?;
+        if tensors != exponents.len() {
+            return Err(Error::Metadata);
         }
-        let discrete = channels.iter().filter(|channel| channel.table_rows() > 0).count();
-        let observation = tables(&mut file, discrete)?;
-        let has_final = file.dimensions.final_words > 0;
-        let final_observation = tables(&mut file, if has_final { discrete } else { 0 })?;
-        let (action, feedback) = (file.tensor()?, file.tensor()?);
-        let mut encoders = Vec::new();
-        for (channel, normalisers) in channels.iter().zip(normalisers.iter().copied()) {
-            if channel.inputs() > 0 {
-                let encoder = Encoder::read(&mut file, channel, normalisers)?;
-                encoders.push(encoder).map_err(|_| Error::Metadata)?;
-            }
+        let normalisers = Sections(rest);
+        for channel in &interface.channels {
+            take_padded(&mut rest, NORMALISER_LEN * channel.normalised_words())?;
         }
-        let mut layers = Vec::new();
-        for _ in 0..file.dimensions.layers {
-            let layer = Layer {
-                query_key_value: file.tensor()?,
-                attention_output: file.tensor()?,
-                feed_forward_up: file.tensor()?,
-                feed_forward_down: file.tensor()?,
-            };
-            layers.push(layer).map_err(|_| Error::Dimension("layers"))?;
+        let tensors = Tensors { exponents, sections: Sections(rest) };
+        let mut parameters = 0;
+        for_each_shape(&dimensions, &interface, |[rows, columns]| {
+            take_padded(&mut rest, 2 * rows)?;
+            take_padded(&mut rest, rows * columns)?;
+            parameters += rows * columns;
+            Ok(())
+        })?;
+        if !rest.is_empty() {
+            return Err(Error::Leftover);
         }
-        let head = file.tensor()?;
-        file.end()?;
-        Ok(Self {
-            dimensions: file.dimensions,
-            interface: file.metadata.interface,
-            observation,
-            final_observation,
-            action,
-            feedback,
-            encoders,
-            layers,
-            head,
-            score_scale: score_scale(file.dimensions.d_head()),
-            parameters: file.parameters,
-            card: file.metadata.card,
-            crc: file.crc,
-        })
+        let score_scale = score_scale(dimensions.d_head());
+        Ok(Self { dimensions, interface, normalisers, tensors, score_scale, parameters, card, crc })
     }
 
     /// Dimensions of the transformer.
@@ -131,21 +114,15 @@ impl<'a> Model<'a> {
 
     /// The normalisers of the words of channel number `channel`: none where it has no numbers.
     pub fn normalisers(&self, channel: usize) -> impl Iterator<Item = Normaliser> + 'a {
-        let encoded = |channel: &&Channel| channel.inputs() > 0;
-        let before = self.interface.channels.iter().take(channel).filter(encoded).count();
-        let own = self.interface.channels.get(channel).filter(encoded);
-        let encoder = own.and_then(|_| self.encoders.get(before));
-        encoder.map_or(&[][..], |encoder| encoder.normalisers()).iter().copied().map(Normaliser::from_bytes)
+        let mut sections = self.normalisers.clone();
+        let mut own: &[u8] = &[];
+        for channel in self.interface.channels.iter().take(channel.saturating_add(1)) {
+            own = sections.next(NORMALISER_LEN * channel.normalised_words());
+        }
+        let is_there = channel < self.interface.channels.len();
+        let own = if is_there { own } else { &[] };
+        own.as_chunks().0.iter().copied().map(Normaliser::from_bytes)
     }
-}
-
-/// The next `count` embedding tables.
-fn tables<'a>(file: &mut weights::Reader<'a>, count: usize) -> Result<Vec<Tensor<'a>, MAX_CHANNELS>, Error> {
-    let mut tables = Vec::new();
-    for _ in 0..count {
-        tables.push(file.tensor()?).map_err(|_| Error::Metadata)?;
-    }
-    Ok(tables)
 }
 
 /// Words of 32 bits of the workspace of the model in `file`, computed from the fixed header alone,

@@ -37,8 +37,8 @@ pub fn run(file: &[u8], console: &mut Console) -> Option<()> {
             rescale(outputs, dot_bits(columns), multipliers, black_box(SHIFT));
         }
         let ticks = counter::elapsed(begin);
-        let line = Line::new("bench").number(rows as u32).number(columns as u32);
-        console.send(line.number(REPETITIONS).number(ticks));
+        let mut line = Line::new("bench");
+        console.send(line.number(rows as u32).number(columns as u32).number(REPETITIONS).number(ticks));
     }
     Some(())
 }

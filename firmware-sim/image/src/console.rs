@@ -17,7 +17,7 @@ impl Console {
     }
 
     /// Sends a line. A host that does not listen is not the device's concern.
-    pub fn send(&mut self, mut line: Line) {
+    pub fn send(&mut self, line: &mut Line) {
         let mut rest = line.end();
         while !rest.is_empty() {
             let written = rest.len().checked_sub(self.output.write(rest)).filter(|written| *written > 0);

@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::{bench, counter, semihosting, stack};
+use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
 use algodistill_core::{
     workspace_words, Agent, Dimensions, Encoders, Interface, Model, PortableRng, Transition,
@@ -33,52 +34,94 @@ const OBSERVATION_WORDS: usize = match Dimensions::read(&MODEL.0) {
 static mut SEEN: [i32; OBSERVATION_WORDS] = [0; OBSERVATION_WORDS];
 
 /// Runs what the host asks for; the stage that failed otherwise.
+///
+/// What is large is looked at where it was made, and every part has a function of its own: a value
+/// that is moved takes the stack twice, and what the compiler puts into one function lies side by side.
 pub fn run(mut console: Console) -> Result<(), &'static str> {
     let request = request().ok_or("request")?;
+    calibrate(&mut console);
+    stack::paint();
+    match &mut agent() {
+        Ok(agent) => serve(&request, agent, console),
+        Err(stage) => Err(*stage),
+    }
+}
+
+#[inline(never)]
+fn request() -> Option<Request> {
+    let mut buffer = [0; 96];
+    semihosting::command_line(&mut buffer)?;
+    Request::parse(&buffer)
+}
+
+#[inline(never)]
+fn calibrate(console: &mut Console) {
     counter::start();
     let (instructions, ticks) = counter::calibrate();
     console.send(Line::new("calibration").number(instructions).number(ticks));
+}
 
-    stack::paint();
+#[inline(never)]
+fn agent() -> Result<Agent<'static>, &'static str> {
     let model = Model::decode(&MODEL.0).map_err(|_| "decode")?;
     // SAFETY: the only reference to the workspace, made once.
     let workspace = unsafe { &mut *addr_of_mut!(WORKSPACE) };
-    let mut agent = Agent::new(model, workspace).map_err(|_| "workspace")?;
-    console.send(Line::new("kernels").word(agent.kernels().name()));
-    console.send(Line::new("stack").word("start-up").number(stack::high_water_mark()));
+    Agent::new(model, workspace).map_err(|_| "workspace")
+}
 
+#[inline(never)]
+fn serve(request: &Request, agent: &mut Agent, mut console: Console) -> Result<(), &'static str> {
+    started(agent, &mut console);
     if stack::is_exhausted() {
         return Err("stack: too little of it to decode the model");
     }
     stack::paint();
+    match request {
+        Request::Simulate { environment, task, episodes, seed } => {
+            let rng = PortableRng::new(*seed, 0);
+            match &mut simulated(environment, *task, *episodes) {
+                Some(world) => steps(agent, world, rng, console),
+                None => Err("task"),
+            }
+        }
+        Request::Feed { seed } => fed(agent, PortableRng::new(*seed, AGENT_STREAM), console),
+        Request::Bench => bench::run(&MODEL.0, &mut console).ok_or("bench"),
+    }
+}
+
+#[inline(never)]
+fn started(agent: &Agent, console: &mut Console) {
+    console.send(Line::new("kernels").word(agent.kernels().name()));
+    console.send(Line::new("stack").word("start-up").number(stack::high_water_mark()));
+}
+
+#[inline(never)]
+fn fed(agent: &mut Agent, rng: PortableRng, console: Console) -> Result<(), &'static str> {
+    let interface = agent.model().interface().clone();
+    steps(agent, &mut Fed { console, interface }, rng, console)
+}
+
+#[inline(never)]
+fn simulated(environment: &AnyFamily, task: u32, episodes: u32) -> Option<Simulated<AnyTask>> {
+    Some(Simulated::new(environment.task(task)?, episodes))
+}
+
+#[inline(never)]
+fn steps(
+    agent: &mut Agent,
+    world: &mut impl World,
+    mut rng: PortableRng,
+    console: Console,
+) -> Result<(), &'static str> {
     let mut report = Report::new(console);
     // SAFETY: the only reference to the observation, made once.
     let buffer = unsafe { &mut *addr_of_mut!(SEEN) };
-    let outcome = match request {
-        Request::Simulate { environment, task, episodes, seed } => {
-            let mut rng = PortableRng::new(seed, 0);
-            let task = environment.task(task).ok_or("task")?;
-            session::run(&mut agent, &mut Simulated::new(task, episodes), &mut rng, &mut report, buffer)
-        }
-        Request::Feed { seed } => {
-            let mut rng = PortableRng::new(seed, AGENT_STREAM);
-            let interface = agent.model().interface().clone();
-            session::run(&mut agent, &mut Fed { console, interface }, &mut rng, &mut report, buffer)
-        }
-        Request::Bench => return bench::run(&MODEL.0, &mut console).ok_or("bench"),
-    };
-    outcome.map_err(|_| "act")?;
+    session::run(agent, world, &mut rng, &mut report, buffer).map_err(|_| "act")?;
     if stack::is_exhausted() {
         return Err("stack: too little of it to act");
     }
     report.finish();
     Ok(())
-}
-
-fn request() -> Option<Request> {
-    let mut buffer = [0; 96];
-    semihosting::command_line(&mut buffer)?;
-    Request::parse(&buffer)
 }
 
 /// Measures every step and sends it.
@@ -112,9 +155,10 @@ impl Report {
 
     fn finish(mut self) {
         self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
-        let line = Line::new("end").number(self.steps).hex(self.total_return.to_bits());
-        let line = line.hex(self.actions.finalize()).hex(self.logits.finalize());
-        self.console.send(line.hex(self.seen.crc()));
+        let mut line = Line::new("end");
+        line.number(self.steps).hex(self.total_return.to_bits());
+        line.hex(self.actions.finalize()).hex(self.logits.finalize()).hex(self.seen.crc());
+        self.console.send(&mut line);
     }
 }
 
@@ -139,9 +183,10 @@ impl Monitor for Report {
         for logit in logits {
             self.logits.update(&logit.to_le_bytes());
         }
-        let line = Line::new("step").number(self.steps).number(action as u32);
-        let line = line.hex(logits_crc(logits)).hex(self.seen.crc()).number(ticks);
-        self.console.send(line.number(self.observe_ticks).number(self.encode_ticks));
+        let mut line = Line::new("step");
+        line.number(self.steps).number(action as u32).hex(logits_crc(logits)).hex(self.seen.crc());
+        line.number(ticks).number(self.observe_ticks).number(self.encode_ticks);
+        self.console.send(&mut line);
     }
 
     fn fed_back(&mut self, transition: Transition) {

@@ -85,7 +85,8 @@ impl Seen {
     }
 }
 
-/// A line being written. What does not fit is dropped; the longest line fits.
+/// A line being written. What does not fit is dropped; the longest line fits. It is written in place:
+/// a line that moved from call to call would take a device's stack several times.
 pub struct Line {
     bytes: [u8; 128],
     len: usize,
@@ -100,14 +101,14 @@ impl Line {
     }
 
     /// Appends a space and `word`.
-    pub fn word(mut self, word: &str) -> Self {
+    pub fn word(&mut self, word: &str) -> &mut Self {
         self.put(b" ");
         self.put(word.as_bytes());
         self
     }
 
     /// Appends a space and `number` in decimal digits.
-    pub fn number(mut self, number: u32) -> Self {
+    pub fn number(&mut self, number: u32) -> &mut Self {
         self.put(b" ");
         let mut divisor = 1_000_000_000;
         while divisor > 1 && number < divisor {
@@ -121,7 +122,7 @@ impl Line {
     }
 
     /// Appends a space and `number` in eight hexadecimal digits.
-    pub fn hex(mut self, number: u32) -> Self {
+    pub fn hex(&mut self, number: u32) -> &mut Self {
         self.put(b" ");
         for nibble in (0..8).rev() {
             let digit = (number >> (4 * nibble) & 0xf) as u8;
@@ -152,8 +153,8 @@ mod tests {
 
     #[test]
     fn lines_are_what_the_runner_reads() {
-        let mut line =
-            Line::new("step").number(0).number(4_294_967_295).number(10).hex(0x00ab_cdef).word("x");
+        let mut line = Line::new("step");
+        line.number(0).number(4_294_967_295).number(10).hex(0x00ab_cdef).word("x");
         assert_eq!(line.end(), b"step 0 4294967295 10 00abcdef x\n");
     }
 
@@ -174,7 +175,8 @@ mod tests {
     #[test]
     fn the_longest_line_fits() {
         let most = u32::MAX;
-        let line = Line::new("step").number(most).number(most).hex(most).hex(most);
+        let mut line = Line::new("step");
+        line.number(most).number(most).hex(most).hex(most);
         assert!(line.number(most).number(most).number(most).end().len() < 128);
     }
 

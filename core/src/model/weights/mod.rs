@@ -11,7 +11,7 @@ mod read;
 #[cfg(feature = "write")]
 mod write;
 
-pub(crate) use read::{open, Reader};
+pub(crate) use read::{open, take_padded, File};
 #[cfg(feature = "write")]
 pub use write::{write, TensorParts};
 
@@ -224,6 +224,22 @@ impl Dimensions {
     pub const fn workspace_words(&self) -> usize {
         workspace_words(self)
     }
+
+    /// Shapes `[rows, columns]` of the tensors of a layer: query-key-value, attention output,
+    /// feed-forward up and down.
+    pub(crate) const fn layer_shapes(&self) -> [[usize; 2]; 4] {
+        let (d, ff) = (self.d_model, self.d_ff);
+        [[d + 2 * self.d_kv(), d], [d, d], [ff, d], [d, ff]]
+    }
+
+    /// Observations that have tables and encoders of their own: each, and the one that ends an episode.
+    pub(crate) const fn kinds_of_observation(&self) -> usize {
+        if self.final_words > 0 {
+            2
+        } else {
+            1
+        }
+    }
 }
 
 /// The offset is a constant, so that no optimization is needed to see that it is within the header.
@@ -236,8 +252,9 @@ const fn u16_at<const OFFSET: usize>(header: &[u8; HEADER_LEN]) -> usize {
 pub struct Metadata<'a> {
     /// What the model sees and does.
     pub interface: Interface,
-    /// Binary exponent of each tensor's row scales, in the order of the tensors.
-    pub exponents: Vec<i8, MAX_TENSORS>,
+    /// Binary exponent of each tensor's row scales, in the order of the tensors: an i8 each.
+    #[serde(borrow)]
+    pub exponents: &'a [u8],
     /// Training card: JSON text for people and tools; the device does not read it.
     #[serde(borrow)]
     pub card: &'a str,
@@ -287,35 +304,49 @@ impl Normaliser {
 /// (hidden layer, where it has one; observation; final observation likewise); for each layer
 /// query-key-value, attention output, feed-forward up and down; head.
 pub fn shapes(dimensions: &Dimensions, interface: &Interface) -> Vec<[usize; 2], MAX_TENSORS> {
-    let (d, ff) = (dimensions.d_model, dimensions.d_ff);
-    let kinds = if dimensions.final_words > 0 { 2 } else { 1 };
     let mut shapes = Vec::new();
-    // `push` fails only past MAX_TENSORS, which the limits of both arguments exclude.
-    for _ in 0..kinds {
-        for rows in interface.channels.iter().map(Channel::table_rows).filter(|rows| *rows > 0) {
-            let _ = shapes.push([rows, d]);
-        }
+    // Fails only past MAX_TENSORS, which the limits of both arguments exclude.
+    let _ = for_each_shape(dimensions, interface, |shape| shapes.push(shape).map_err(|_| Error::Metadata));
+    shapes
+}
+
+/// Visits what [`shapes`] lists: a device need not have the list in its RAM. Ends with the first error.
+pub(crate) fn for_each_shape(
+    dimensions: &Dimensions,
+    interface: &Interface,
+    mut visit: impl FnMut([usize; 2]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let d = dimensions.d_model;
+    for rows in table_rows(dimensions, interface) {
+        visit([rows, d])?;
     }
-    let _ = shapes.push([interface.action_rows(), d]);
-    let _ = shapes.push([interface.feedback_rows(), d]);
     for channel in interface.channels.iter().filter(|channel| channel.inputs() > 0) {
-        let mut columns = channel.encoder_columns();
         let hidden = dimensions.encoders.hidden(channel);
+        let mut columns = channel.encoder_columns();
         if hidden > 0 {
-            let _ = shapes.push([hidden, columns]);
+            visit([hidden, columns])?;
             columns = hidden;
         }
-        for _ in 0..kinds {
-            let _ = shapes.push([d, columns]);
+        for _ in 0..dimensions.kinds_of_observation() {
+            visit([d, columns])?;
         }
     }
     for _ in 0..dimensions.layers.min(MAX_LAYERS) {
-        for shape in [[d + 2 * dimensions.d_kv(), d], [d, d], [ff, d], [d, ff]] {
-            let _ = shapes.push(shape);
+        for shape in dimensions.layer_shapes() {
+            visit(shape)?;
         }
     }
-    let _ = shapes.push([dimensions.actions, d]);
-    shapes
+    visit([dimensions.actions, d])
+}
+
+/// Rows of the embedding tables, which are the first tensors of a weights file.
+pub(crate) fn table_rows<'i>(
+    dimensions: &Dimensions,
+    interface: &'i Interface,
+) -> impl Iterator<Item = usize> + 'i {
+    let observation = || interface.channels.iter().map(Channel::table_rows).filter(|rows| *rows > 0);
+    let observations = (0..dimensions.kinds_of_observation()).flat_map(move |_| observation());
+    observations.chain([interface.action_rows(), interface.feedback_rows()])
 }
 
 /// `len` rounded up to [`ALIGNMENT`].

@@ -1,56 +1,20 @@
 //! Reading a weights file: it is validated once and stays where it is.
 
-use super::{checksum, padded, shapes, u16_at, Dimensions, Encoders, Metadata};
-use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_TENSORS, NORMALISER_LEN, OLDEST_VERSION};
-use crate::model::tensor::Tensor;
-use crate::{Channel, Error};
-use heapless::Vec;
+use super::{checksum, padded, u16_at, Dimensions, Encoders, Metadata};
+use super::{CRC_OFFSET, FORMAT_VERSION, HEADER_LEN, MAGIC, OLDEST_VERSION};
+use crate::Error;
 
-/// A weights file whose header and metadata are validated; its tensors are validated as they are
-/// taken.
-pub(crate) struct Reader<'a> {
+/// A weights file whose header and metadata are validated.
+pub(crate) struct File<'a> {
     pub dimensions: Dimensions,
     pub metadata: Metadata<'a>,
     pub crc: u32,
-    shapes: Vec<[usize; 2], MAX_TENSORS>,
-    /// Tensors taken so far.
-    taken: usize,
-    /// Elements of the tensors taken so far.
-    pub parameters: usize,
-    /// What follows them.
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    /// The next tensor, in the order of the file. Every slice lies in the file's bytes.
-    // Not inlined: it is called in many places, of which each would have a copy in flash.
-    #[inline(never)]
-    pub fn tensor(&mut self) -> Result<Tensor<'a>, Error> {
-        let [rows, columns] = *self.shapes.get(self.taken).ok_or(Error::Metadata)?;
-        let exponent = *self.metadata.exponents.get(self.taken).ok_or(Error::Metadata)?;
-        let scales = take_padded(&mut self.rest, 2 * rows)?;
-        let data = take_padded(&mut self.rest, rows * columns)?;
-        self.taken += 1;
-        self.parameters += data.len();
-        Ok(Tensor::new(scales, data, columns, i32::from(exponent)))
-    }
-
-    /// The normalisers of the words of a channel, each of [`NORMALISER_LEN`] bytes.
-    pub fn normalisers(&mut self, channel: &Channel) -> Result<&'a [u8], Error> {
-        take_padded(&mut self.rest, NORMALISER_LEN * channel.normalised_words())
-    }
-
-    /// Whether nothing is left of the file.
-    pub fn end(&self) -> Result<(), Error> {
-        match self.rest {
-            [] => Ok(()),
-            _ => Err(Error::Leftover),
-        }
-    }
+    /// Normalisers and tensors, not yet validated.
+    pub rest: &'a [u8],
 }
 
 /// Validates header and metadata of a weights file.
-pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
+pub(crate) fn open(file: &[u8]) -> Result<File<'_>, Error> {
     // The bytes of a `static` are known when the program is compiled. Without this the optimizer would
     // answer the comparisons below itself, and a device would never look at its flash.
     let file = core::hint::black_box(file);
@@ -99,15 +63,11 @@ pub(crate) fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     if !valid || !unread.is_empty() {
         return Err(Error::Metadata);
     }
-    let shapes = shapes(&dimensions, &metadata.interface);
-    if metadata.exponents.len() != shapes.len() {
-        return Err(Error::Metadata);
-    }
-    Ok(Reader { dimensions, metadata, crc, shapes, taken: 0, parameters: 0, rest })
+    Ok(File { dimensions, metadata, crc, rest })
 }
 
 /// Splits `len` bytes and their zero padding off the front of `rest`.
-fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
+pub(crate) fn take_padded<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Error> {
     // `len` comes from a u32 or a product of limited dimensions; on a 32-bit target `padded` must not
     // wrap.
     if len > rest.len() {

@@ -48,8 +48,8 @@ pub fn write(
     if tensors.len() != shapes.len() || !shapes.iter().zip(tensors).all(fits) {
         return Err(Error::Metadata);
     }
-    let exponents = tensors.iter().map(|tensor| tensor.exponent).collect();
-    let metadata = Metadata { interface: interface.clone(), exponents, card };
+    let exponents: Vec<u8> = tensors.iter().map(|tensor| tensor.exponent as u8).collect();
+    let metadata = Metadata { interface: interface.clone(), exponents: &exponents, card };
     let metadata = postcard::to_extend(&metadata, Vec::new()).map_err(|_| Error::Metadata)?;
 
     let mut file = vec![0u8; HEADER_LEN];
