@@ -1,14 +1,17 @@
-//! Tells the crate whether the target has the Arm DSP extension: stable compilers do not offer
-//! `cfg(target_feature = "dsp")`.
+//! Tells the crate what stable compilers do not say of the target: whether it has the Arm DSP extension
+//! (`cfg(target_feature = "dsp")`), and whether its multiplier gives 32 bits only.
 
 use std::env;
 
 fn main() {
-    println!("cargo:rustc-check-cfg=cfg(arm_dsp, paired_ring)");
+    println!("cargo:rustc-check-cfg=cfg(arm_dsp, arm_thumb1, paired_ring)");
     println!("cargo:rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     if has_dsp() {
         println!("cargo:rustc-cfg=arm_dsp");
         println!("cargo:rustc-cfg=paired_ring");
+    }
+    if has_arm_thumb1() {
+        println!("cargo:rustc-cfg=arm_thumb1");
     }
 }
 
@@ -30,4 +33,10 @@ fn has_dsp() -> bool {
     let processor = || values("target-cpu=").any(|name| ARMV8M_WITH_DSP.contains(&name));
     let optional = target.starts_with("thumbv8m.main-") && (feature("+dsp") || processor());
     (target.starts_with("thumbv7em-") || optional) && !feature("-dsp")
+}
+
+/// ARMv6-M and the baseline of ARMv8-M: Cortex-M0, M0+, M23.
+fn has_arm_thumb1() -> bool {
+    let target = env::var("TARGET").unwrap_or_default();
+    target.starts_with("thumbv6m-") || target.starts_with("thumbv8m.base-")
 }

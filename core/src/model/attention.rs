@@ -46,6 +46,7 @@ pub struct HeadScratch<'a> {
 ///
 /// `query` and `output` are fixed-point, `[d_head]`.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline(never))]
 pub fn attend(
     kernels: Kernels,
     score_scale: Scale,
@@ -69,7 +70,7 @@ pub fn attend(
 
     // sum * 2^-exponent * 2^(16 - 8) / (127 * total), to fixed-point. The mantissa of 15 bits has room
     // for 16 more, the sum for none.
-    let inverse = Scale::new((1 << 62) / (127 * u64::from(softmax.total.max(1))), 62);
+    let inverse = Scale::of_inverse(softmax.total);
     let shift = inverse.exponent + RING_SCALE_BITS - FRACTION_BITS - 16 + softmax.exponent;
     rescale(output, 31, core::iter::repeat(inverse.mantissa << 16), shift + 16);
 }

@@ -70,11 +70,7 @@ pub(crate) fn split_workspace<'a>(
     let Dimensions { d_model, actions, .. } = *dimensions;
     let (input, output) = (widest_input(dimensions), widest_output(dimensions));
     let mut rest = workspace;
-    let mut take = |words: usize| {
-        let (part, after) = core::mem::take(&mut rest).split_at_mut_checked(words)?;
-        rest = after;
-        Some(part)
-    };
+    let mut take = |words| take(&mut rest, words);
     let context = take(context_words(dimensions))?;
     let scratch = Scratch {
         residual: bytemuck::try_cast_slice_mut(take(d_model)?).ok()?,
@@ -121,7 +117,11 @@ impl Work for Step<'_, '_> {
 }
 
 /// `x += attention_output . attention(norm(x))`.
+///
+/// A function of its own, as the other block is: in one, what they keep would lie on a device's stack side
+/// by side.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline(never))]
 fn attention_block(
     model: &Model,
     kernels: Kernels,
@@ -131,31 +131,31 @@ fn attention_block(
     scratch: &mut Scratch,
 ) {
     let Dimensions { d_model, heads, kv_heads, .. } = model.dimensions;
-    let (d_head, d_kv) = (model.dimensions.d_head(), model.dimensions.d_kv());
-    // Queries that share keys and values.
-    let Some(group) = heads.checked_div(kv_heads).map(|queries| queries * d_head) else { return };
-    if d_head == 0 || group == 0 {
-        return;
-    }
+    let d_head = model.dimensions.d_head();
+    let d_kv = d_head * kv_heads;
+    // Query heads that share keys and values.
+    let Some(shared) = heads.checked_div(kv_heads) else { return };
     let input = front(scratch.quantized, d_model);
     let scale = normalize(scratch.residual, input);
     let projected = front(scratch.wide, d_model + 2 * d_kv);
     linear(kernels, &layer.query_key_value, &Operand::new(input, scratch.operand), scale, projected);
-    let (queries, rest) = projected.split_at_mut_checked(d_model).unwrap_or_default();
-    let (keys, values) = rest.split_at_mut_checked(d_kv).unwrap_or_default();
+    let (mut queries, rest) = projected.split_at_mut_checked(d_model).unwrap_or_default();
+    let (mut keys, mut values) = rest.split_at_mut_checked(d_kv).unwrap_or_default();
+    let mut outputs = &mut *scratch.narrow;
 
     let (slot, attended) = (ring.slot(), ring.attended());
     let slots = front(scratch.weights, attended.div_ceil(4) * 4);
-    let groups = queries.chunks_exact(group).zip(scratch.narrow.chunks_exact_mut(group));
-    let keys_and_values = keys.chunks_exact_mut(d_head).zip(values.chunks_exact_mut(d_head));
-    for (head, ((key, value), (queries, outputs))) in keys_and_values.zip(groups).enumerate() {
+    for head in 0..kv_heads {
         let ring = ring.head(index * kv_heads + head);
         let quantized = front(scratch.quantized, d_head);
+        let (Some(key), Some(value)) = (take(&mut keys, d_head), take(&mut values, d_head)) else { return };
         store(ring.key_scales, slot, quantize_for_ring(key, quantized));
         store_key(quantized, slot, ring.keys);
         store(ring.value_scales, slot, quantize_for_ring(value, quantized));
         store_value(quantized, slot, ring.values);
-        for (query, output) in queries.chunks_exact(d_head).zip(outputs.chunks_exact_mut(d_head)) {
+        for _ in 0..shared {
+            let (query, output) = (take(&mut queries, d_head), take(&mut outputs, d_head));
+            let (Some(query), Some(output)) = (query, output) else { return };
             let scratch = HeadScratch { quantized, operand: scratch.operand, weights: slots };
             attend(kernels, model.score_scale, query, &ring, attended, scratch, output);
         }
@@ -180,6 +180,7 @@ fn store(scales: &mut [u16], slot: usize, scale: u16) {
 
 /// `x += down . relu(up . norm(x))`.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline(never))]
 fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &mut Scratch) {
     let Dimensions { d_model, d_ff, .. } = model.dimensions;
     let input = front(scratch.quantized, d_model);
@@ -261,4 +262,12 @@ pub(super) fn linear(
 /// The first `len` elements; the workspace was checked when it was lent.
 fn front<T>(slice: &mut [T], len: usize) -> &mut [T] {
     slice.get_mut(..len).unwrap_or(&mut [])
+}
+
+/// Takes `len` elements off the front of `rest`. Chunks of a length that is not a constant would divide by
+/// it, which is a subroutine on some microcontrollers.
+fn take<'s, T>(rest: &mut &'s mut [T], len: usize) -> Option<&'s mut [T]> {
+    let (part, after) = core::mem::take(rest).split_at_mut_checked(len)?;
+    *rest = after;
+    Some(part)
 }

@@ -6,6 +6,8 @@ pub(crate) mod encoder;
 pub(crate) mod forward;
 pub mod kernels;
 pub mod numerics;
+#[cfg(any(arm_thumb1, test))]
+mod parts;
 pub(crate) mod tensor;
 pub mod weights;
 

@@ -52,6 +52,17 @@ impl Scale {
         Self::new(maximum as u64 * 16_909_320 + small as u64, 31 + FRACTION_BITS)
     }
 
+    /// `1 / (127 * total)`, the mantissa from `floor(2^62 / (127 * total))`; 1/127 for 0.
+    pub fn of_inverse(total: u32) -> Self {
+        let divisor = 127 * (if total == 0 { 1 } else { total }) as u64;
+        if divisor >= 1 << 31 {
+            return Self::new((1 << 62) / divisor, 62);
+        }
+        // As many bits as a mantissa needs, and more, without a division of 64 bits.
+        let shift = (divisor as u32).leading_zeros() - 1;
+        Self::new(divide(1 << 29, (divisor as u32) << shift) as u64, 61 - shift as i32)
+    }
+
     /// Scale of a vector quantized with [`quantize`] after RMS normalisation: `sqrt(n / sum of
     /// squares)` for `n` int8 elements. The maximum cancels, so the norm needs one integer
     /// square root and no epsilon.
@@ -109,7 +120,19 @@ pub const fn round_shift(product: i64, shift: i32) -> i32 {
 /// The upper half of a product.
 #[inline(always)]
 pub const fn high_product(a: i32, b: i32) -> i32 {
-    ((a as i64 * b as i64) >> 32) as i32
+    #[cfg(arm_thumb1)]
+    return super::parts::high_product(a, b, 0);
+    #[cfg(not(arm_thumb1))]
+    return ((a as i64 * b as i64) >> 32) as i32;
+}
+
+/// The same, rounded to nearest, ties up.
+#[inline(always)]
+const fn rounded_high_product(a: i32, b: i32) -> i32 {
+    #[cfg(arm_thumb1)]
+    return super::parts::high_product(a, b, 1 << 15);
+    #[cfg(not(arm_thumb1))]
+    return ((a as i64 * b as i64 + (1 << 31)) >> 32) as i32;
 }
 
 /// `values[i] = round_shift(values[i] * multipliers[i], shift)` for multipliers below 2^31 and
@@ -138,8 +161,7 @@ pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = 
         }
     } else {
         for (value, multiplier) in products {
-            let product = i64::from(*value << left) * i64::from((multiplier << more) as i32);
-            *value = ((product + (1 << 31)) >> 32) as i32;
+            *value = rounded_high_product(*value << left, (multiplier << more) as i32);
         }
     }
 }
@@ -216,9 +238,13 @@ pub fn maximum(values: &[i32]) -> u32 {
     values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }
 
+#[cfg(arm_thumb1)]
+use super::kernels::divide;
+
 /// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits, in two digits of
 /// 16 bits: a division of 64 bits is a long subroutine on a microcontroller (Knuth, The Art of
 /// Computer Programming 2, 4.3.1, algorithm D).
+#[cfg(not(arm_thumb1))]
 const fn divide(upper: u32, divisor: u32) -> u32 {
     const fn digit(rest: u32, divisor: u32) -> (u32, u32) {
         // The estimate is of the upper 16 bits of the divisor, and at most 2 too large.
@@ -264,8 +290,17 @@ pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
     dsp::quantize(values, shift, reciprocal, quantized);
     #[cfg(not(arm_dsp))]
     for (q, value) in quantized.iter_mut().zip(values) {
-        *q = ((high_product(*value << shift, reciprocal) + (1 << 21)) >> 22) as i8;
+        *q = quantize_one(*value << shift, reciprocal);
     }
+}
+
+#[cfg(arm_thumb1)]
+use super::parts::quantize_one;
+
+#[cfg(not(arm_thumb1))]
+#[inline(always)]
+const fn quantize_one(value: i32, reciprocal: i32) -> i8 {
+    ((high_product(value, reciprocal) + (1 << 21)) >> 22) as i8
 }
 
 /// `2^-x` for a fixed-point `x >= 0`, as Q15 (32768 is 1). Below 2^-16 it is 0.
@@ -301,6 +336,18 @@ mod tests {
                 let (value, multiplier) = (rng.next_u32() as i8, rng.next_u32() >> (1 + rng.below(31)));
                 let expected = round_shift(i64::from(value) * i64::from(multiplier), shift);
                 assert_eq!(Rescaling::new(8, multiplier, shift).apply(value.into()), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn inverses_are_those_of_64_bits() {
+        let mut rng = PortableRng::new(2, 0);
+        for round in 0..200_000u32 {
+            let bits = round % 28;
+            for total in [1 + (rng.next_u32() >> (4 + bits)), 1 << bits, (1 << bits) - 1, 16_909_320] {
+                let exact = (1 << 62) / (127 * u64::from(total.max(1)));
+                assert_eq!(Scale::of_inverse(total), Scale::new(exact, 62), "{total}");
             }
         }
     }

@@ -20,6 +20,7 @@ const SHIFT: i32 = 30;
 /// Sends a line for each shape. The weights and their scales are bytes of `file`, whatever they
 /// mean: integer kernels take the same path for all. The vector is prepared in every repetition, as
 /// it is in a step.
+#[inline(never)]
 pub fn run(file: &[u8], console: &mut Console) -> Option<()> {
     let kernels = Kernels::detect();
     let (inputs, mut outputs) = ([77i8; MOST], [0i32; MOST]);

@@ -19,6 +19,8 @@ pub(super) const CHUNK: usize = 512;
 /// Room for every width of the format: the residual stream, the hidden layer, a picture and its
 /// constant.
 const CHUNKS: usize = crate::model::weights::MAX_COLUMNS / CHUNK;
+/// Sums that are kept of an operand.
+const SUMS: usize = if cfg!(any(target_arch = "x86_64", arm_dsp)) { CHUNKS } else { 1 };
 
 /// The byte of an element of a coded row.
 pub const fn code(column: usize, value: i8) -> u8 {
@@ -47,8 +49,8 @@ pub struct Operand<'a> {
     /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3. Not written where there is no SIMD.
     #[cfg(any(target_arch = "x86_64", arm_dsp))]
     pub(super) mixed: &'a [[i16; 4]],
-    /// Sum of the elements of even columns of each chunk.
-    pub(super) even_sums: [i32; CHUNKS],
+    /// Sum of the elements of even columns of each chunk; where there is no SIMD, of all.
+    even_sums: [i32; SUMS],
 }
 
 impl<'a> Operand<'a> {
@@ -60,8 +62,9 @@ impl<'a> Operand<'a> {
         let (plain, _) = vector.as_chunks::<4>();
         let used = plain.len().min(memory.len()).min(CHUNKS * CHUNK / 4);
         let (plain, mixed) = (plain.get(..used).unwrap_or(&[]), memory.get_mut(..used).unwrap_or(&mut []));
-        let mut even_sums = [0; CHUNKS];
-        let chunks = plain.chunks(CHUNK / 4).zip(mixed.chunks_mut(CHUNK / 4));
+        let mut even_sums = [0; SUMS];
+        let chunk = if SUMS == 1 { CHUNKS * CHUNK / 4 } else { CHUNK / 4 };
+        let chunks = plain.chunks(chunk).zip(mixed.chunks_mut(chunk));
         for ((plain, mixed), sum) in chunks.zip(&mut even_sums) {
             *sum = prepare(plain, mixed);
         }
@@ -82,6 +85,11 @@ impl<'a> Operand<'a> {
     #[cfg(arm_dsp)]
     pub(super) fn start(&self) -> i32 {
         -256 * 128 * self.even_sums[0]
+    }
+
+    /// What the sum of the products with a coded row begins with.
+    pub(super) fn plain_start(&self) -> i32 {
+        -128 * self.even_sums.iter().sum::<i32>()
     }
 
     /// For each chunk, its elements and what the sum of 256 times the products begins with.

@@ -13,10 +13,14 @@ mod softmax;
 mod avx2;
 #[cfg(arm_dsp)]
 pub(crate) mod dsp;
+#[cfg(arm_thumb1)]
+mod thumb;
 
 pub use coding::{code, decode, Operand};
 pub use ring_rows::{key, store_key, store_value, value};
 pub use softmax::Softmax;
+#[cfg(arm_thumb1)]
+pub(super) use thumb::divide;
 
 /// Work that is compiled for each set of kernels. A closure would do, could it be marked
 /// `inline(always)`.
@@ -36,6 +40,9 @@ pub enum Kernels {
     /// The DSP extension of Cortex-M4, M7 and M33. Where the program was compiled without it, the
     /// scalar kernels run.
     Dsp,
+    /// Assembly for Cortex-M0, M0+ and M23, which reach few of their registers. Where the program was
+    /// compiled for others, the scalar kernels run.
+    Thumb,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -52,6 +59,9 @@ impl Kernels {
         if cfg!(arm_dsp) {
             return Kernels::Dsp;
         }
+        if cfg!(arm_thumb1) {
+            return Kernels::Thumb;
+        }
         Kernels::Scalar
     }
 
@@ -61,6 +71,7 @@ impl Kernels {
             Kernels::Scalar => "scalar",
             Kernels::Avx2 => "avx2",
             Kernels::Dsp => "dsp",
+            Kernels::Thumb => "thumb",
         }
     }
 
@@ -86,6 +97,10 @@ impl Kernels {
         #[cfg(arm_dsp)]
         if self == Kernels::Dsp {
             return dsp::dots(vector, rows, stride, dots);
+        }
+        #[cfg(arm_thumb1)]
+        if self == Kernels::Thumb {
+            return thumb::dots(vector, rows, stride, dots);
         }
         scalar::dots(vector, rows, stride, dots)
     }
@@ -115,6 +130,10 @@ impl Kernels {
     /// key_scales[slot] * factor * 2^-40`. `keys` are rows of the ring, as wide as the query, at most 512
     /// elements. Slots without a row or a scale leave their scores as they are.
     pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
+        #[cfg(arm_thumb1)]
+        if self == Kernels::Thumb {
+            return thumb::scores(query.plain.as_flattened(), keys, key_scales, factor, scores);
+        }
         #[cfg(arm_dsp)]
         return dsp::scores(query, keys, key_scales, factor, scores);
         #[cfg(not(arm_dsp))]
@@ -128,6 +147,10 @@ impl Kernels {
         if self == Kernels::Dsp {
             return dsp::softmax(scores, value_scales);
         }
+        #[cfg(arm_thumb1)]
+        if self == Kernels::Thumb {
+            return thumb::softmax(scores, value_scales);
+        }
         scalar::softmax(scores, value_scales)
     }
 
@@ -135,6 +158,10 @@ impl Kernels {
     /// `outputs`, a multiple of four. The weights are those of [`Kernels::softmax`], so that the sum
     /// fits 31 bits. Slots without a row do not count.
     pub fn weighted_values(self, weights: &[i16], values: &[i8], outputs: &mut [i32]) {
+        #[cfg(arm_thumb1)]
+        if self == Kernels::Thumb {
+            return thumb::weighted_values(weights, values, outputs);
+        }
         #[cfg(arm_dsp)]
         return dsp::weighted_values(weights, values, outputs);
         #[cfg(not(arm_dsp))]

@@ -9,7 +9,7 @@ use super::softmax::{power, score, Softmax};
 /// stay in the registers of a Cortex-M.
 pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
     let columns = vector.columns();
-    let start = -128 * vector.even_sums.iter().sum::<i32>();
+    let start = vector.plain_start();
     let mut rest = rows;
     let (pairs, last) = dots.as_chunks_mut::<2>();
     for pair in pairs {

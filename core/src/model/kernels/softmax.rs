@@ -13,6 +13,32 @@ pub(super) fn score(dot: i32, key_scale: u16, factor: i32) -> i16 {
     high_product(scaled, factor).clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
+/// The factor of [`score`], of at most 15 bits before zeros, for processors whose products have 32 bits.
+#[cfg(any(arm_thumb1, test))]
+#[derive(Clone, Copy)]
+pub(super) struct Factor {
+    mantissa: i32,
+    /// Places that a product with the mantissa drops, beside 16.
+    drop: u32,
+}
+
+#[cfg(any(arm_thumb1, test))]
+impl Factor {
+    pub fn new(factor: i32) -> Self {
+        let excess = (u32::BITS - factor.leading_zeros()).saturating_sub(15).min(16);
+        Self { mantissa: factor >> excess, drop: 16 - excess }
+    }
+
+    /// As [`score`]: both products in parts of at most 16 bits, of which the lower ones only carry.
+    #[inline(always)]
+    pub fn score(self, dot: i32, key_scale: u16) -> i16 {
+        let scale = i32::from(key_scale);
+        let scaled = (dot >> 8) * scale + (((dot & 0xff) * scale) >> 8);
+        let high = (scaled >> 16) * self.mantissa + (((scaled & 0xffff) * self.mantissa) >> 16);
+        (high >> self.drop).clamp(i16::MIN.into(), i16::MAX.into()) as i16
+    }
+}
+
 /// `2^-(below / 256)` in Q15, 32767 for 0: of the fraction a parabola through both ends, whose relative
 /// error is below 0.27 %.
 #[inline(always)]
@@ -25,12 +51,15 @@ pub(super) const fn power(below: u16) -> u32 {
     }
 }
 
+/// Of the square of the fraction in [`fraction_power`].
+pub(super) const POWER_SQUARE: u32 = 5567;
+/// Of the fraction.
+pub(super) const POWER_LINEAR: u32 = (1 << 22) + 256 * POWER_SQUARE;
+
 /// `2^-(fraction / 256)` in Q31 for a fraction of 8 bits.
 #[inline(always)]
 pub(super) const fn fraction_power(fraction: u32) -> u32 {
-    const SQUARE: u32 = 5567;
-    const LINEAR: u32 = (1 << 22) + 256 * SQUARE;
-    i32::MAX as u32 - fraction * (LINEAR - fraction * SQUARE)
+    i32::MAX as u32 - fraction * (POWER_LINEAR - fraction * POWER_SQUARE)
 }
 
 /// What is left to be done to a weighted sum: times `2^-exponent / total`.
@@ -72,6 +101,21 @@ impl Softmax {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_in_parts_are_those_of_64_bits() {
+        let mut rng = crate::PortableRng::new(3, 0);
+        const MOST: u32 = 512 * 127 * 127;
+        for round in 0..200_000u32 {
+            let magnitude = [MOST, rng.below(MOST + 1), rng.below(256)][round as usize % 3];
+            let dot = if rng.below(2) == 0 { magnitude as i32 } else { -(magnitude as i32) };
+            let scale =
+                [i16::MAX as u16, (rng.next_u32() >> (17 + round % 15)) as u16][round as usize / 3 % 2];
+            let factor = (rng.below(1 << 15) << rng.below(17)) as i32;
+            let expected = score(dot, scale, factor);
+            assert_eq!(Factor::new(factor).score(dot, scale), expected, "{dot} * {scale} * {factor}");
+        }
+    }
 
     #[test]
     fn powers_are_as_precise_as_documented() {
