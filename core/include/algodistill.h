@@ -33,7 +33,7 @@
 #define AD_GREEDY 0.0
 
 // Pointer-sized words of an agent.
-#define AD_AGENT_WORDS 450
+#define AD_AGENT_WORDS 128
 
 // What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call
 // says otherwise.

@@ -140,7 +140,7 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
 pub const AD_GREEDY: f32 = 0.0;
 
 /// Pointer-sized words of an agent.
-pub const AD_AGENT_WORDS: usize = 450;
+pub const AD_AGENT_WORDS: usize = 128;
 
 /// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
 /// or moved while it is an agent.

@@ -1,14 +1,15 @@
 //! `bench`: instructions of the matrix-vector kernel on each target.
 
 use crate::arguments::BenchArguments;
-use crate::environment::shipped_model;
+use crate::environment::Folder;
 use crate::{device, image};
 use std::time::Duration;
 
 /// See [`crate::arguments::Command::Bench`].
 pub fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
+    let folder = Folder::new()?;
     for target in &arguments.target.bare {
-        let image = image::build(target, &shipped_model("dark-room"), arguments.build)?;
+        let (image, _) = image::build_for_dark_room(target, &folder, arguments.build)?;
         let report = device::bench(target, &image, Duration::from_secs(arguments.build.timeout))?;
         for bench in &report.bench {
             let (rows, columns, count) = (bench.rows, bench.columns, bench.instructions_per_multiplication());

@@ -2,7 +2,7 @@
 
 use crate::arguments::CheckArguments;
 use crate::device;
-use crate::environment::shipped_model;
+use crate::environment::Folder;
 use crate::host::read_model;
 use crate::image::{self, Image};
 use crate::target::Target;
@@ -28,9 +28,12 @@ const FORBIDDEN: [&str; 8] = [
 
 /// See [`crate::arguments::Command::Check`].
 pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let model = arguments.model.clone().unwrap_or_else(|| shipped_model("dark-room"));
+    let folder = Folder::new()?;
     for target in &arguments.target.bare {
-        let image = image::build(target, &model, arguments.build)?;
+        let (image, model) = match &arguments.model {
+            Some(model) => (image::build(target, model, arguments.build)?, model.clone()),
+            None => image::build_for_dark_room(target, &folder, arguments.build)?,
+        };
         symbols(&image)?;
         let instructions = instructions(target, &image.path)?;
         let flips = flipped_flash(target, &image, &model, Duration::from_secs(arguments.build.timeout))?;

@@ -2,6 +2,7 @@
 
 use crate::arguments::BuildArguments;
 use crate::elf::Elf;
+use crate::environment::{Environment, Folder};
 use crate::host::read_model;
 use crate::target::Target;
 use algodistill_core::Model;
@@ -30,6 +31,24 @@ pub struct Image {
 pub fn is_too_big(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     text.contains("will not fit") || text.contains("the model leaves less than")
+}
+
+/// Builds the image for `target` with the shipped model for Dark Room, or with a small one where the board
+/// is too small for it. Returns the model's file, too.
+pub fn build_for_dark_room(
+    target: &'static Target,
+    folder: &Folder,
+    arguments: BuildArguments,
+) -> anyhow::Result<(Image, PathBuf)> {
+    let environment = Environment::dark_room();
+    let shipped = environment.model(None, folder)?;
+    match build(target, &shipped, arguments) {
+        Err(error) if is_too_big(&error) => {
+            let small = environment.small_model(folder)?;
+            Ok((build(target, &small, arguments)?, small))
+        }
+        image => Ok((image?, shipped)),
+    }
 }
 
 /// Builds the image for `target` with the weights file at `model`.

@@ -27,7 +27,7 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
     fs::rename(&temporary, &arguments.out).with_context(|| arguments.out.display().to_string())
 }
 
-/// A small model for an environment that has no shipped one.
+/// A small model for an environment that has no shipped one, or whose shipped one does not fit the board.
 pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
     let interface = environment.family.interface();
     let actions = interface.actions.into();
@@ -37,8 +37,8 @@ pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
         layers: 2,
         d_model: 32,
         heads: 4,
-        kv_heads: 4,
-        d_ff: 64,
+        kv_heads: 2,
+        d_ff: 96,
         window: 48,
         actions,
         final_words,

@@ -32,19 +32,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
             }
         }
         for target in &arguments.target.bare {
-            let measured = match measure(target, &run, &trace, arguments.build) {
-                Err(error) if arguments.model.is_none() && is_too_big(&error) => {
-                    // The environment is still compared there.
-                    eprintln!(
-                        "{} does not fit {}: a small model with random weights runs there instead",
-                        model.display(),
-                        target.name
-                    );
-                    let small = environment.small_model(&folder)?;
-                    let run = Run { model: &small, ..run };
-                    measure(target, &run, &run.trace()?, arguments.build)?
-                }
-                measured => measured?,
+            let measured = match arguments.model {
+                Some(_) => measure(target, &run, &trace, arguments.build)?,
+                None => measure_or_small(target, &run, &trace, arguments.build, &folder)?,
             };
             if !arguments.json {
                 print!("{measured}");
@@ -65,6 +55,27 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         bail!("not as on the host: {}", different.join(", "));
     }
     Ok(())
+}
+
+/// As [`measure`]; where the model does not fit the board, with a small one: the environment is still
+/// compared there.
+pub fn measure_or_small(
+    target: &'static Target,
+    run: &Run,
+    trace: &Trace,
+    arguments: BuildArguments,
+    folder: &Folder,
+) -> anyhow::Result<Measured> {
+    match measure(target, run, trace, arguments) {
+        Err(error) if is_too_big(&error) => {
+            let (model, name) = (run.model.display(), target.name);
+            eprintln!("{model} does not fit {name}: a small model with random weights runs there instead");
+            let small = run.environment.small_model(folder)?;
+            let run = Run { model: &small, ..*run };
+            measure(target, &run, &run.trace()?, arguments)
+        }
+        measured => measured,
+    }
 }
 
 /// Builds the image, looks into it, runs it, and compares it with the host's `trace`.

@@ -17,9 +17,10 @@ const EPISODES: u32 = 10;
 const SEEN_EPISODES: u32 = 40;
 const SEEN_TASK: u32 = 3;
 
-/// Dimensions of the models beside the shipped one: layers, d_model, heads, d_ff.
-const SMALL: [u16; 4] = [2, 32, 4, 64];
-const LARGE: [u16; 4] = [2, 96, 4, 320];
+/// Dimensions of the models beside the shipped one: layers, d_model, heads, heads of keys and values, d_ff.
+const SHARED: [u16; 5] = [2, 32, 4, 1, 64];
+const SMALL: [u16; 5] = [2, 32, 4, 4, 64];
+const LARGE: [u16; 5] = [2, 96, 4, 4, 320];
 const WINDOW: u16 = 160;
 
 /// See [`crate::arguments::Command::Table`].
@@ -34,7 +35,8 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
         println!("|---|---|---|---|---|---|---|---|---|---|");
     }
     let dark_room = Environment::dark_room();
-    let sizes = [random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
+    let sizes =
+        [random(folder, SHARED)?, random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
     let sizes = sizes.map(|model| (dark_room.clone(), model, 65, EPISODES));
     let seen = Environment::with_shipped_model().filter(Environment::has_encoders);
     let seen = seen.map(|environment| {
@@ -82,14 +84,14 @@ fn too_big(
     Ok(())
 }
 
-fn random(folder: &Path, [layers, d_model, heads, d_ff]: [u16; 4]) -> anyhow::Result<PathBuf> {
-    let out = folder.join(format!("{layers}-{d_model}-{d_ff}.adw"));
+fn random(folder: &Path, [layers, d_model, heads, kv_heads, d_ff]: [u16; 5]) -> anyhow::Result<PathBuf> {
+    let out = folder.join(format!("{layers}-{d_model}-{kv_heads}-{d_ff}.adw"));
     let environment = Environment::dark_room();
     let model = RandomModelArguments {
         layers,
         d_model,
         heads,
-        kv_heads: None,
+        kv_heads: Some(kv_heads),
         d_ff,
         window: WINDOW,
         final_observation: true,

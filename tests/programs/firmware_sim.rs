@@ -124,7 +124,7 @@ fn a_closed_output_ends_the_program_quietly() {
 #[test]
 fn wrong_usage_exits_2() {
     for arguments in
-        [["--episodes", "0"], ["--environment", "mars"], ["--seed", "-1"], ["--target", "cortex-m0"]]
+        [["--episodes", "0"], ["--environment", "mars"], ["--seed", "-1"], ["--target", "cortex-a9"]]
     {
         simulator().args(arguments).assert().code(2);
     }

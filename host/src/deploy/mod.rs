@@ -58,7 +58,7 @@ pub struct Memory {
 }
 
 /// `AD_AGENT_WORDS` words, and a generator of random numbers.
-const AGENT: usize = 4 * 450 + 16;
+const AGENT: usize = 4 * 128 + 16;
 /// A Cortex-M0+ takes more than 9 KB; with these `.ci/deploy` runs every core (tests/deploy/board.ld).
 const STACK: usize = 10 * 1024;
 
