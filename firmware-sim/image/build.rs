@@ -9,7 +9,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=ALGODISTILL_MODEL_CRC");
     println!("cargo::rerun-if-changed=boards");
     println!(
-        "cargo::rustc-check-cfg=cfg(board, values(\"microbit\", \"lm3s6965evb\", \"netduinoplus2\", \"mps2-an500\", \"mps2-an505\", \"virt\"))"
+        "cargo::rustc-check-cfg=cfg(board, values(\"microbit\", \"lm3s6965evb\", \"netduinoplus2\", \"mps2-an500\", \"mps2-an505\", \"mps3-an547\", \"virt\"))"
     );
     let board = env::var("ALGODISTILL_BOARD").map_err(io::Error::other)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);

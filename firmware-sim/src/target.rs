@@ -20,12 +20,13 @@ pub struct Target {
     pub options: &'static [&'static str],
 }
 
-pub static TARGETS: [Target; 6] = [
+pub static TARGETS: [Target; 7] = [
     arm("cortex-m0", "thumbv6m-none-eabi", "cortex-m0", "microbit"),
     arm("cortex-m3", "thumbv7m-none-eabi", "cortex-m3", "lm3s6965evb"),
     arm("cortex-m4f", "thumbv7em-none-eabihf", "cortex-m4", "netduinoplus2"),
     arm("cortex-m7", "thumbv7em-none-eabihf", "cortex-m7", "mps2-an500"),
     arm("cortex-m33", "thumbv8m.main-none-eabihf", "cortex-m33", "mps2-an505"),
+    arm("cortex-m55", "thumbv8m.main-none-eabihf", "cortex-m55", "mps3-an547"),
     Target {
         name: "riscv32imac",
         triple: "riscv32imac-unknown-none-elf",

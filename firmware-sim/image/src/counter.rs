@@ -23,7 +23,13 @@ pub fn calibrate() -> (u32, u32) {
 }
 
 /// SysTick counts the system clock down, 24 bits.
-#[cfg(any(board = "microbit", board = "lm3s6965evb", board = "mps2-an500", board = "mps2-an505"))]
+#[cfg(any(
+    board = "microbit",
+    board = "lm3s6965evb",
+    board = "mps2-an500",
+    board = "mps2-an505",
+    board = "mps3-an547"
+))]
 mod board {
     use cortex_m::peripheral::{syst::SystClkSource, Peripherals, SYST};
 
