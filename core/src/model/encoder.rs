@@ -1,9 +1,9 @@
 //! The way of numbers and pictures into the residual stream: one matrix, or two with a hidden layer
 //! between them.
 
-use super::forward::{linear, rectify, residual_linear, Scratch};
+use super::forward::{linear, residual_linear, Scratch};
 use super::kernels::{decode, Kernels, Operand};
-use super::numerics::{add, rescale, Scale, FRACTION_BITS, NORMALISED_BITS, QUANTIZED_MAX};
+use super::numerics::{add, rectify, rescale, Scale, FRACTION_BITS, NORMALISED_BITS, QUANTIZED_MAX};
 use super::tensor::{Sections, Tensor, Tensors};
 use super::weights::{Dimensions, Normaliser, NORMALISER_LEN};
 use crate::Channel;

@@ -3,7 +3,8 @@
 use super::attention::{attend, quantize_for_ring, HeadScratch};
 use super::embedding::{self, Token};
 use super::kernels::{store_key, store_value, Kernels, Operand, Work};
-use super::numerics::{add, dot_bits, maximum, quantize, rescale, sum_of_squares, Scale, FRACTION_BITS};
+use super::numerics::{add, dot_bits, maximum, quantize, rectify, rescale, sum_of_squares};
+use super::numerics::{Scale, FRACTION_BITS};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{context_words, Ring};
@@ -198,15 +199,6 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
         scratch.narrow,
         scratch.residual,
     );
-}
-
-/// Sets negative values to 0 and returns the largest.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
-pub(super) fn rectify(values: &mut [i32]) -> u32 {
-    values.iter_mut().fold(0, |largest, value| {
-        *value = (*value).max(0);
-        largest.max(*value as u32)
-    })
 }
 
 /// `residual += weights . inputs` for fixed-point inputs, of which none is larger than `largest`.

@@ -262,6 +262,18 @@ const fn divide(upper: u32, divisor: u32) -> u32 {
     first << 16 | second
 }
 
+/// Sets negative values to 0 and returns the largest.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+pub fn rectify(values: &mut [i32]) -> u32 {
+    #[cfg(arm_dsp)]
+    return dsp::rectify(values);
+    #[cfg(not(arm_dsp))]
+    values.iter_mut().fold(0, |largest, value| {
+        *value = (*value).max(0);
+        largest.max(*value as u32)
+    })
+}
+
 /// Of int8.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub fn sum_of_squares(values: &[i8]) -> u32 {

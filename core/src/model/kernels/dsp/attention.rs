@@ -155,26 +155,84 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(words).unwrap_or(&mut []);
     let largest = fold(words, last.first().map_or(0x8000_8000, |score| both(*score)), largest16);
     let largest = (largest as i16).max((largest >> 16) as i16);
-    let (largest_twice, exponent) = (both(largest), softmax.exponent);
-    let weigh = |word: &mut u32, scales: u32, total: u32| {
-        let below = ssub16(largest_twice, *word);
-        let scales = scales << exponent;
-        let low = lsr(softmax::fraction_power(below & 0xff), below >> 8 & 0xff);
-        let high = lsr(softmax::fraction_power(below >> 16 & 0xff), below >> 24);
-        *word = pkhtb(smultt(high, scales), smultb(low, scales));
-        total + (low >> 16) + (high >> 16)
-    };
-    let ((twos, odd), (scale_twos, odd_scales)) = (words.as_chunks_mut::<2>(), pairs.as_chunks::<2>());
-    for ([a, b], [s, t]) in twos.iter_mut().zip(scale_twos) {
-        softmax.total = weigh(b, *t, weigh(a, *s, softmax.total));
-    }
-    for (word, scales) in odd.iter_mut().zip(odd_scales) {
-        softmax.total = weigh(word, *scales, softmax.total);
-    }
+    // SAFETY: there are as many pairs of scales as words.
+    softmax.total = unsafe { weigh(words, pairs, both(largest), softmax.exponent) };
     if let (Some(score), Some(scale)) = (last.first_mut(), value_scales.last()) {
         *score = softmax.weight(softmax::power(largest.abs_diff(*score)), *scale);
     }
     softmax
+}
+
+/// Replaces two scores a word by two weights and returns the sum of the powers: 20 instructions a word, and
+/// 2 for each two of them.
+///
+/// # Safety
+///
+/// There are as many `scales` as words.
+#[inline(always)]
+unsafe fn weigh(words: &mut [u32], scales: &[u32], largest: u32, exponent: i32) -> u32 {
+    let range = words.as_mut_ptr_range();
+    let mut total = 0;
+    if words.is_empty() {
+        return total;
+    }
+    // r6: how far the scores are below the largest; r7: the power of the lower one, then its weight; r12:
+    // the same of the upper one.
+    macro_rules! word {
+        () => {
+            "ldr r6, [r0]
+            ldr r11, [r1], #4
+            ssub16 r6, r2, r6
+            lsl r11, r11, r3
+            uxtb r7, r6
+            mls r12, r7, r4, r5
+            mls r7, r7, r12, r8
+            ubfx r12, r6, #8, #8
+            lsr r7, r7, r12
+            add r9, r9, r7, lsr #16
+            smultb r7, r7, r11
+            uxtb r12, r6, ror #16
+            mls lr, r12, r4, r5
+            mls r12, r12, lr, r8
+            lsr r6, r6, #24
+            lsr r12, r12, r6
+            add r9, r9, r12, lsr #16
+            smultt r12, r12, r11
+            pkhtb r12, r12, r7, asr #16
+            str r12, [r0], #4"
+        };
+    }
+    // SAFETY: reads and writes what the caller vouches for. r6 and r7 are as before at the end, and hold
+    // no operand.
+    unsafe {
+        asm!(
+            "push {{r6, r7}}",
+            // Two words a turn; of an odd number, the first turn is the second half.
+            "sub r6, r10, r0",
+            "tst r6, #4",
+            "bne 3f",
+            "2:",
+            word!(),
+            "3:",
+            word!(),
+            "cmp r0, r10",
+            "bne 2b",
+            "pop {{r6, r7}}",
+            inout("r0") range.start => _,
+            in("r10") range.end,
+            inout("r1") scales.as_ptr() => _,
+            in("r2") largest,
+            in("r3") exponent,
+            in("r4") softmax::POWER_SQUARE,
+            in("r5") softmax::POWER_LINEAR,
+            in("r8") i32::MAX,
+            inout("r9") total,
+            out("r11") _,
+            out("r12") _,
+            out("lr") _,
+        );
+    }
+    total
 }
 
 /// Combines `first` with all words, four a turn of the loop.

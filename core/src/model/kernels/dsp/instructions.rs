@@ -26,14 +26,6 @@ instruction!(
     sxtb16_high(word) = "sxtb16 {result}, {word}, ror #8"
 );
 instruction!(
-    /// The product of the upper half of `a` and the lower of `b`.
-    smultb(a, b) = "smultb {result}, {a}, {b}"
-);
-instruction!(
-    /// The product of the upper halves.
-    smultt(a, b) = "smultt {result}, {a}, {b}"
-);
-instruction!(
     /// `a` times the lower half of `b`, shifted right by 16.
     smulwb(a, b) = "smulwb {result}, {a}, {b}"
 );
@@ -53,35 +45,6 @@ instruction!(
     /// To 16 bits.
     ssat(value) = "ssat {result}, #16, {value}"
 );
-instruction!(
-    /// Differences of both halves.
-    ssub16(a, b) = "ssub16 {result}, {a}, {b}"
-);
-instruction!(
-    /// Upper halves, that of `low` below.
-    pkhtb(high, low) = "pkhtb {result}, {high}, {low}, asr #16"
-);
-instruction!(
-    /// Shifted right by the lowest byte of `places`; 0 by 32 and more.
-    lsr(value, places) = "lsr {result}, {value}, {places}"
-);
-
-/// Absolute value, in two instructions.
-#[inline(always)]
-pub fn magnitude(value: u32) -> u32 {
-    let result;
-    // SAFETY: arithmetic on registers.
-    unsafe {
-        asm!(
-            "eor {result}, {value}, {value}, asr #31",
-            "sub {result}, {result}, {value}, asr #31",
-            value = in(reg) value,
-            result = out(reg) result,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    result
-}
 
 /// The larger of the lower halves and of the upper halves, signed.
 #[inline(always)]

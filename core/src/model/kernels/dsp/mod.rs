@@ -7,7 +7,6 @@
 use super::coding::Operand;
 use super::scalar;
 use core::arch::asm;
-use instructions::{smlad, ssub16, sxtb16, sxtb16_high};
 
 mod attention;
 mod elementwise;
@@ -15,29 +14,46 @@ mod instructions;
 mod linear;
 
 pub(super) use attention::{scores, softmax, weighted_values};
-pub(crate) use elementwise::{maximum, quantize, sum_of_squares};
+pub(crate) use elementwise::{maximum, quantize, rectify, sum_of_squares};
 pub(super) use linear::linear;
 
-/// Words of an int8 vector as an operand, and the sum of its elements of even columns. Two of them a
-/// turn, because the compiler does not unroll loops with assembly in them.
+/// Words of an int8 vector as an operand, and the sum of its elements of even columns.
 #[inline(never)]
 pub(super) fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
-    let ((pairs, last), (places, last_place)) = (plain.as_chunks::<2>(), mixed.as_chunks_mut::<2>());
-    let sum = places.iter_mut().zip(pairs).fold(0, |sum, ([p, q], [a, b])| mix(b, q, mix(a, p, sum)));
-    last_place.iter_mut().zip(last).fold(sum, |sum, (place, word)| mix(word, place, sum)) as i32
-}
-
-#[inline(always)]
-fn mix(plain: &[i8; 4], mixed: &mut [i16; 4], sum: u32) -> u32 {
     const ONES: u32 = 0x0001_0001;
-    let word = u32::from_le_bytes(plain.map(|x| x as u8));
-    let (even, odd) = (sxtb16(word), sxtb16_high(word));
-    // 256 times the elements of even columns.
-    let mix = ssub16((word << 8) & 0xff00_ff00, odd);
-    let halves = |word: u32| [word as i16, (word >> 16) as i16];
-    let ([x1, x3], [m0, m2]) = (halves(odd), halves(mix));
-    *mixed = [x1, x3, m0, m2];
-    smlad(even, ONES, sum)
+    let count = plain.len().min(mixed.len());
+    let mut sum = 0;
+    if count > 0 {
+        // SAFETY: reads and writes as many elements, at least one.
+        unsafe {
+            asm!(
+                "2:",
+                "ldr r3, [r0], #4",
+                // 256 times the elements of even columns.
+                "and r2, r8, r3, lsl #8",
+                "sxtb16 r4, r3, ror #8",
+                "sxtb16 r3, r3",
+                "ssub16 r5, r2, r4",
+                "smlad r10, r3, r9, r10",
+                "str r4, [r12], #4",
+                "str r5, [r12], #4",
+                "cmp r0, r1",
+                "bne 2b",
+                inout("r0") plain.as_ptr() => _,
+                in("r1") plain.as_ptr().wrapping_add(count),
+                inout("r12") mixed.as_mut_ptr() => _,
+                in("r8") 0xff00_ff00u32,
+                in("r9") ONES,
+                inout("r10") sum,
+                out("r2") _,
+                out("r3") _,
+                out("r4") _,
+                out("r5") _,
+                options(nostack),
+            );
+        }
+    }
+    sum
 }
 
 /// See [`super::Kernels::dots`]. Two rows share the loads of the vector.
