@@ -60,7 +60,7 @@ pub enum Error {
     FeedbackMissing,
     /// `feedback` was called before `act`.
     FeedbackUnexpected,
-    /// The reward is NaN.
+    /// The reward is NaN, or, where it is to be logged, infinite.
     Reward,
     /// The temperature is not a number between 0.01 and 100.
     Temperature,
@@ -106,7 +106,7 @@ impl fmt::Display for Error {
             Error::Action(action) => write!(f, "action {action} is not one of the model's"),
             Error::FeedbackMissing => f.write_str("act was called again before feedback"),
             Error::FeedbackUnexpected => f.write_str("feedback was called before act"),
-            Error::Reward => f.write_str("the reward is NaN"),
+            Error::Reward => f.write_str("the reward is not a finite number"),
             Error::Temperature => f.write_str("the temperature must be between 0.01 and 100"),
         }
     }

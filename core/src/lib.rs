@@ -13,6 +13,7 @@ pub mod context;
 pub mod env;
 pub mod error;
 pub mod interface;
+pub mod log;
 pub mod model;
 pub mod rng;
 
@@ -20,6 +21,7 @@ pub use agent::{Agent, Sampling};
 pub use env::{Environment, Family, Transition};
 pub use error::Error;
 pub use interface::{Channel, Interface};
+pub use log::StepLog;
 pub use model::kernels::Kernels;
 pub use model::{workspace_words, Dimensions, Encoders, Model, Normaliser};
 pub use rng::PortableRng;

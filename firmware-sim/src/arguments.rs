@@ -66,6 +66,9 @@ pub struct RunArguments {
     /// The environment runs on the host and sends observations to the device, as a sensor would.
     #[arg(long)]
     pub feed: bool,
+    /// File to write the log of the steps to, as it comes from the device; for one environment.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Print one JSON object (an array of them for all targets).
     #[arg(long)]
     pub json: bool,

@@ -50,6 +50,8 @@ pub struct Report {
     pub observations_crc: u32,
     /// Of the matrix-vector kernel.
     pub bench: Vec<Bench>,
+    /// The log of the steps, where one was asked for.
+    pub log: Vec<u8>,
     calibration: (u64, u64),
     ended: bool,
 }
@@ -69,6 +71,7 @@ impl Report {
         while let Some(line) = machine.line()? {
             self.read(&line).with_context(|| line)?;
         }
+        self.log = machine.take_log();
         machine.finish()
     }
 
@@ -144,10 +147,11 @@ fn hexadecimal(words: &mut SplitAsciiWhitespace) -> anyhow::Result<u32> {
 /// Runs `run` on the target; the environment is in the image, or here where `run.apart`.
 pub fn run(target: &Target, image: &Image, run: &Run, timeout: Duration) -> anyhow::Result<Report> {
     let (task, episodes, seed) = (run.task.to_string(), run.episodes.to_string(), run.seed.to_string());
-    let request = match run.apart {
+    let mut request = match run.apart {
         false => vec!["simulate", run.environment.preset, &task, &episodes, &seed],
         true => vec!["feed", &seed],
     };
+    request.extend(run.log.then_some("log"));
     let mut machine = Machine::start(target, &image.path, &request, timeout)?;
     let mut report = Report::default();
     if run.apart {

@@ -74,7 +74,8 @@ fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::R
     for (preset, task, episodes) in RUNS {
         let environment = Environment::find(preset).context(preset)?;
         let model = environment.model(None, &folder)?;
-        let run = Run { model: &model, environment: &environment, task, episodes, seed: 7, apart: false };
+        let environment = &environment;
+        let run = Run { model: &model, environment, task, episodes, seed: 7, apart: false, log: false };
         let measured = measure_or_small(target, &run, &run.trace()?, arguments.build, &folder)?;
         if let Some(difference) = measured.difference {
             bail!("{}: {difference}", target.name);

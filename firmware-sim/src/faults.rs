@@ -5,7 +5,7 @@ use crate::environment::Folder;
 use crate::host::{read_model, Apart, Run};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::model::weights::{checksum, CRC_OFFSET, HEADER_LEN};
-use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
+use algodistill_core::{workspace_words, Agent, Error, Interface, Model, PortableRng, Transition};
 use anyhow::{bail, Context};
 use firmware_session::session::{self, Monitor, World};
 use std::path::Path;
@@ -16,8 +16,9 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let task = environment.task(arguments.task, arguments.seed)?;
+        let seed = arguments.seed;
         let run =
-            |episodes| Run { model: &model, environment, task, episodes, seed: arguments.seed, apart: false };
+            |episodes| Run { model: &model, environment, task, episodes, seed, apart: false, log: false };
         let file = read_model(&model)?;
         Model::decode(&file).with_context(|| model.display().to_string())?;
         let Dropouts { dropped, steps, total_return } =
@@ -58,11 +59,11 @@ struct Dropouts {
 }
 
 impl Monitor for Dropouts {
-    fn acted(&mut self, _action: usize, _logits: &[i32]) {
+    fn acted(&mut self, _agent: &Agent, _observation: &[i32], _action: usize) {
         self.steps += 1;
     }
 
-    fn fed_back(&mut self, transition: Transition) {
+    fn fed_back(&mut self, _interface: &Interface, transition: Transition, _seen: Option<&[i32]>) {
         self.total_return += f64::from(transition.reward);
     }
 }

@@ -7,8 +7,10 @@ use crate::usage::Wrong;
 use crate::ALLOCATOR;
 use algodistill_core::env::AnyTask;
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
+use algodistill_core::log::{channel_bytes, StepLog, BLOCKS_PER_HEADER, BLOCK_BYTES};
 use algodistill_core::{workspace_words, Agent, Error, Model, PortableRng, Transition};
 use anyhow::{bail, Context};
+use firmware_session::request::Request;
 use firmware_session::session::{self, Simulated, World, AGENT_STREAM};
 use std::path::Path;
 
@@ -23,6 +25,8 @@ pub struct Run<'a> {
     pub seed: u64,
     /// The environment has a generator of its own, as where it is at the other end of a link.
     pub apart: bool,
+    /// The steps are logged.
+    pub log: bool,
 }
 
 impl Run<'_> {
@@ -37,14 +41,50 @@ impl Run<'_> {
             bail!(Wrong(format!("{path}: {problem} {preset}; expected one that was trained for it")));
         }
         let mut workspace = vec![0; workspace_words(&file).context("no header")?];
-        let mut recorder = Recorder::new(self.episodes as usize * family.horizon() as usize);
+        let mut recorder = Recorder::new(self.steps());
+        if let Some(about) = self.request().log_of(model.crc()) {
+            recorder = recorder.logging(StepLog::new(about), self.log_bytes());
+        }
         let world = self.world()?;
         let mut observation = vec![0; MAX_OBSERVATION_WORDS];
         ALLOCATOR.seal();
         let outcome = self.session(&file, &mut workspace, world, &mut recorder, &mut observation);
         ALLOCATOR.unseal();
         outcome?;
+        recorder.logged?;
         Ok(recorder.finish())
+    }
+
+    /// What a device is asked for.
+    fn request(&self) -> Request {
+        let Self { environment, task, episodes, seed, log, .. } = *self;
+        let Environment { preset, ref family } = *environment;
+        match self.apart {
+            false => {
+                Request::Simulate { preset, environment: family.clone(), task, episodes, seed, log }
+            }
+            true => Request::Feed { seed, log },
+        }
+    }
+
+    /// Most steps.
+    fn steps(&self) -> usize {
+        self.episodes as usize * self.environment.family.horizon() as usize
+    }
+
+    /// Most bytes of the log.
+    fn log_bytes(&self) -> usize {
+        /// Action, feedback and reward.
+        const STEP: usize = 6;
+        /// Marker, numbers and CRC of a block of steps; a header.
+        const BLOCK: usize = 16;
+        const HEADER: usize = 256;
+        let episodes = self.episodes as usize;
+        let observation: usize =
+            self.environment.family.interface().channels.iter().map(channel_bytes).sum();
+        let records = self.steps() * (observation + STEP) + episodes * observation;
+        let blocks = episodes + records / BLOCK_BYTES + 1;
+        records + blocks * BLOCK + (blocks / BLOCKS_PER_HEADER as usize + 1) * HEADER
     }
 
     /// The task, and a generator.

@@ -19,11 +19,34 @@ fn install(target: &Target) -> String {
     format!("{} does not start; on Debian: `apt-get install {package}`", target.qemu)
 }
 
+/// What a device says.
+enum Said {
+    Line(String),
+    /// Bytes of the log of steps.
+    Log(Vec<u8>),
+}
+
+/// The next line, or the bytes that a line announces; `None` at the end.
+fn listen(output: &mut impl BufRead) -> std::io::Result<Option<Said>> {
+    let mut line = Vec::new();
+    if output.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    let line = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+    let Some(len) = line.strip_prefix("log ").and_then(|len| len.parse::<u16>().ok()) else {
+        return Ok(Some(Said::Line(line)));
+    };
+    let mut bytes = vec![0; len.into()];
+    output.read_exact(&mut bytes)?;
+    Ok(Some(Said::Log(bytes)))
+}
+
 /// A running machine. Dropping it stops it.
 pub struct Machine {
     child: Child,
     input: Option<ChildStdin>,
-    lines: Receiver<String>,
+    said: Receiver<Said>,
+    log: Vec<u8>,
     deadline: Instant,
 }
 
@@ -55,24 +78,33 @@ impl Machine {
             .with_context(|| install(target))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| anyhow!("QEMU has no output"))?;
-        let (sender, lines) = channel();
+        let (sender, said) = channel();
         thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+            let mut output = BufReader::new(output);
+            while let Ok(Some(said)) = listen(&mut output) {
+                if sender.send(said).is_err() {
                     break;
                 }
             }
         });
-        Ok(Self { child, input, lines, deadline: Instant::now() + timeout })
+        Ok(Self { child, input, said, log: Vec::new(), deadline: Instant::now() + timeout })
     }
 
     /// The next line that the device sends; `None` where it has stopped.
     pub fn line(&mut self) -> anyhow::Result<Option<String>> {
-        match self.lines.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => Ok(Some(line)),
-            Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => bail!("the image did not end in time"),
+        loop {
+            match self.said.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
+                Ok(Said::Line(line)) => return Ok(Some(line)),
+                Ok(Said::Log(bytes)) => self.log.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => bail!("the image did not end in time"),
+            }
         }
+    }
+
+    /// What has come of the log of steps.
+    pub fn take_log(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.log)
     }
 
     /// Sends bytes to the device.

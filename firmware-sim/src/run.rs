@@ -7,7 +7,9 @@ use crate::image::is_too_big;
 use crate::report::{host_json, Measured};
 use crate::target::Target;
 use crate::trace::Trace;
+use crate::usage::Wrong;
 use crate::{device, gates, image};
+use algodistill::files;
 use anyhow::bail;
 use std::time::Duration;
 
@@ -16,16 +18,23 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let mut objects = Vec::new();
     let mut different = Vec::new();
+    if arguments.log.is_some() && arguments.environment.0.len() > 1 {
+        bail!(Wrong("--log: a log is of one environment; name it with --environment".into()));
+    }
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let RunArguments { episodes, seed, feed, .. } = *arguments;
         let task = environment.task(arguments.task, seed)?;
-        let run = Run { model: &model, environment, task, episodes, seed, apart: feed };
+        let log = arguments.log.is_some();
+        let run = Run { model: &model, environment, task, episodes, seed, apart: feed, log };
         let trace = run.trace()?;
         if !arguments.json {
             println!("{}, task {task}, with {}:", environment.preset, model.display());
         }
+        // What is written last stays: all must be the same.
+        let write_log = |log: &[u8]| arguments.log.as_ref().map_or(Ok(()), |path| files::write_bytes(path, log));
         if arguments.target.host {
+            write_log(&trace.log)?;
             objects.push(host_json(&run, &trace));
             if !arguments.json {
                 print_host(&trace);
@@ -36,6 +45,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
                 Some(_) => measure(target, &run, &trace, arguments.build)?,
                 None => measure_or_small(target, &run, &trace, arguments.build, &folder)?,
             };
+            write_log(&measured.report.log)?;
             if !arguments.json {
                 print!("{measured}");
             }
@@ -88,12 +98,13 @@ pub fn measure(
     let image = image::build(target, run.model, arguments)?;
     gates::symbols(&image)?;
     let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
+    let difference = trace.difference(&report.steps, report.observations_crc);
     Ok(Measured {
         target,
         preset: run.environment.preset,
         task: run.task,
         apart: run.apart,
-        difference: trace.difference(&report.steps, report.observations_crc),
+        difference: difference.or_else(|| trace.log_difference(&report.log)),
         image,
         report,
     })

@@ -45,7 +45,7 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
     });
     for (environment, model, task, episodes) in &sizes.into_iter().chain(seen).collect::<Vec<_>>() {
         let (task, episodes) = (*task, *episodes);
-        let run = Run { model, environment, task, episodes, seed: 7, apart: false };
+        let run = Run { model, environment, task, episodes, seed: 7, apart: false, log: false };
         let trace = run.trace()?;
         for target in &TARGETS {
             match measure(target, &run, &trace, arguments.build) {

@@ -1,6 +1,7 @@
 //! What a run leaves behind, and where two runs part.
 
-use algodistill_core::{Agent, Interface, Transition};
+use algodistill_core::log::{Ended, StepLog};
+use algodistill_core::{Agent, Error, Interface, Transition};
 use firmware_session::link::{logits_crc, Seen, CRC};
 use firmware_session::session::Monitor;
 
@@ -23,9 +24,23 @@ pub struct Trace {
     pub actions_crc: u32,
     pub logits_crc: u32,
     pub observations_crc: u32,
+    /// The log of the steps, where one was asked for.
+    pub log: Vec<u8>,
 }
 
 impl Trace {
+    /// The first difference of a log to that of this run, in words.
+    pub fn log_difference(&self, device: &[u8]) -> Option<String> {
+        let (host, found) = (self.log.len(), device.len());
+        match self.log.iter().zip(device).position(|(host, device)| host != device) {
+            Some(byte) => Some(format!("byte {byte} of the log is another one than on the host")),
+            None if host != found => {
+                Some(format!("the log has {host} bytes on the host, {found} on the device"))
+            }
+            None => None,
+        }
+    }
+
     /// The first difference to another run and to the CRC-32 of all its observations, in words.
     pub fn difference(&self, device: &[Step], observations_crc: u32) -> Option<String> {
         let observed = |step: usize, host: u32, device: u32| {
@@ -70,13 +85,23 @@ pub struct Recorder {
     logits: crc::Digest<'static, u32>,
     seen: Seen,
     episode_starts: bool,
+    log: Option<StepLog<'static>>,
+    /// Whether all steps could be logged.
+    pub logged: Result<(), Error>,
 }
 
 impl Recorder {
     pub fn new(steps: usize) -> Self {
         let trace = Trace { steps: Vec::with_capacity(steps), ..Trace::default() };
         let (actions, logits) = (CRC.digest(), CRC.digest());
-        Self { trace, actions, logits, seen: Seen::nothing(), episode_starts: true }
+        let seen = Seen::nothing();
+        Self { trace, actions, logits, seen, episode_starts: true, log: None, logged: Ok(()) }
+    }
+
+    /// Also keeps a log, of at most so many bytes.
+    pub fn logging(mut self, log: StepLog<'static>, bytes: usize) -> Self {
+        (self.log, self.trace.log) = (Some(log), Vec::with_capacity(bytes));
+        self
     }
 
     pub fn finish(self) -> Trace {
@@ -90,7 +115,8 @@ impl Monitor for Recorder {
         self.seen.add(agent.model().interface(), observation);
     }
 
-    fn acted(&mut self, action: usize, logits: &[i32]) {
+    fn acted(&mut self, agent: &Agent, observation: &[i32], action: usize) {
+        let logits = agent.logits();
         self.actions.update(&[action as u8]);
         for logit in logits {
             self.logits.update(&logit.to_le_bytes());
@@ -100,19 +126,30 @@ impl Monitor for Recorder {
             logits_crc: logits_crc(logits),
             observations_crc: self.seen.crc(),
         });
+        if let Some(log) = &mut self.log {
+            let mut sink = |piece: &[u8]| self.trace.log.extend_from_slice(piece);
+            let done = log.acted(agent.model().interface(), observation, action, &mut sink);
+            self.logged = self.logged.and(done);
+        }
     }
 
-    fn fed_back(&mut self, Transition { reward, done }: Transition) {
+    fn fed_back(&mut self, interface: &Interface, transition: Transition, seen: Option<&[i32]>) {
+        let Transition { reward, done } = transition;
         if self.episode_starts {
             self.trace.last_episode_return = 0.0;
         }
         self.episode_starts = done;
         self.trace.last_episode_return += f64::from(reward);
         self.trace.total_return += f64::from(reward);
-    }
-
-    fn ended(&mut self, interface: &Interface, observation: &[i32]) {
-        self.seen.add(interface, observation);
+        if let Some(seen) = seen {
+            self.seen.add(interface, seen);
+        }
+        if let Some(log) = &mut self.log {
+            let mut sink = |piece: &[u8]| self.trace.log.extend_from_slice(piece);
+            let ended = seen.map(|seen| Ended { seen, cut_off: None });
+            let done = log.fed_back(interface, reward, ended, &mut sink);
+            self.logged = self.logged.and(done);
+        }
     }
 }
 

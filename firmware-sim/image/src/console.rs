@@ -18,7 +18,17 @@ impl Console {
 
     /// Sends a line. A host that does not listen is not the device's concern.
     pub fn send(&mut self, line: &mut Line) {
-        let mut rest = line.end();
+        self.write(line.end());
+    }
+
+    /// Sends bytes of the log of steps.
+    pub fn send_log(&mut self, bytes: &[u8]) {
+        self.send(Line::new("log").number(bytes.len() as u32));
+        self.write(bytes);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
         while !rest.is_empty() {
             let written = rest.len().checked_sub(self.output.write(rest)).filter(|written| *written > 0);
             rest = written.and_then(|written| rest.get(written..)).unwrap_or(&[]);

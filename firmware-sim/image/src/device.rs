@@ -1,9 +1,11 @@
 //! What the device does.
 
 use crate::console::Console;
+use crate::log::Log;
 use crate::{bench, counter, semihosting, stack};
 use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
+use algodistill_core::log::About;
 use algodistill_core::{
     workspace_words, Agent, Dimensions, Encoders, Interface, Model, PortableRng, Transition,
 };
@@ -76,15 +78,16 @@ fn serve(request: &Request, agent: &mut Agent, mut console: Console) -> Result<(
         return Err("stack: too little of it to decode the model");
     }
     stack::paint();
+    let about = request.log_of(agent.model().crc());
     match request {
-        Request::Simulate { environment, task, episodes, seed } => {
+        Request::Simulate { environment, task, episodes, seed, .. } => {
             let rng = PortableRng::new(*seed, 0);
             match &mut simulated(environment, *task, *episodes) {
-                Some(world) => steps(agent, world, rng, console),
+                Some(world) => steps(agent, world, rng, console, about),
                 None => Err("task"),
             }
         }
-        Request::Feed { seed } => fed(agent, PortableRng::new(*seed, AGENT_STREAM), console),
+        Request::Feed { seed, .. } => fed(agent, PortableRng::new(*seed, AGENT_STREAM), console, about),
         Request::Bench => bench::run(&MODEL.0, &mut console).ok_or("bench"),
     }
 }
@@ -96,9 +99,14 @@ fn started(agent: &Agent, console: &mut Console) {
 }
 
 #[inline(never)]
-fn fed(agent: &mut Agent, rng: PortableRng, console: Console) -> Result<(), &'static str> {
+fn fed(
+    agent: &mut Agent,
+    rng: PortableRng,
+    console: Console,
+    about: Option<About<'static>>,
+) -> Result<(), &'static str> {
     let interface = agent.model().interface().clone();
-    steps(agent, &mut Fed { console, interface }, rng, console)
+    steps(agent, &mut Fed { console, interface }, rng, console, about)
 }
 
 #[inline(never)]
@@ -112,16 +120,16 @@ fn steps(
     world: &mut impl World,
     mut rng: PortableRng,
     console: Console,
+    about: Option<About<'static>>,
 ) -> Result<(), &'static str> {
-    let mut report = Report::new(console);
+    let mut report = Report::new(console, about);
     // SAFETY: the only reference to the observation, made once.
     let buffer = unsafe { &mut *addr_of_mut!(SEEN) };
     session::run(agent, world, &mut rng, &mut report, buffer).map_err(|_| "act")?;
     if stack::is_exhausted() {
         return Err("stack: too little of it to act");
     }
-    report.finish();
-    Ok(())
+    report.finish()
 }
 
 /// Measures every step and sends it.
@@ -135,10 +143,11 @@ struct Report {
     actions: Digest<'static, u32, Table<1>>,
     logits: Digest<'static, u32, Table<1>>,
     seen: Seen,
+    log: Option<Log>,
 }
 
 impl Report {
-    fn new(console: Console) -> Self {
+    fn new(console: Console, about: Option<About<'static>>) -> Self {
         let digest = || CRC.digest();
         Self {
             console,
@@ -150,15 +159,18 @@ impl Report {
             actions: digest(),
             logits: digest(),
             seen: Seen::nothing(),
+            log: about.map(|about| Log::new(console, about)),
         }
     }
 
-    fn finish(mut self) {
+    fn finish(mut self) -> Result<(), &'static str> {
+        self.log.as_ref().map_or(Ok(()), Log::outcome).map_err(|_| "log")?;
         self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
         let mut line = Line::new("end");
         line.number(self.steps).hex(self.total_return.to_bits());
         line.hex(self.actions.finalize()).hex(self.logits.finalize()).hex(self.seen.crc());
         self.console.send(&mut line);
+        Ok(())
     }
 }
 
@@ -177,8 +189,9 @@ impl Monitor for Report {
         self.begin = counter::now();
     }
 
-    fn acted(&mut self, action: usize, logits: &[i32]) {
+    fn acted(&mut self, agent: &Agent, observation: &[i32], action: usize) {
         let ticks = counter::elapsed(self.begin);
+        let logits = agent.logits();
         self.actions.update(&[action as u8]);
         for logit in logits {
             self.logits.update(&logit.to_le_bytes());
@@ -187,15 +200,20 @@ impl Monitor for Report {
         line.number(self.steps).number(action as u32).hex(logits_crc(logits)).hex(self.seen.crc());
         line.number(ticks).number(self.observe_ticks).number(self.encode_ticks);
         self.console.send(&mut line);
+        if let Some(log) = &mut self.log {
+            log.acted(agent.model().interface(), observation, action);
+        }
     }
 
-    fn fed_back(&mut self, transition: Transition) {
+    fn fed_back(&mut self, interface: &Interface, transition: Transition, seen: Option<&[i32]>) {
         self.steps += 1;
         self.total_return += transition.reward;
-    }
-
-    fn ended(&mut self, interface: &Interface, observation: &[i32]) {
-        self.seen.add(interface, observation);
+        if let Some(seen) = seen {
+            self.seen.add(interface, seen);
+        }
+        if let Some(log) = &mut self.log {
+            log.fed_back(interface, transition.reward, seen);
+        }
     }
 }
 

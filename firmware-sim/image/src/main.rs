@@ -6,6 +6,7 @@ mod bench;
 mod console;
 mod counter;
 mod device;
+mod log;
 mod semihosting;
 mod stack;
 

@@ -13,6 +13,8 @@
 //!                                               observation, and of the encoders within acting
 //! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
 //! stack act BYTES                               high-water mark of the loop
+//! log BYTES                                     so many bytes follow the line: the next of the log of
+//!                                               steps, as in docs/steps-log.md
 //! end STEPS RETURN_BITS ACTIONS_CRC32 LOGITS_CRC32 OBSERVATIONS_CRC32
 //! error STAGE                                   instead of any of these
 //! ```

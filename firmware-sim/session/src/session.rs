@@ -26,14 +26,11 @@ pub trait Monitor {
     /// The world has shown `observation`, and the model starts to work on it.
     fn observed(&mut self, _agent: &mut Agent, _observation: &[i32]) {}
 
-    /// The model has worked: its action and logits.
-    fn acted(&mut self, action: usize, logits: &[i32]);
+    /// The model has worked on `observation`: its action, and in the agent its logits.
+    fn acted(&mut self, agent: &Agent, observation: &[i32], action: usize);
 
-    /// What the action brought.
-    fn fed_back(&mut self, transition: Transition);
-
-    /// The episode ended with this in sight.
-    fn ended(&mut self, _interface: &Interface, _observation: &[i32]) {}
+    /// What the action brought, and where the episode ended with it what was in sight then.
+    fn fed_back(&mut self, interface: &Interface, transition: Transition, seen: Option<&[i32]>);
 }
 
 /// Runs `agent` in `world` until the world ends. `buffer` has room for an observation.
@@ -53,13 +50,11 @@ pub fn run(
         }
         monitor.observed(agent, observation);
         let action = act(agent, observation, rng)?;
-        monitor.acted(action, agent.logits());
+        monitor.acted(agent, observation, action);
         let transition = world.apply(action, observation, rng);
-        agent.feedback(transition.reward, transition.done.then_some(observation))?;
-        monitor.fed_back(transition);
-        if transition.done {
-            monitor.ended(agent.model().interface(), observation);
-        }
+        let seen = transition.done.then_some(&*observation);
+        agent.feedback(transition.reward, seen)?;
+        monitor.fed_back(agent.model().interface(), transition, seen);
     }
 }
 
