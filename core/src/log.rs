@@ -4,7 +4,7 @@
 //! The format is `docs/steps-log.md`. Nothing is kept here of what was written: a step leaves in
 //! pieces as it happens, and a block's CRC-32 is computed on the way.
 
-use crate::model::weights::CRC;
+use crate::model::weights;
 use crate::{Channel, Error, Interface};
 
 /// The version that is written.
@@ -13,6 +13,8 @@ pub const VERSION: u8 = 1;
 pub const HEADER_MARKER: [u8; 4] = *b"ADLH";
 /// First bytes of a block of steps.
 pub const STEPS_MARKER: [u8; 4] = *b"ADLS";
+/// CRC-32 of headers and blocks.
+pub const CRC: crc::Crc<u32> = weights::CRC;
 /// A block ends with the step with which its records have at least this many bytes.
 pub const BLOCK_BYTES: usize = 256;
 /// Blocks of steps from one header to the next.
@@ -291,5 +293,90 @@ pub const fn channel_bytes(channel: &Channel) -> usize {
         Channel::Discrete { .. } => 2,
         Channel::Vector { size } => 4 * *size as usize,
         Channel::Pixels { .. } => channel.inputs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index that needs two bytes, a number, a picture of three bytes.
+    fn interface() -> Interface {
+        let mut interface = Interface::discrete(&[300, 2, 2], 4, &[-1.0, 0.5]).unwrap();
+        interface.channels[1] = Channel::Vector { size: 1 };
+        interface.channels[2] = Channel::Pixels { height: 1, width: 1, colours: 3 };
+        interface
+    }
+
+    /// Splits the front off.
+    fn front<'b>(bytes: &mut &'b [u8], len: usize) -> &'b [u8] {
+        let (front, rest) = bytes.split_at(len);
+        *bytes = rest;
+        front
+    }
+
+    /// The bytes that `docs/steps-log.md` shows.
+    #[test]
+    fn the_bytes_are_those_of_the_document() {
+        let about =
+            About { model_crc: 0x0102_0304, device: 5, task: Some(6), seed: None, environment: "lab" };
+        let (interface, mut log, mut bytes) = (interface(), StepLog::new(about), Vec::new());
+        let mut sink = |piece: &[u8]| bytes.extend_from_slice(piece);
+        log.acted(&interface, &[258, -2, 0x7703_0201], 3, &mut sink).unwrap();
+        log.fed_back(&interface, 0.5, None, &mut sink).unwrap();
+        log.acted(&interface, &[1, 0, 0], 0, &mut sink).unwrap();
+        let ended = Ended { seen: &[299, 7, 1], cut_off: Some(true) };
+        log.fed_back(&interface, 2.0, Some(ended), &mut sink).unwrap();
+        assert_eq!(log.position(), (1, 0));
+
+        let mut rest = &bytes[..];
+        let header = front(&mut rest, 7 + HEADER_FIXED + 3 + 2 * 4 + 3 * CHANNEL_BYTES);
+        let mut expected = b"ADLH\x01\x3a\0\x04\x03\x02\x01\x05\0\0\0\x01\x06\0\0\0".to_vec();
+        expected.extend([0; 8]);
+        expected.extend(b"\x04\0\x03\x02\x03lab\0\0\x80\xbf\0\0\0\x3f");
+        expected.extend(b"\0\x2c\x01\0\0\0\0\x01\x01\0\0\0\0\0\x02\x01\0\x01\0\x03\0");
+        assert_eq!(header, expected);
+        let header_crc = front(&mut rest, 4);
+        assert_eq!(header_crc, CRC.checksum(header).to_le_bytes());
+
+        let (block, crc) = rest.split_at(rest.len() - 4);
+        let mut expected = b"ADLS\0\0\0\0\0\0\0\0".to_vec();
+        expected.extend(b"\x02\x01\xfe\xff\xff\xff\x01\x02\x03\x03\x01");
+        expected.extend(b"\x01\0\0\0\0\0\0\0\0\0\xd0\0\0\0\x40\x2b\x01\x07\0\0\0\x01\0\0");
+        assert_eq!(block, expected);
+        assert_eq!(crc, CRC.checksum(&[header_crc, block].concat()).to_le_bytes());
+    }
+
+    #[test]
+    fn a_call_that_is_refused_writes_nothing() {
+        let (interface, mut log, mut bytes) = (interface(), StepLog::new(About::default()), Vec::new());
+        let mut sink = |piece: &[u8]| bytes.extend_from_slice(piece);
+        let seen = [0, 0, 0];
+        assert_eq!(log.fed_back(&interface, 0.5, None, &mut sink), Err(Error::FeedbackUnexpected));
+        assert_eq!(log.acted(&interface, &seen, 4, &mut sink), Err(Error::Action(4)));
+        let wrong = Error::Observation { channel: 0, value: 300 };
+        assert_eq!(log.acted(&interface, &[300, 0, 0], 0, &mut sink), Err(wrong));
+        let short = Error::ObservationLength { needed: 3, found: 2 };
+        assert_eq!(log.acted(&interface, &seen[..2], 0, &mut sink), Err(short));
+        log.acted(&interface, &seen, 0, &mut |_| {}).unwrap();
+        assert_eq!(log.acted(&interface, &seen, 0, &mut sink), Err(Error::FeedbackMissing));
+        assert_eq!(log.fed_back(&interface, f32::INFINITY, None, &mut sink), Err(Error::Reward));
+        let ended = Ended { seen: &[-1, 0, 0], cut_off: None };
+        let wrong = Error::Observation { channel: 0, value: -1 };
+        assert_eq!(log.fed_back(&interface, 0.5, Some(ended), &mut sink), Err(wrong));
+        assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_between_two_letters() {
+        let long = "ä".repeat(20);
+        for (name, expected) in [("lab", 3), (&long[..], 32), (&format!("z{long}"), 31)] {
+            let about = About { environment: name, ..About::default() };
+            let mut bytes = Vec::new();
+            let sink = &mut |piece: &[u8]| bytes.extend_from_slice(piece);
+            StepLog::new(about).acted(&interface(), &[0, 0, 0], 0, sink).unwrap();
+            assert_eq!(usize::from(bytes[30]), expected);
+            assert!(name.as_bytes().starts_with(&bytes[33..33 + expected]));
+        }
     }
 }

@@ -60,9 +60,7 @@ impl Run<'_> {
         let Self { environment, task, episodes, seed, log, .. } = *self;
         let Environment { preset, ref family } = *environment;
         match self.apart {
-            false => {
-                Request::Simulate { preset, environment: family.clone(), task, episodes, seed, log }
-            }
+            false => Request::Simulate { preset, environment: family.clone(), task, episodes, seed, log },
             true => Request::Feed { seed, log },
         }
     }
@@ -80,8 +78,7 @@ impl Run<'_> {
         const BLOCK: usize = 16;
         const HEADER: usize = 256;
         let episodes = self.episodes as usize;
-        let observation: usize =
-            self.environment.family.interface().channels.iter().map(channel_bytes).sum();
+        let observation: usize = self.environment.family.interface().channels.iter().map(channel_bytes).sum();
         let records = self.steps() * (observation + STEP) + episodes * observation;
         let blocks = episodes + records / BLOCK_BYTES + 1;
         records + blocks * BLOCK + (blocks / BLOCKS_PER_HEADER as usize + 1) * HEADER

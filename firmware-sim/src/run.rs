@@ -18,6 +18,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let mut objects = Vec::new();
     let mut different = Vec::new();
+    // The first one: the others are equal, where the same model runs.
+    let mut log = None;
     if arguments.log.is_some() && arguments.environment.0.len() > 1 {
         bail!(Wrong("--log: a log is of one environment; name it with --environment".into()));
     }
@@ -25,16 +27,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let RunArguments { episodes, seed, feed, .. } = *arguments;
         let task = environment.task(arguments.task, seed)?;
-        let log = arguments.log.is_some();
-        let run = Run { model: &model, environment, task, episodes, seed, apart: feed, log };
+        let is_logged = arguments.log.is_some();
+        let run = Run { model: &model, environment, task, episodes, seed, apart: feed, log: is_logged };
         let trace = run.trace()?;
         if !arguments.json {
             println!("{}, task {task}, with {}:", environment.preset, model.display());
         }
-        // What is written last stays: all must be the same.
-        let write_log = |log: &[u8]| arguments.log.as_ref().map_or(Ok(()), |path| files::write_bytes(path, log));
         if arguments.target.host {
-            write_log(&trace.log)?;
+            log = Some(trace.log.clone());
             objects.push(host_json(&run, &trace));
             if !arguments.json {
                 print_host(&trace);
@@ -45,7 +45,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
                 Some(_) => measure(target, &run, &trace, arguments.build)?,
                 None => measure_or_small(target, &run, &trace, arguments.build, &folder)?,
             };
-            write_log(&measured.report.log)?;
+            log.get_or_insert_with(|| measured.report.log.clone());
             if !arguments.json {
                 print!("{measured}");
             }
@@ -54,6 +54,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
             }
             objects.push(measured.json());
         }
+    }
+    if let (Some(path), Some(log)) = (&arguments.log, &log) {
+        files::write_bytes(path, log)?;
     }
     if arguments.json {
         match objects.as_slice() {

@@ -190,6 +190,56 @@ fn a_fed_device_acts_like_the_host() {
     }
 }
 
+/// Of a run its log, and of the log histories that `train` learns from.
+#[test]
+fn a_log_becomes_histories_that_train_accepts() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("log");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    let run = |arguments: &[&str]| {
+        let arguments = std::iter::once("algodistill").chain(arguments.iter().copied());
+        algodistill::cli::run_program(arguments)
+    };
+    let logs = ["3", "65"].map(|task| {
+        let log = path(&format!("{task}.adl"));
+        let arguments = ["--task", task, "--episodes", "30", "--log"];
+        simulator().args(arguments).arg(&log).assert().success();
+        log
+    });
+    let histories = path("histories.parquet");
+    assert_eq!(run(&["histories", "import", &logs[0], &logs[1], "--out", &histories, "--held-out", "1"]), 0);
+    assert_eq!(run(&["histories", "check", &histories]), 0);
+    let card = std::fs::read_to_string(path("histories.card.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    assert_eq!((&card["histories"], &card["steps"]), (&2.into(), &(2 * 30 * 20).into()));
+    assert_eq!(card["environment"]["name"], "dark-room");
+    let tasks = [&card["split"]["training"][0], &card["split"]["held_out"][0]];
+    assert!(tasks.contains(&&3.into()) && tasks.contains(&&65.into()), "{card}");
+    let out = path("run");
+    assert_eq!(run(&["train", &histories, "--out", &out, "--updates", "2", "--batch", "2"]), 0);
+    // A log of one device, and the usage of a log.
+    assert_eq!(run(&["histories", "import", &logs[0], "--out", &histories, "--strict"]), 0);
+    simulator().args(["--environment", "all", "--log"]).arg(path("all.adl")).assert().code(2);
+}
+
+/// What comes out of the device is what the host logs, byte for byte: pictures, a fed device.
+#[test]
+fn a_device_logs_what_the_host_does() {
+    if tools() {
+        for arguments in [&["--environment", "watermaze"][..], &["--feed"]] {
+            let run = ["run", "--target", "cortex-m4f", "--episodes", "4", "--log"];
+            let logs = ["host", "cortex-m4f"].map(|target| {
+                let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}.adl"));
+                let run = run.map(|word| if word == "cortex-m4f" { target } else { word });
+                simulator().args(run).arg(&log).args(arguments).assert().success();
+                std::fs::read(log).unwrap()
+            });
+            assert!(logs[0] == logs[1] && logs[0].len() > 100, "{arguments:?}");
+        }
+    }
+}
+
 /// The ring of 400 steps needs more than the 64 KB of the Cortex-M3's board, and fits the 128 KB of
 /// the Cortex-M4F's.
 #[test]

@@ -18,6 +18,7 @@ pub mod mixture;
 mod observed;
 mod score;
 mod share;
+pub mod steps_log;
 mod tasks_per_history;
 
 pub use card::{Card, ReturnWindow};

@@ -3,6 +3,7 @@
 
 use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
+use algodistill_core::log::{About, Ended, StepLog};
 use algodistill_core::{Agent, Environment, Error, Kernels, Model, PortableRng, Sampling};
 
 extern "C" {
@@ -62,8 +63,22 @@ fn agent(file: &[u8], workspace: &mut [u32], snapshot: &mut [u8], words: &[i32])
     let written = agent.snapshot(snapshot)?;
     agent.reset();
 
-    let mut total =
-        written as i32 + agent.logits().iter().fold(0, |sum: i32, logit| sum.wrapping_add(*logit));
+    let name = core::str::from_utf8(file).unwrap_or("");
+    let about = About { model_crc: agent.model().crc(), environment: name, ..About::default() };
+    let mut log = StepLog::resumed(about, written as u32, words.len() as u32);
+    let mut sum = 0u32;
+    for observation in words.chunks(2) {
+        let mut sink =
+            |bytes: &[u8]| sum = bytes.iter().fold(sum, |sum, byte| sum.rotate_left(1) ^ u32::from(*byte));
+        let interface = agent.model().interface();
+        log.acted(interface, observation, observation.len(), &mut sink)?;
+        let ended = Ended { seen: words, cut_off: None };
+        log.fed_back(interface, written as f32, (sum % 7 == 0).then_some(ended), &mut sink)?;
+    }
+
+    let mut total = sum as i32
+        + written as i32
+        + agent.logits().iter().fold(0, |sum: i32, logit| sum.wrapping_add(*logit));
     // To the optimizer these are environments with any parameters.
     for family in AnyFamily::preset_names().filter_map(AnyFamily::preset).map(core::hint::black_box) {
         let number = words.get(family.horizon() as usize).copied().unwrap_or(0);

@@ -2,6 +2,7 @@
 //! programs.
 
 mod filter;
+mod import;
 
 use super::generate::returns_table;
 use super::Report;
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Write another file with the histories that show learning best.
     Filter(filter::Args),
+    /// Make histories of the logs of steps that devices write.
+    Import(import::Args),
 }
 
 /// What a new card says beyond what occurs in the rows.
@@ -95,6 +98,7 @@ pub fn run(args: &Args) -> Result<Report> {
         Command::Show { file, steps } => show(file, *steps),
         Command::Check { file, write_card, known } => check(file, *write_card, known),
         Command::Filter(args) => filter::run(args),
+        Command::Import(args) => import::run(args),
     }
 }
 

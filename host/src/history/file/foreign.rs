@@ -73,14 +73,25 @@ pub fn describe_with(path: &Path, known: &Foreign, storage: &Storage) -> Result<
     let index = checker.index;
     let all = Histories { index, steps, interface };
     let split = split_found(&all, known)?;
+    let card = card_of(&all, EnvironmentConfig::custom(all.interface.clone()), split, sha256);
+    Ok((card, all))
+}
+
+/// The card of histories that were not generated.
+pub(in crate::history) fn card_of(
+    all: &Histories,
+    environment: EnvironmentConfig,
+    split: TaskSplit,
+    sha256: String,
+) -> Card {
     let mut returns = Returns::default();
     for history in &all.index {
         let held_out = split.held_out.binary_search(&history.task).is_ok();
         returns.add(&all.steps, history.steps.clone(), held_out);
     }
-    let card = Card {
+    Card {
         format_version: FORMAT_VERSION,
-        environment: EnvironmentConfig::custom(all.interface.clone()),
+        environment,
         interface: all.interface.clone(),
         generation: None,
         split,
@@ -93,8 +104,7 @@ pub fn describe_with(path: &Path, known: &Foreign, storage: &Storage) -> Result<
         filters: Vec::new(),
         sha256,
         card_sha256: String::new(),
-    };
-    Ok((card, all))
+    }
 }
 
 /// The interface of a foreign file: what is known, and else what occurs in it.
@@ -234,7 +244,7 @@ pub(super) fn reward_levels(parts: &[Rows]) -> Vec<f32> {
 
 /// Splits the tasks that occur in a foreign file; one in ten is held out unless `known` says how
 /// many.
-fn split_found(all: &Histories, known: &Foreign) -> Result<TaskSplit> {
+pub(in crate::history) fn split_found(all: &Histories, known: &Foreign) -> Result<TaskSplit> {
     let tasks: BTreeSet<u32> = all.index.iter().map(|history| history.task).collect();
     let count = tasks.len();
     let (mut split, held_out) = match known.held_out {

@@ -9,6 +9,7 @@ mod foreign_tests;
 mod tests;
 mod write;
 
+pub(super) use foreign::{card_of, split_found};
 pub use foreign::{describe, describe_with, Foreign};
 pub use write::{check_replaceable, generate_on, generate_to_file};
 
