@@ -80,7 +80,7 @@ enum ad_status
   AD_STATUS_WORKSPACE = 24,
   // The buffer for a snapshot is too small, or the snapshot's length is not the model's.
   AD_STATUS_SNAPSHOT_LENGTH = 25,
-  // The snapshot was taken with other weights.
+  // The snapshot was taken with another model: `ad_snapshot_model` says with which.
   AD_STATUS_SNAPSHOT_MODEL = 26,
   // The snapshot's counters contradict the model.
   AD_STATUS_SNAPSHOT_STATE = 27,
@@ -107,20 +107,6 @@ typedef int32_t ad_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a
-// snapshot to continue with identical actions.
-typedef struct ad_rng {
-  // Never all zeros once initialised.
-  uint32_t state[4];
-} ad_rng;
-
-// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
-// or moved while it is an agent.
-typedef struct ad_agent {
-  // Not for the caller.
-  size_t opaque[AD_AGENT_WORDS];
-} ad_agent;
-
 // What the caller must know about a model.
 typedef struct ad_model_info {
   // Words of an observation; 0 where there is nothing to observe.
@@ -136,9 +122,34 @@ typedef struct ad_model_info {
   size_t workspace_words;
   // int8 parameters.
   size_t parameters;
-  // CRC-32 of the weights file, which snapshots name.
+  // Version of the weights format that the file is written in.
+  uint32_t format_version;
+  // CRC-32 of the weights file, its card included: tells one model from another, and is what
+  // snapshots name. No signature.
   uint32_t crc32;
+  // CRC-32 of channels and actions: the same for all models that fit the same sensors and
+  // actuators.
+  uint32_t interface_crc32;
+  // Name of the environment that the model was trained in: UTF-8 within the weights file, without a
+  // zero at its end. Null where its card names none.
+  const char *environment;
+  // Bytes of that name.
+  size_t environment_length;
 } ad_model_info;
+
+// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a
+// snapshot to continue with identical actions.
+typedef struct ad_rng {
+  // Never all zeros once initialised.
+  uint32_t state[4];
+} ad_rng;
+
+// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
+// or moved while it is an agent.
+typedef struct ad_agent {
+  // Not for the caller.
+  size_t opaque[AD_AGENT_WORDS];
+} ad_agent;
 
 #ifdef __cplusplus
 extern "C" {
@@ -156,6 +167,13 @@ size_t ad_agent_size(void);
 // # Safety
 // `weights` points to `weights_len` bytes, `words` to one word.
 ad_status ad_workspace_words(const uint8_t *weights, size_t weights_len, size_t *words);
+
+// Validates a weights file as `ad_agent_init` does, and writes what its model is to `info`: for a
+// new model that is to replace the one at work. No agent is touched, and no workspace is needed.
+//
+// # Safety
+// The pointers are null or point to as much memory as the length says, and to their type.
+ad_status ad_weights_info(const uint8_t *weights, size_t weights_len, struct ad_model_info *info);
 
 // Seeds a generator. Different streams of one seed are independent.
 //
@@ -271,12 +289,20 @@ ad_status ad_agent_logits(struct ad_agent *agent, int32_t *logits, size_t capaci
 // written before (a `static` buffer has).
 ad_status ad_agent_snapshot(struct ad_agent *agent, uint8_t *bytes, size_t capacity, size_t *written);
 
-// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context
+// Restores a context written by `ad_agent_snapshot` with the same model. On an error the context
 // is as before.
 //
 // # Safety
 // The pointers are null or point to their types, `bytes` to `len` bytes.
 ad_status ad_agent_restore(struct ad_agent *agent, const uint8_t *bytes, size_t len);
+
+// Writes the CRC-32 of the weights file that a snapshot was taken with (`crc32` of `ad_model_info`)
+// to `crc32`: which model one belongs to that `ad_agent_restore` refused. The snapshot is checked as
+// far as can be told without its model.
+//
+// # Safety
+// The pointers are null or point to their types, `bytes` to `len` bytes.
+ad_status ad_snapshot_model(const uint8_t *bytes, size_t len, uint32_t *crc32);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::context::{snapshot_len, snapshot_model};
 use crate::interface::MAX_ACTIONS;
 use crate::{Agent, Error, Model, PortableRng, Sampling};
 use core::ffi::{c_char, CStr};
@@ -57,7 +58,7 @@ pub enum AdStatus {
     Workspace = 24,
     /// The buffer for a snapshot is too small, or the snapshot's length is not the model's.
     SnapshotLength = 25,
-    /// The snapshot was taken with other weights.
+    /// The snapshot was taken with another model: `ad_snapshot_model` says with which.
     SnapshotModel = 26,
     /// The snapshot's counters contradict the model.
     SnapshotState = 27,
@@ -90,7 +91,7 @@ impl From<Error> for AdStatus {
             Error::Leftover => Self::Leftover,
             Error::Workspace { .. } => Self::Workspace,
             Error::SnapshotLength { .. } => Self::SnapshotLength,
-            Error::SnapshotModel => Self::SnapshotModel,
+            Error::SnapshotModel { .. } => Self::SnapshotModel,
             Error::SnapshotState => Self::SnapshotState,
             Error::ObservationLength { .. } => Self::ObservationLength,
             Error::Observation { .. } => Self::Observation,
@@ -125,7 +126,7 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
     (AdStatus::Leftover, c"reserved bytes are not zero or bytes are left over"),
     (AdStatus::Workspace, c"the workspace is too small"),
     (AdStatus::SnapshotLength, c"wrong length of the snapshot"),
-    (AdStatus::SnapshotModel, c"the snapshot was taken with other weights"),
+    (AdStatus::SnapshotModel, c"the snapshot was taken with another model"),
     (AdStatus::SnapshotState, c"the snapshot's counters contradict the model"),
     (AdStatus::ObservationLength, c"wrong number of words in the observation"),
     (AdStatus::Observation, c"a word of the observation is out of range"),
@@ -202,8 +203,39 @@ pub struct AdModelInfo {
     pub workspace_words: usize,
     /// int8 parameters.
     pub parameters: usize,
-    /// CRC-32 of the weights file, which snapshots name.
+    /// Version of the weights format that the file is written in.
+    pub format_version: u32,
+    /// CRC-32 of the weights file, its card included: tells one model from another, and is what
+    /// snapshots name. No signature.
     pub crc32: u32,
+    /// CRC-32 of channels and actions: the same for all models that fit the same sensors and
+    /// actuators.
+    pub interface_crc32: u32,
+    /// Name of the environment that the model was trained in: UTF-8 within the weights file, without a
+    /// zero at its end. Null where its card names none.
+    pub environment: *const c_char,
+    /// Bytes of that name.
+    pub environment_length: usize,
+}
+
+impl AdModelInfo {
+    fn new(model: &Model) -> Self {
+        let (interface, dimensions) = (model.interface(), model.dimensions());
+        let environment = model.environment();
+        Self {
+            observation_words: interface.observation_len(),
+            final_observation_words: dimensions.final_words,
+            actions: interface.actions.into(),
+            snapshot_bytes: snapshot_len(&dimensions),
+            workspace_words: model.workspace_words(),
+            parameters: model.parameters(),
+            format_version: model.format_version().into(),
+            crc32: model.crc(),
+            interface_crc32: interface.crc(),
+            environment: environment.map_or(ptr::null(), |name| name.as_ptr().cast()),
+            environment_length: environment.map_or(0, str::len),
+        }
+    }
 }
 
 /// Turns the result of a function body with `?` into a status.
@@ -336,6 +368,29 @@ pub unsafe extern "C" fn ad_workspace_words(
     })())
 }
 
+/// Validates a weights file as `ad_agent_init` does, and writes what its model is to `info`: for a
+/// new model that is to replace the one at work. No agent is touched, and no workspace is needed.
+///
+/// # Safety
+/// The pointers are null or point to as much memory as the length says, and to their type.
+#[no_mangle]
+pub unsafe extern "C" fn ad_weights_info(
+    weights: *const u8,
+    weights_len: usize,
+    info: *mut AdModelInfo,
+) -> AdStatus {
+    status((|| {
+        if overlap(&addresses(weights, weights_len.max(1))?, &addresses(info, 1)?) {
+            return Err(AdStatus::Overlap);
+        }
+        // SAFETY: checked above; only read during this call.
+        let model = Model::decode(unsafe { slice(weights, weights_len) })?;
+        // SAFETY: aligned, not null, and clear of the weights.
+        unsafe { info.write(AdModelInfo::new(&model)) };
+        Ok(())
+    })())
+}
+
 /// Seeds a generator. Different streams of one seed are independent.
 ///
 /// # Safety
@@ -461,18 +516,8 @@ pub unsafe extern "C" fn ad_agent_info(agent: *mut AdAgent, info: *mut AdModelIn
     status((|| {
         // SAFETY: the caller's promise.
         let Slot { agent, .. } = unsafe { slot(agent, &[addresses(info, 1)?]) }?;
-        let model = agent.model();
-        let values = AdModelInfo {
-            observation_words: model.interface().observation_len(),
-            final_observation_words: model.dimensions().final_words,
-            actions: model.interface().actions.into(),
-            snapshot_bytes: agent.snapshot_len(),
-            workspace_words: model.workspace_words(),
-            parameters: model.parameters(),
-            crc32: model.crc(),
-        };
         // SAFETY: aligned, not null, and clear of the agent.
-        unsafe { info.write(values) };
+        unsafe { info.write(AdModelInfo::new(agent.model())) };
         Ok(())
     })())
 }
@@ -641,7 +686,7 @@ pub unsafe extern "C" fn ad_agent_snapshot(
     })())
 }
 
-/// Restores a context written by `ad_agent_snapshot` with the same weights. On an error the context
+/// Restores a context written by `ad_agent_snapshot` with the same model. On an error the context
 /// is as before.
 ///
 /// # Safety
@@ -653,5 +698,25 @@ pub unsafe extern "C" fn ad_agent_restore(agent: *mut AdAgent, bytes: *const u8,
         let Slot { agent, .. } = unsafe { slot(agent, &[addresses(bytes, len.max(1))?]) }?;
         // SAFETY: checked above; only read during this call.
         Ok(agent.restore(unsafe { slice(bytes, len) })?)
+    })())
+}
+
+/// Writes the CRC-32 of the weights file that a snapshot was taken with (`crc32` of `ad_model_info`)
+/// to `crc32`: which model one belongs to that `ad_agent_restore` refused. The snapshot is checked as
+/// far as can be told without its model.
+///
+/// # Safety
+/// The pointers are null or point to their types, `bytes` to `len` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn ad_snapshot_model(bytes: *const u8, len: usize, crc32: *mut u32) -> AdStatus {
+    status((|| {
+        if overlap(&addresses(bytes, len.max(1))?, &addresses(crc32, 1)?) {
+            return Err(AdStatus::Overlap);
+        }
+        // SAFETY: checked above; only read during this call.
+        let model = snapshot_model(unsafe { slice(bytes, len) })?;
+        // SAFETY: aligned, not null, and clear of the snapshot.
+        unsafe { crc32.write(model) };
+        Ok(())
     })())
 }

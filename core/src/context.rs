@@ -20,6 +20,42 @@ pub const fn snapshot_len(dimensions: &Dimensions) -> usize {
     SNAPSHOT_HEADER_LEN + 4 * context_words(dimensions)
 }
 
+/// CRC-32 of the weights file ([`crate::Model::crc`]) that a snapshot was taken with.
+///
+/// # Errors
+/// Those of [`crate::Agent::restore`] that can be told without the model.
+pub fn snapshot_model(bytes: &[u8]) -> Result<u32, Error> {
+    let ([_, _, _, _, model, ..], _) = open_snapshot(bytes)?;
+    Ok(model)
+}
+
+/// Header and body of a snapshot of some model: of this version, whole and undamaged.
+fn open_snapshot(bytes: &[u8]) -> Result<([u32; SNAPSHOT_HEADER_LEN / 4], &[u8]), Error> {
+    let (header, body) = bytes.split_at_checked(SNAPSHOT_HEADER_LEN).ok_or(Error::Truncated)?;
+    let mut fields = [0u32; SNAPSHOT_HEADER_LEN / 4];
+    let (words, _) = header.as_chunks::<4>();
+    for (field, word) in fields.iter_mut().zip(words) {
+        *field = u32::from_le_bytes(*word);
+    }
+    let [magic, version, length, crc, ..] = fields;
+    if magic.to_le_bytes() != SNAPSHOT_MAGIC {
+        return Err(Error::Magic);
+    }
+    if version != u32::from(SNAPSHOT_VERSION) {
+        return Err(Error::Version(version as u16));
+    }
+    if bytes.len() < length as usize {
+        return Err(Error::Truncated);
+    }
+    if bytes.len() != length as usize {
+        return Err(Error::Length);
+    }
+    if checksum(bytes) != crc {
+        return Err(Error::Checksum);
+    }
+    Ok((fields, body))
+}
+
 /// Words of 32 bits of the ring and of a final observation.
 pub(crate) const fn context_words(dimensions: &Dimensions) -> usize {
     dimensions.ring_bytes().div_ceil(4) + dimensions.final_words
@@ -138,35 +174,13 @@ impl<'a> Ring<'a> {
         bytes: &[u8],
         interface: &Interface,
     ) -> Result<Pending, Error> {
-        let needed = snapshot_len(&self.dimensions);
-        let wrong_length = Error::SnapshotLength { needed, found: bytes.len() };
-        let (header, body) = bytes.split_at_checked(SNAPSHOT_HEADER_LEN).ok_or(Error::Truncated)?;
-        let mut fields = [0u32; SNAPSHOT_HEADER_LEN / 4];
-        let (words, _) = header.as_chunks::<4>();
-        for (field, word) in fields.iter_mut().zip(words) {
-            *field = u32::from_le_bytes(*word);
-        }
-        let [magic, version, length, crc, model, slots, pending, flags] = fields;
-        if magic.to_le_bytes() != SNAPSHOT_MAGIC {
-            return Err(Error::Magic);
-        }
-        if version != u32::from(SNAPSHOT_VERSION) {
-            return Err(Error::Version(version as u16));
-        }
-        if bytes.len() < length as usize {
-            return Err(Error::Truncated);
-        }
-        if bytes.len() != length as usize {
-            return Err(Error::Length);
-        }
-        if checksum(bytes) != crc {
-            return Err(Error::Checksum);
-        }
+        let ([_, _, _, _, model, slots, pending, flags], body) = open_snapshot(bytes)?;
         if model != model_crc {
-            return Err(Error::SnapshotModel);
+            return Err(Error::SnapshotModel { snapshot: model, model: model_crc });
         }
-        if length as usize != needed {
-            return Err(wrong_length);
+        let (needed, found) = (snapshot_len(&self.dimensions), bytes.len());
+        if found != needed {
+            return Err(Error::SnapshotLength { needed, found });
         }
         let (next, filled) = ((slots & 0xffff) as usize, (slots >> 16) as usize);
         let (action_row, feedback_row) = ((pending & 0xffff) as usize, (pending >> 16) as usize);

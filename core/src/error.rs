@@ -36,8 +36,13 @@ pub enum Error {
         /// Bytes given.
         found: usize,
     },
-    /// The snapshot was taken with other weights.
-    SnapshotModel,
+    /// The snapshot was taken with another model.
+    SnapshotModel {
+        /// CRC-32 of the model it was taken with.
+        snapshot: u32,
+        /// CRC-32 of the model it was to go on with ([`crate::Model::crc`]).
+        model: u32,
+    },
     /// The snapshot's counters contradict the model.
     SnapshotState,
     /// The observation does not have [`crate::Interface::observation_len`] words.
@@ -95,7 +100,11 @@ impl fmt::Display for Error {
             Error::SnapshotLength { needed, found } => {
                 write!(f, "the snapshot has {found} bytes, the model needs {needed}")
             }
-            Error::SnapshotModel => f.write_str("the snapshot was taken with other weights"),
+            Error::SnapshotModel { snapshot, model } => write!(
+                f,
+                "the snapshot was taken with another model: with the one of CRC-32 {snapshot:08x}, and this is \
+                 {model:08x}"
+            ),
             Error::SnapshotState => f.write_str("the snapshot's counters contradict the model"),
             Error::ObservationLength { needed, found } => {
                 write!(f, "the observation has {found} words, the model expects {needed}")

@@ -2,6 +2,7 @@
 //! What C sees of it is tested by `core/capi/tests/arguments.c`.
 
 use algodistill_core::capi::*;
+use algodistill_core::model::weights::{checksum, CRC_OFFSET};
 use algodistill_core::{workspace_words, Agent, Model, PortableRng};
 use std::mem::{size_of, MaybeUninit};
 use std::ptr;
@@ -104,6 +105,41 @@ fn a_snapshot_is_restored() {
         // The demonstrated action still waits for its feedback.
         assert_eq!(ad_agent_feedback(agent, 1.0, 1, ptr::null(), 0), AdStatus::Ok);
         assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written - 1), AdStatus::Truncated);
+    }
+}
+
+/// What firmware asks before it runs a model, and after a snapshot was refused.
+#[test]
+fn a_model_is_known_without_an_agent_and_a_snapshot_without_its_model() {
+    let (mut memory, mut workspace) = memory();
+    let (agent, mut info) = (memory.as_mut_ptr(), MaybeUninit::<AdModelInfo>::uninit());
+    let model = Model::decode(BANDIT).unwrap();
+    // SAFETY: as above; `info` is written before it is read.
+    unsafe {
+        assert_eq!(ad_weights_info(BANDIT.as_ptr(), BANDIT.len(), info.as_mut_ptr()), AdStatus::Ok);
+        let info = info.assume_init();
+        assert_eq!((info.crc32, info.interface_crc32), (model.crc(), model.interface().crc()));
+        assert_eq!(info.format_version, u32::from(model.format_version()));
+        match model.environment() {
+            Some(name) => {
+                let bytes =
+                    std::slice::from_raw_parts(info.environment.cast::<u8>(), info.environment_length);
+                assert_eq!(bytes, name.as_bytes());
+            }
+            None => assert!(info.environment.is_null() && info.environment_length == 0),
+        }
+        assert_eq!(init(agent, &mut workspace), AdStatus::Ok);
+        let (mut bytes, mut written, mut crc32) = (vec![0; info.snapshot_bytes], 0, 0);
+        assert_eq!(ad_agent_snapshot(agent, bytes.as_mut_ptr(), bytes.len(), &mut written), AdStatus::Ok);
+        assert_eq!(ad_snapshot_model(bytes.as_ptr(), written, &mut crc32), AdStatus::Ok);
+        assert_eq!(crc32, model.crc());
+        // Of another model: the CRC-32 of its weights in the snapshot's header, and the snapshot's own.
+        bytes[16] ^= 1;
+        let crc = checksum(&bytes);
+        bytes[CRC_OFFSET..CRC_OFFSET + 4].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(ad_agent_restore(agent, bytes.as_ptr(), written), AdStatus::SnapshotModel);
+        assert_eq!(ad_snapshot_model(bytes.as_ptr(), written, &mut crc32), AdStatus::Ok);
+        assert_eq!(crc32, model.crc() ^ 1);
     }
 }
 

@@ -105,7 +105,7 @@ BEFORE_ACT: dict[str, tuple[Callable[[Agent], object], str]] = {
     ),
     "restore, of another model": (
         lambda agent: agent.restore(Agent(BANDIT).snapshot()),
-        "give what snapshot() of this model gave",
+        "taken with another model: with the one of CRC-32 ",
     ),
 }
 

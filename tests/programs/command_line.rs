@@ -583,7 +583,8 @@ fn with_fewer_heads_of_keys_and_values_the_ring_is_smaller() {
 fn every_command_prints_one_json_object() {
     let toy = Toy::get();
     let (histories, model) = (toy.text("histories.parquet"), toy.text("model.adw"));
-    assert_eq!(json(&["inspect", &model])["parameters"], 101_632);
+    let inspected = json(&["inspect", &model]);
+    assert_eq!((&inspected["parameters"], &inspected["environment"]), (&101_632.into(), &"dark-room".into()));
     json(&["histories", "show", &histories]);
     json(&["histories", "check", &histories]);
     json(&["play", &model, "--episodes", "2"]);

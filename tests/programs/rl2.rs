@@ -61,6 +61,7 @@ fn a_policy_is_trained_resumed_exported_and_evaluated_on_tasks_that_were_held_ou
     let inspected = json(&["inspect", &weights]);
     assert_eq!(inspected["card"]["training"]["rl2"]["environment"]["size"], 4, "{inspected}");
     assert_eq!(inspected["dimensions"]["window"], 200);
+    assert_eq!(inspected["environment"], "dark-room");
     let float = format!("{run}/model.safetensors");
     let evaluated = json(&["evaluate", &weights, "--runs", "1", "--episodes", "10", "--float", &float]);
     assert_eq!((&evaluated["environment"], &evaluated["tasks"]), (&"dark-room".into(), &3.into()));

@@ -1,6 +1,7 @@
 //! The weights file and the snapshot as trust boundaries: whatever the bytes, a typed error or the
 //! same behaviour, never a panic.
 
+use algodistill_core::context::snapshot_model;
 use algodistill_core::{workspace_words, Agent, Dimensions, Error, Model, PortableRng};
 use algodistill_tests::dark_room_interface;
 use algodistill_tests::int8::{random_weights, tiny_with_encoders, TINY};
@@ -239,7 +240,12 @@ fn a_snapshot_of_other_weights_is_refused() {
     let agent = played(&model, &mut memory, 3);
     let mut snapshot = vec![0; agent.snapshot_len()];
     agent.snapshot(&mut snapshot).unwrap();
-    assert_eq!(played(&other, &mut other_memory, 0).restore(&snapshot), Err(Error::SnapshotModel));
+    assert_eq!(snapshot_model(&snapshot), Ok(model.crc()));
+    let refused = Error::SnapshotModel { snapshot: model.crc(), model: other.crc() };
+    assert_eq!(played(&other, &mut other_memory, 0).restore(&snapshot), Err(refused));
+    for crc in [model.crc(), other.crc()] {
+        assert!(refused.to_string().contains(&format!("{crc:08x}")), "{refused}");
+    }
 }
 
 #[test]

@@ -82,6 +82,29 @@ static void sizes(void) {
     free(header);
 }
 
+/* A model that nobody runs: no agent, no workspace. */
+static void models(void) {
+    ad_model_info info, other;
+    uint8_t *copy = allocate(SIZE);
+    memset(&info, 0, sizeof info);
+    memcpy(copy, weights, SIZE);
+    CHECK(NULL, ad_weights_info(NULL, SIZE, &info));
+    CHECK(NULL, ad_weights_info(NULL, 0, &info));
+    CHECK(NULL, ad_weights_info(weights, SIZE, NULL));
+    CHECK(MISALIGNED, ad_weights_info(weights, SIZE, displaced(&info, 1)));
+    CHECK(BUFFER, ad_weights_info(weights, SIZE_MAX, &info));
+    CHECK(OVERLAP, ad_weights_info(copy, SIZE, (ad_model_info *)(void *)copy));
+    CHECK(TRUNCATED, ad_weights_info(weights, SIZE - 1, &info));
+    copy[SIZE - 1] ^= 1;
+    CHECK(CHECKSUM, ad_weights_info(copy, SIZE, &info));
+    CHECK_TRUE(info.crc32 == 0);
+    CHECK(OK, ad_weights_info(weights, SIZE, &info));
+    fresh_agent();
+    CHECK(OK, ad_agent_info(&agent, &other));
+    CHECK_TRUE(info.crc32 == other.crc32 && info.snapshot_bytes == other.snapshot_bytes && info.environment == other.environment);
+    free(copy);
+}
+
 static void generators(void) {
     ad_rng zero = {{0, 0, 0, 0}};
     uint32_t value = 0;
@@ -197,6 +220,9 @@ static void calls_of_an_agent(void) {
     CHECK_TRUE(info.observation_words == DARK_ROOM_WORDS && info.actions == DARK_ROOM_ACTIONS);
     CHECK_TRUE(info.final_observation_words == 0 || info.final_observation_words == DARK_ROOM_WORDS);
     CHECK_TRUE(info.workspace_words == WORDS && info.parameters > 0 && info.crc32 == model[3]);
+    CHECK_TRUE(info.format_version == (model[1] & 0xffff) && info.interface_crc32 == 0xd8582efd);
+    CHECK_TRUE(info.environment_length == strlen("dark-room"));
+    CHECK_TRUE(info.environment != NULL && memcmp(info.environment, "dark-room", info.environment_length) == 0);
 
     CHECK(TEMPERATURE, ad_agent_set_sampling(&agent, -1.0f));
     CHECK(TEMPERATURE, ad_agent_set_sampling(&agent, 1e9f));
@@ -274,7 +300,7 @@ static void snapshots(void) {
     ad_rng saved;
     uint8_t *bytes;
     size_t written = 0;
-    uint32_t actions[STEPS];
+    uint32_t actions[STEPS], crc32 = 0;
     fresh_agent();
     CHECK(OK, ad_agent_info(&agent, &info));
     bytes = allocate(info.snapshot_bytes);
@@ -293,6 +319,16 @@ static void snapshots(void) {
     CHECK_TRUE(written == 0);
     CHECK(OK, ad_agent_snapshot(&agent, bytes, info.snapshot_bytes, &written));
     CHECK_TRUE(written == info.snapshot_bytes);
+    CHECK(NULL, ad_snapshot_model(NULL, written, &crc32));
+    CHECK(NULL, ad_snapshot_model(NULL, 0, &crc32));
+    CHECK(NULL, ad_snapshot_model(bytes, written, NULL));
+    CHECK(MISALIGNED, ad_snapshot_model(bytes, written, displaced(&crc32, 1)));
+    CHECK(BUFFER, ad_snapshot_model(bytes, SIZE_MAX, &crc32));
+    CHECK(OVERLAP, ad_snapshot_model(bytes, written, (uint32_t *)(void *)bytes));
+    CHECK(TRUNCATED, ad_snapshot_model(bytes, written - 1, &crc32));
+    CHECK_TRUE(crc32 == 0);
+    CHECK(OK, ad_snapshot_model(bytes, written, &crc32));
+    CHECK_TRUE(crc32 == info.crc32);
 
     /* A power cut: the workspace is lost, the snapshot and the generator's state are not. */
     saved = rng;
@@ -327,6 +363,7 @@ int main(void) {
     workspace = allocate(WORDS * sizeof *workspace);
     texts();
     sizes();
+    models();
     generators();
     initialisation();
     agents_that_are_none();

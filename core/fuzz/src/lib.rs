@@ -31,6 +31,7 @@ pub fn weights(bytes: &[u8]) -> bool {
 
 fn decode(file: &[u8]) -> bool {
     let Ok(model) = Model::decode(file) else { return false };
+    assert!(model.environment().is_none_or(|name| model.card().contains(name)));
     let words = model.workspace_words();
     assert_eq!(algodistill_core::workspace_words(file), Some(words));
     if words <= MOST_WORDS {

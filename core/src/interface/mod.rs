@@ -1,6 +1,7 @@
 //! What an agent sees and does: the contract between an environment, a learning history and a
 //! model.
 
+use crate::model::weights::CRC;
 use crate::Error;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,23 @@ impl Interface {
             && !self.reward_levels.is_empty()
             && finite
             && increasing
+    }
+
+    /// CRC-32 of channels and actions (`docs/weights-format.md`): the same for all models that fit the
+    /// same sensors and actuators. The reward levels are not in it: a reward is any number.
+    pub fn crc(&self) -> u32 {
+        let mut digest = CRC.digest();
+        let mut add = |number: u16| digest.update(&number.to_le_bytes());
+        for channel in &self.channels {
+            let fields = match *channel {
+                Channel::Discrete { size } => [0, size, 0, 0],
+                Channel::Vector { size } => [1, size, 0, 0],
+                Channel::Pixels { height, width, colours } => [2, height, width, colours.into()],
+            };
+            fields.into_iter().for_each(&mut add);
+        }
+        add(self.actions);
+        digest.finalize()
     }
 
     /// Words of an observation.
@@ -152,6 +170,21 @@ impl Interface {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_crc_tells_apart_what_is_seen_and_done_and_nothing_else() {
+        let of = |sizes: &[u16], actions, levels: &[f32]| {
+            Interface::discrete(sizes, actions, levels).unwrap().crc()
+        };
+        let room = of(&[9, 9], 5, &[0.0, 1.0]);
+        // zlib.crc32(struct.pack("<9H", 0, 9, 0, 0, 0, 9, 0, 0, 5)) in Python.
+        assert_eq!(room, 0xd858_2efd);
+        assert_eq!(room, of(&[9, 9], 5, &[-1.0]));
+        let mut vector = Interface::discrete(&[9, 9], 5, &[0.0]).unwrap();
+        vector.channels[1] = Channel::Vector { size: 9 };
+        let others = [of(&[9], 5, &[0.0]), of(&[9, 10], 5, &[0.0]), of(&[9, 9], 4, &[0.0]), vector.crc()];
+        assert!(!others.contains(&room), "{others:x?}");
+    }
 
     #[test]
     fn feedback_has_a_row_for_each_level_and_end_and_one_for_none() {

@@ -1,6 +1,7 @@
 //! The int8 transformer: weights file, kernels, forward pass of one token.
 
 pub(crate) mod attention;
+mod card;
 pub(crate) mod embedding;
 pub(crate) mod encoder;
 pub(crate) mod forward;
@@ -49,12 +50,13 @@ pub struct Model<'a> {
     parameters: usize,
     card: &'a str,
     crc: u32,
+    version: u16,
 }
 
 impl<'a> Model<'a> {
     /// Validates a weights file. The model borrows from `file`; nothing is copied.
     pub fn decode(file: &'a [u8]) -> Result<Self, Error> {
-        let weights::File { dimensions, metadata, crc, mut rest } = weights::open(file)?;
+        let weights::File { dimensions, metadata, crc, version, mut rest } = weights::open(file)?;
         let weights::Metadata { interface, exponents, card } = metadata;
         let mut tensors = 0;
         for_each_shape(&dimensions, &interface, |_| {
@@ -80,7 +82,7 @@ impl<'a> Model<'a> {
             return Err(Error::Leftover);
         }
         let score_scale = score_scale(dimensions.d_head());
-        Ok(Self { dimensions, interface, normalisers, tensors, score_scale, parameters, card, crc })
+        Ok(Self { dimensions, interface, normalisers, tensors, score_scale, parameters, card, crc, version })
     }
 
     /// Dimensions of the transformer.
@@ -104,7 +106,20 @@ impl<'a> Model<'a> {
         self.card
     }
 
-    /// CRC-32 of the weights file: identifies the model in snapshots.
+    /// Name of the environment that the model was trained in, as its card has it (`dark-room`); the
+    /// first where there were several. `None` where the card names none: the histories of another
+    /// program, or a file of another writer.
+    pub fn environment(&self) -> Option<&'a str> {
+        card::environment(self.card)
+    }
+
+    /// Version of the weights format that the file is written in.
+    pub fn format_version(&self) -> u16 {
+        self.version
+    }
+
+    /// CRC-32 of the weights file, its card included: tells one model from another, and is what
+    /// snapshots name. It is no signature: whoever lets others send models signs the file.
     pub fn crc(&self) -> u32 {
         self.crc
     }

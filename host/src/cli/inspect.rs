@@ -26,8 +26,6 @@ pub fn run(args: &Args) -> Result<Report> {
     let warning = warning.map(|window| {
         format!("no training sequence was longer than the window of {window} steps: longer streams were never trained")
     });
-    // Of a file that was decoded.
-    let version = bytes.get(4..6).map_or(0, |field| u16::from_le_bytes([field[0], field[1]]));
     let plan = MemoryPlan::new(&model, bytes.len());
     let encoders = EncoderPlan::new(&model);
     let dimensions = model.dimensions();
@@ -35,11 +33,14 @@ pub fn run(args: &Args) -> Result<Report> {
     let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
     let text = format!(
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
+         trained in {environment}\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads{shared}, d_ff {ff}, window {window}\n\
-         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}\n{encoding}{warned}{plan}\
+         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}, CRC-32 of channels and actions {fits:08x}\n{encoding}{warned}{plan}\
          card       {card:#}\n",
         file = args.file.display(),
+        version = model.format_version(),
         crc = model.crc(),
+        environment = model.environment().unwrap_or("an environment that the card does not name"),
         parameters = model.parameters(),
         layers = dimensions.layers,
         d = dimensions.d_model,
@@ -53,14 +54,17 @@ pub fn run(args: &Args) -> Result<Report> {
         seen = if dimensions.final_words > 0 { "seen" } else { "not seen" },
         actions = interface.actions,
         levels = interface.reward_levels,
+        fits = interface.crc(),
         encoding = encoders.as_ref().map(EncoderPlan::text).unwrap_or_default(),
         warned = warning.as_ref().map_or(String::new(), |warning| format!("warning    {warning}\n")),
         plan = plan.text(),
     );
     let json = json!({
         "file": args.file.display().to_string(),
-        "format_version": version,
+        "format_version": model.format_version(),
         "crc32": format!("{:08x}", model.crc()),
+        "environment": model.environment(),
+        "interface_crc32": format!("{:08x}", interface.crc()),
         "parameters": model.parameters(),
         "dimensions": {
             "layers": dimensions.layers, "d_model": dimensions.d_model, "heads": dimensions.heads,

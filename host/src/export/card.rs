@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 
-/// The JSON text in a weights file. The device does not read it.
+/// The JSON text in a weights file. A device reads the name of the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
     /// Environment, source algorithm, seeds and split of the learning histories, one entry per

@@ -255,7 +255,7 @@ pub struct Metadata<'a> {
     /// Binary exponent of each tensor's row scales, in the order of the tensors: an i8 each.
     #[serde(borrow)]
     pub exponents: &'a [u8],
-    /// Training card: JSON text for people and tools; the device does not read it.
+    /// Training card: JSON text for people and tools; a device reads the name of the environment.
     #[serde(borrow)]
     pub card: &'a str,
 }

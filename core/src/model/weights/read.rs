@@ -9,6 +9,7 @@ pub(crate) struct File<'a> {
     pub dimensions: Dimensions,
     pub metadata: Metadata<'a>,
     pub crc: u32,
+    pub version: u16,
     /// Normalisers and tensors, not yet validated.
     pub rest: &'a [u8],
 }
@@ -63,7 +64,7 @@ pub(crate) fn open(file: &[u8]) -> Result<File<'_>, Error> {
     if !valid || !unread.is_empty() {
         return Err(Error::Metadata);
     }
-    Ok(File { dimensions, metadata, crc, rest })
+    Ok(File { dimensions, metadata, crc, version, rest })
 }
 
 /// Splits `len` bytes and their zero padding off the front of `rest`.
