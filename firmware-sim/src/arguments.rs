@@ -32,8 +32,8 @@ pub enum Command {
     Bench(BenchArguments),
     /// Say what is missing on this machine to build and run every image.
     Tools(ToolsArguments),
-    /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits. On the
-    /// host, without QEMU.
+    /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits, power cuts
+    /// while its model is replaced. On the host, without QEMU.
     Faults(FaultArguments),
     /// Instructions, flash, RAM and stack of every target for three sizes of model.
     Table(TableArguments),
@@ -145,6 +145,12 @@ pub struct FaultArguments {
     /// Episodes with sensor dropouts.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
+    /// Bytes of flash that are erased at once.
+    #[arg(long, default_value_t = 2048, value_parser = parse_flash_page)]
+    pub flash_page: usize,
+    /// Bytes of flash that are programmed at once.
+    #[arg(long, default_value_t = 32, value_parser = parse_flash_unit)]
+    pub flash_unit: usize,
     /// Probability that the sensor fails at a step and its last value is held.
     #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
     pub dropout: f32,
@@ -245,6 +251,20 @@ fn parse_bare_targets(name: &str) -> Result<Targets, String> {
         return Err("the host has no image; an instruction set, or all".into());
     }
     Ok(targets)
+}
+
+fn parse_flash_page(text: &str) -> Result<usize, String> {
+    power_of_two(text, 256, 131_072)
+}
+
+fn parse_flash_unit(text: &str) -> Result<usize, String> {
+    power_of_two(text, 1, 256)
+}
+
+fn power_of_two(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|value: &usize| value.is_power_of_two());
+    let problem = || format!("not a power of two from {least} to {most}");
+    value.filter(|value| (least..=most).contains(value)).ok_or_else(problem)
 }
 
 fn parse_probability(text: &str) -> Result<f32, String> {

@@ -102,7 +102,7 @@ impl Environment {
     /// A small model with random weights, written to `folder`: it fits every board.
     pub fn small_model(&self, folder: &Folder) -> anyhow::Result<PathBuf> {
         let path = folder.0.join(format!("random-{}.adw", self.preset));
-        fs::write(&path, random_model::small(self)?).with_context(|| path.display().to_string())?;
+        fs::write(&path, random_model::small(self, 0)?).with_context(|| path.display().to_string())?;
         Ok(path)
     }
 

@@ -2,7 +2,9 @@
 
 use crate::arguments::FaultArguments;
 use crate::environment::Folder;
+use crate::flash::Shape;
 use crate::host::{read_model, Apart, Run};
+use crate::{random_model, update};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::model::weights::{checksum, CRC_OFFSET, HEADER_LEN};
 use algodistill_core::{workspace_words, Agent, Error, Interface, Model, PortableRng, Transition};
@@ -25,6 +27,10 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
             dropouts(&run(arguments.episodes), arguments.dropout, &file)?;
         let brown_outs = brown_outs(&run(arguments.brown_out_episodes), &file)?;
         let bits = flipped_bits(&file, &model)?;
+        let shape = Shape { page: arguments.flash_page, unit: arguments.flash_unit };
+        // Not the seed of the models of environments without a shipped one.
+        let other = random_model::small(environment, 1)?;
+        let cuts = update::cuts(&file, &other, shape, arguments.seed).context("model update")?;
         if arguments.json {
             let json = serde_json::json!({
                 "environment": environment.preset,
@@ -34,6 +40,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
                 "return_with_dropouts": total_return,
                 "brown_outs_survived": brown_outs,
                 "flipped_bits_detected": bits,
+                "update": cuts.json(shape),
             });
             println!("{json}");
         } else {
@@ -45,6 +52,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
             println!(
                 "  flash: a flip of any of the {bits} bits changes the CRC-32, which the decoder checks"
             );
+            println!("{}", cuts.text(shape));
         }
     }
     Ok(())

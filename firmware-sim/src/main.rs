@@ -11,6 +11,7 @@ mod elf;
 mod environment;
 mod expected;
 mod faults;
+mod flash;
 mod gates;
 mod host;
 mod image;
@@ -23,6 +24,7 @@ mod table;
 mod target;
 mod tools;
 mod trace;
+mod update;
 mod usage;
 
 use arguments::{Arguments, Command};

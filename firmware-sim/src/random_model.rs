@@ -27,8 +27,9 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
     fs::rename(&temporary, &arguments.out).with_context(|| arguments.out.display().to_string())
 }
 
-/// A small model for an environment that has no shipped one, or whose shipped one does not fit the board.
-pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
+/// A small model for an environment that has no shipped one, or whose shipped one does not fit the board, or that
+/// is to replace another.
+pub fn small(environment: &Environment, seed: u64) -> anyhow::Result<Vec<u8>> {
     let interface = environment.family.interface();
     let actions = interface.actions.into();
     let final_words = interface.observation_len();
@@ -44,7 +45,7 @@ pub fn small(environment: &Environment) -> anyhow::Result<Vec<u8>> {
         final_words,
         encoders,
     };
-    weights(&dimensions, &interface, 0)
+    weights(&dimensions, &interface, seed)
 }
 
 /// The weights file; refused where the core refuses it.

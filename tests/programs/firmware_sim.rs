@@ -107,6 +107,21 @@ fn faults_are_survived_or_detected_in_every_environment() {
     let output = simulator().args(arguments).assert().success().get_output().stdout.clone();
     for line in String::from_utf8(output).unwrap().lines() {
         assert!(line.contains("\"flipped_bits_detected\""), "{line}");
+        let update = &serde_json::from_str::<serde_json::Value>(line).unwrap()["update"];
+        let count = |name: &str| update[name].as_u64().unwrap();
+        // Two updates: before every operation, in the midst of it, and behind the last one.
+        assert_eq!(count("power_cuts"), 2 * count("flash_operations") + 2, "{line}");
+        assert_eq!(count("old_model_after") + count("new_model_after"), count("power_cuts"), "{line}");
+        assert!(count("new_model_after") >= 2 && count("wrong_models_refused") == 14, "{line}");
+    }
+}
+
+#[test]
+fn a_flash_that_there_is_not_is_refused() {
+    for flash in
+        [["--flash-unit", "24"], ["--flash-unit", "512"], ["--flash-page", "100"], ["--flash-page", "0"]]
+    {
+        simulator().arg("faults").args(flash).assert().code(2);
     }
 }
 

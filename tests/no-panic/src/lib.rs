@@ -1,10 +1,12 @@
 //! Everything that firmware calls, reachable from one exported function.
 #![no_std]
 
+use ab_update::{start, Flash, Requirements};
+use algodistill_core::context::snapshot_model;
 use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
 use algodistill_core::log::{About, Ended, StepLog};
-use algodistill_core::{Agent, Environment, Error, Kernels, Model, PortableRng, Sampling};
+use algodistill_core::{Agent, Channel, Environment, Error, Kernels, Model, PortableRng, Sampling};
 
 extern "C" {
     /// Defined nowhere: the library links only where the optimizer removed every call.
@@ -49,8 +51,10 @@ pub unsafe extern "C" fn exercise(
 
 fn agent(file: &[u8], workspace: &mut [u32], snapshot: &mut [u8], words: &[i32]) -> Result<i32, Error> {
     let model = Model::decode(file)?;
+    let named = model.environment().map_or(0, str::len) + usize::from(model.format_version());
+    let fits = model.interface().crc() ^ snapshot_model(snapshot)?;
     let mut agent = Agent::new(model, workspace)?;
-    let mut rng = PortableRng::new(words.len() as u64, file.len() as u64);
+    let mut rng = PortableRng::new(named as u64, fits.into());
     agent.restore(snapshot)?;
     for (step, observation) in words.chunks(2).enumerate() {
         let action = agent.act(observation, &mut rng)?;
@@ -86,7 +90,63 @@ fn agent(file: &[u8], workspace: &mut [u32], snapshot: &mut [u8], words: &[i32])
             total = total.wrapping_add(play(task, words, &mut rng));
         }
     }
+    total = total.wrapping_add(updates(file, snapshot, words));
     Ok(total)
+}
+
+/// Two slots of any flash in `memory`: the file as a new model, in chunks of any length.
+fn updates(file: &[u8], memory: &mut [u8], words: &[i32]) -> i32 {
+    let (a, b) = memory.split_at_mut(memory.len() / 2);
+    let size = |index: usize| words.get(index).map_or(0, |word| *word as usize);
+    let mut slots = [a, b].map(|bytes| Slot { bytes, page: size(0), unit: size(1) });
+    let name = core::str::from_utf8(file).ok();
+    let channels = &[Channel::Discrete { size: size(2) as u16 }];
+    let requirements =
+        Requirements { channels, actions: size(3) as u16, environment: name, workspace_words: size(4) };
+    let mut updater = start(&mut slots, &requirements).updater;
+    let mut update = match updater.begin(size(5)) {
+        Ok(update) => update,
+        Err(_) => return 1,
+    };
+    for chunk in file.chunks(size(6).max(1)) {
+        if update.write(chunk).is_err() {
+            return 2;
+        }
+    }
+    i32::from(update.finish(&requirements).is_ok())
+}
+
+struct Slot<'m> {
+    bytes: &'m mut [u8],
+    page: usize,
+    unit: usize,
+}
+
+impl Flash for Slot<'_> {
+    type Error = ();
+
+    fn page_len(&self) -> usize {
+        self.page
+    }
+
+    fn unit_len(&self) -> usize {
+        self.unit
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    fn erase(&mut self, page: usize) -> Result<(), ()> {
+        self.bytes.get_mut(page..).ok_or(())?.fill(0xff);
+        Ok(())
+    }
+
+    fn program(&mut self, offset: usize, units: &[u8]) -> Result<(), ()> {
+        let bytes = self.bytes.get_mut(offset..).ok_or(())?;
+        bytes.iter_mut().zip(units).for_each(|(byte, value)| *byte &= value);
+        Ok(())
+    }
 }
 
 fn play(mut task: AnyTask, words: &[i32], rng: &mut PortableRng) -> i32 {
