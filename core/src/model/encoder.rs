@@ -135,5 +135,10 @@ fn multiply(weights: &Tensor, inputs: &[[i16; 4]], outputs: &mut [i32]) {
         let row = row.iter().enumerate().map(|(column, byte)| i32::from(decode(column, *byte)));
         *output = row.zip(inputs).map(|(w, x)| w * i32::from(*x)).sum();
     }
-    rescale(outputs, VECTOR_DOT_BITS, weights.scales(), weights.exponent + NORMALISED_BITS - FRACTION_BITS);
+    rescale(
+        outputs,
+        VECTOR_DOT_BITS,
+        weights.scales_from(0),
+        weights.exponent + NORMALISED_BITS - FRACTION_BITS,
+    );
 }

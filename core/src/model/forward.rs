@@ -247,7 +247,7 @@ pub(super) fn linear(
     }
     kernels.dots(inputs, rows.get(done * columns..).unwrap_or(&[]), columns, rest);
     // 16 bits times 15 bits.
-    let multipliers = weights.scales().skip(done).map(|row_scale| row_scale * scale.mantissa);
+    let multipliers = weights.scales_from(done).map(|row_scale| row_scale * scale.mantissa);
     rescale(rest, dot_bits(columns), multipliers, shift);
 }
 

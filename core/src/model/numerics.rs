@@ -181,12 +181,14 @@ pub struct Rescaling {
 impl Rescaling {
     /// Of values of at most `bits` bits and a multiplier below 2^31.
     pub fn new(bits: u32, multiplier: u32, shift: i32) -> Self {
-        let left = (33 - shift).max(0) as u32;
-        let right = shift + left as i32 - 32;
-        if left > 31u32.saturating_sub(bits) || right > 30 {
+        let missing = (33 - shift).max(0) as u32;
+        let left = missing.min(31u32.saturating_sub(bits));
+        let more = missing - left;
+        let right = shift + missing as i32 - 32;
+        if multiplier.leading_zeros() <= more || right > 30 {
             return Self { left: 0, multiplier, right: 1, half: 1, exact: Some(shift) };
         }
-        Self { left, multiplier, right, half: 1 << (right - 1), exact: None }
+        Self { left, multiplier: multiplier << more, right, half: 1 << (right - 1), exact: None }
     }
 
     /// `round_shift(value * multiplier, shift)`.
@@ -241,11 +243,22 @@ pub fn maximum(values: &[i32]) -> u32 {
 #[cfg(arm_thumb1)]
 use super::kernels::divide;
 
-/// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits, in two digits of
-/// 16 bits: a division of 64 bits is a long subroutine on a microcontroller (Knuth, The Art of
-/// Computer Programming 2, 4.3.1, algorithm D).
+/// `floor(upper * 2^32 / divisor)` for `upper < divisor` and a divisor of 31 bits.
 #[cfg(not(arm_thumb1))]
 const fn divide(upper: u32, divisor: u32) -> u32 {
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "wasm32")) {
+        return match ((upper as u64) << 32).checked_div(divisor as u64) {
+            Some(quotient) => quotient as u32,
+            None => 0,
+        };
+    }
+    divide_in_digits(upper, divisor)
+}
+
+/// The same in two digits of 16 bits: a division of 64 bits is a long subroutine on a microcontroller
+/// (Knuth, The Art of Computer Programming 2, 4.3.1, algorithm D).
+#[cfg(not(arm_thumb1))]
+const fn divide_in_digits(upper: u32, divisor: u32) -> u32 {
     const fn digit(rest: u32, divisor: u32) -> (u32, u32) {
         // The estimate is of the upper 16 bits of the divisor, and at most 2 too large.
         let Some(mut quotient) = rest.checked_div(divisor >> 16) else { return (0, 0) };
@@ -379,6 +392,8 @@ mod tests {
                 for upper in [upper, 127 << 22, divisor - 1, 0] {
                     let exact = (u64::from(upper) << 32) / u64::from(divisor);
                     assert_eq!(u64::from(divide(upper, divisor)), exact, "{upper} / {divisor}");
+                    let in_digits = divide_in_digits(upper, divisor);
+                    assert_eq!(u64::from(in_digits), exact, "{upper} / {divisor}");
                 }
             }
         }

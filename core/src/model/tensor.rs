@@ -36,10 +36,11 @@ impl<'a> Tensor<'a> {
         self.scales
     }
 
-    /// Row scales, in units of `2^-exponent`.
-    pub fn scales(&self) -> impl Iterator<Item = u32> + Clone + 'a {
+    /// Scales of row `first` and those behind it, in units of `2^-exponent`. (Of an iterator that skips
+    /// rows, compilers make no vectors.)
+    pub fn scales_from(&self, first: usize) -> impl Iterator<Item = u32> + Clone + 'a {
         let (scales, _) = self.scales.as_chunks::<2>();
-        scales.iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
+        scales.get(first..).unwrap_or(&[]).iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
     }
 
     /// One row and its scale. An index out of range gives an empty row: callers validate indices.
