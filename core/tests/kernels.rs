@@ -5,9 +5,11 @@ use algodistill_core::model::kernels::{code, decode, store_key, store_value, Ope
 use algodistill_core::Kernels;
 use proptest::prelude::*;
 
-/// Every set that this processor runs; a set that it lacks runs the scalar kernels.
-const SETS: &[Kernels] =
-    if cfg!(miri) { &[Kernels::Scalar] } else { &[Kernels::Scalar, Kernels::Avx2, Kernels::Dsp] };
+/// Every set that this processor runs.
+fn sets() -> impl Iterator<Item = Kernels> {
+    let miri = |kernels: &Kernels| !cfg!(miri) || *kernels == Kernels::Scalar;
+    Kernels::ALL.iter().copied().filter(|kernels| kernels.is_available()).filter(miri)
+}
 
 /// Rows, and a quarter of the columns, of the largest matrix. A large one takes miri minutes.
 const MOST: usize = if cfg!(miri) { 5 } else { 40 };
@@ -66,7 +68,7 @@ proptest! {
         let ring = stored(&keys, store_key);
         let mut memory = vec![[0; 4]; query.len() / 4];
         let operand = Operand::new(&query, &mut memory);
-        for &kernels in SETS {
+        for kernels in sets() {
             // One slot more than has a scale: it stays as it was.
             let mut found = vec![7; keys.len() + 1];
             kernels.scores(&operand, &ring, &scales, factor, &mut found);
@@ -82,7 +84,7 @@ proptest! {
         (prop_oneof![near, any], scales(slots))
     })) {
         let (expected, total, exponent) = exact_softmax(&scores, &scales);
-        for &kernels in SETS {
+        for kernels in sets() {
             let mut found = [&scores[..], &[7]].concat();
             let softmax = kernels.softmax(&mut found[..scores.len()], &scales);
             prop_assert_eq!((softmax.total, softmax.exponent), (total, exponent), "{:?}", kernels);
@@ -102,7 +104,7 @@ proptest! {
         // As an agent does it: in whole fours of slots.
         let mut weights = weights;
         weights.resize(weights.len().div_ceil(4) * 4, 0);
-        for &kernels in SETS {
+        for kernels in sets() {
             let mut found = vec![1; columns];
             kernels.weighted_values(&weights, &ring, &mut found);
             prop_assert_eq!(&found, &expected, "{:?}", kernels);
@@ -158,7 +160,7 @@ fn the_longest_window_does_not_overflow() {
     let (expected, total, exponent) = exact_softmax(&scores, &scales);
     let rows = vec![vec![-127; 4]; slots];
     let ring = stored(&rows, store_value);
-    for &kernels in SETS {
+    for kernels in sets() {
         let mut weights = scores.clone();
         let softmax = kernels.softmax(&mut weights, &scales);
         assert_eq!((softmax.total, softmax.exponent, &weights), (total, exponent, &expected), "{kernels:?}");
@@ -197,7 +199,7 @@ fn check_dots(rows: usize, columns: usize, stride: usize, elements: &[i8], vecto
     let coded: Vec<u8> = elements.iter().enumerate().map(|(index, value)| code(index, *value)).collect();
     let mut memory = vec![[0; 4]; columns / 4];
     let operand = Operand::new(vector, &mut memory);
-    for &kernels in SETS {
+    for kernels in sets() {
         // One row more than there is: it stays as it was.
         let mut found = vec![7; rows + usize::from(columns > 0)];
         kernels.dots(&operand, &coded, stride, &mut found);

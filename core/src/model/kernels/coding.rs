@@ -9,7 +9,7 @@
 //! h * x1 + u * (256 x0 - x1)  =  256 (w1 x1 + w0 x0) + 256 * 128 x0
 //! ```
 //!
-//! two multipliers of 16 x 16 bits (SMLAD, VPMADDWD) give the products of four elements from a
+//! two multipliers of 16 x 16 bits (SMLAD) give the products of four elements from a
 //! loaded word and one instruction that clears bytes: nothing is widened or shuffled. The last term
 //! is the same for every row, so the sum begins with its negative. The sum is 256 times the dot
 //! product and fits 32 bits for [`CHUNK`] elements; longer rows are summed in chunks.
@@ -20,7 +20,7 @@ pub(super) const CHUNK: usize = 512;
 /// constant.
 const CHUNKS: usize = crate::model::weights::MAX_COLUMNS / CHUNK;
 /// Sums that are kept of an operand.
-const SUMS: usize = if cfg!(any(target_arch = "x86_64", arm_dsp)) { CHUNKS } else { 1 };
+const SUMS: usize = if cfg!(arm_dsp) { CHUNKS } else { 1 };
 
 /// The byte of an element of a coded row.
 pub const fn code(column: usize, value: i8) -> u8 {
@@ -46,10 +46,10 @@ const fn bias(column: usize) -> u8 {
 pub struct Operand<'a> {
     /// x0 x1 x2 x3, whose number is a multiple of four.
     pub(super) plain: &'a [[i8; 4]],
-    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3. Not written where there is no SIMD.
-    #[cfg(any(target_arch = "x86_64", arm_dsp))]
+    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3. Only the DSP extension wants it.
+    #[cfg(arm_dsp)]
     pub(super) mixed: &'a [[i16; 4]],
-    /// Sum of the elements of even columns of each chunk; where there is no SIMD, of all.
+    /// Sum of the elements of even columns of each chunk; without the DSP extension, of all.
     even_sums: [i32; SUMS],
 }
 
@@ -70,7 +70,7 @@ impl<'a> Operand<'a> {
         }
         Self {
             plain,
-            #[cfg(any(target_arch = "x86_64", arm_dsp))]
+            #[cfg(arm_dsp)]
             mixed,
             even_sums,
         }
@@ -93,7 +93,7 @@ impl<'a> Operand<'a> {
     }
 
     /// For each chunk, its elements and what the sum of 256 times the products begins with.
-    #[cfg(any(target_arch = "x86_64", arm_dsp))]
+    #[cfg(arm_dsp)]
     #[inline(always)]
     pub(super) fn chunks(&self) -> impl Iterator<Item = (&'a [[i16; 4]], i32)> + '_ {
         self.mixed.chunks(CHUNK / 4).zip(self.even_sums.iter().map(|sum| -256 * 128 * sum))
@@ -103,22 +103,8 @@ impl<'a> Operand<'a> {
 #[cfg(arm_dsp)]
 use super::dsp::prepare;
 
-/// Writes a chunk of an operand and returns the sum of its elements of even columns.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn prepare(plain: &[[i8; 4]], mixed: &mut [[i16; 4]]) -> i32 {
-    let mut sum = 0;
-    for ([x0, x1, x2, x3], mixed) in plain.iter().zip(mixed) {
-        let [x0, x1, x2, x3] = [*x0, *x1, *x2, *x3].map(i16::from);
-        sum += i32::from(x0 + x2);
-        // Only -128, which no operand has, would wrap.
-        let mix = |even: i16, odd: i16| even.wrapping_mul(256).wrapping_sub(odd);
-        *mixed = [x1, x3, mix(x0, x1), mix(x2, x3)];
-    }
-    sum
-}
-
-#[cfg(not(any(target_arch = "x86_64", arm_dsp)))]
+/// The sum of the elements of even columns.
+#[cfg(not(arm_dsp))]
 fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
     plain.iter().map(|[x0, _, x2, _]| i32::from(*x0) + i32::from(*x2)).sum()
 }

@@ -5,16 +5,19 @@
 #![allow(unsafe_code)]
 
 mod coding;
+mod detect;
 mod ring_rows;
 mod scalar;
 mod softmax;
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 #[cfg(arm_dsp)]
 pub(crate) mod dsp;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 #[cfg(arm_thumb1)]
 mod thumb;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use coding::{code, decode, Operand};
 pub use ring_rows::{key, store_key, store_value, value};
@@ -29,40 +32,102 @@ pub(crate) trait Work {
     fn run(self);
 }
 
-/// A set of kernels.
+/// Calls the function of this name of a set that the processor has, of the scalar kernels otherwise.
+macro_rules! dispatch {
+    ($set:expr, $function:ident($($argument:expr),*)) => {
+        // SAFETY: a function that wants features of the processor is called where it has them.
+        #[allow(unused_unsafe)] // some want none
+        match $set {
+            #[cfg(arm_dsp)]
+            Kernels::Dsp => dsp::$function($($argument),*),
+            #[cfg(arm_thumb1)]
+            Kernels::Thumb => thumb::$function($($argument),*),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kernels::Neon => unsafe { neon::plain::$function($($argument),*) },
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kernels::NeonDot if detect::dot_product() => unsafe { neon::dot_product::$function($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx2 if detect::avx2() => unsafe { x86::avx2::$function($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            Kernels::AvxVnni if detect::avx_vnni() => unsafe { x86::avx_vnni::$function($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512Vnni if detect::avx512_vnni() => unsafe { x86::avx512_vnni::$function($($argument),*) },
+            _ => scalar::$function($($argument),*),
+        }
+    };
+}
+
+/// The same for rows of the ring. Where those are paired, only the kernels of the DSP extension read them.
+macro_rules! dispatch_rows {
+    ($set:expr, $function:ident($($argument:expr),*)) => {{
+        #[cfg(arm_dsp)]
+        return dsp::$function($($argument),*);
+        #[cfg(not(arm_dsp))]
+        dispatch!($set, $function($($argument),*))
+    }};
+}
+
+/// A set of kernels. Where the processor lacks it, or the program was compiled for another one, the
+/// scalar kernels run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kernels {
     /// Portable Rust.
     Scalar,
-    /// 256-bit AVX2. Where the processor lacks it, the scalar kernels run.
+    /// 256-bit AVX2.
     Avx2,
-    /// The DSP extension of Cortex-M4, M7 and M33. Where the program was compiled without it, the
-    /// scalar kernels run.
+    /// AVX2 with VNNI.
+    AvxVnni,
+    /// AVX-512 with VNNI.
+    Avx512Vnni,
+    /// NEON of AArch64.
+    Neon,
+    /// NEON with the dot product of ARMv8.2.
+    NeonDot,
+    /// The DSP extension of Cortex-M4, M7 and M33.
     Dsp,
-    /// Assembly for Cortex-M0, M0+ and M23, which reach few of their registers. Where the program was
-    /// compiled for others, the scalar kernels run.
+    /// Assembly for Cortex-M0, M0+ and M23, which reach few of their registers.
     Thumb,
 }
 
-#[cfg(target_arch = "x86_64")]
-cpufeatures::new!(has_avx2, "avx2");
-
 impl Kernels {
+    /// Every set; of those that a processor has, the last is the fastest.
+    pub const ALL: &'static [Self] = &[
+        Self::Scalar,
+        Self::Dsp,
+        Self::Thumb,
+        Self::Neon,
+        Self::NeonDot,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+    ];
+
     /// The fastest set that this processor runs. For a microcontroller it is known when the program
     /// is compiled.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if has_avx2::get() {
-            return Kernels::Avx2;
+        Self::ALL.iter().rev().copied().find(|kernels| kernels.is_available()).unwrap_or(Self::Scalar)
+    }
+
+    /// Whether this processor runs the set.
+    #[inline(always)]
+    pub fn is_available(self) -> bool {
+        match self {
+            Kernels::Scalar => true,
+            Kernels::Dsp => cfg!(arm_dsp),
+            Kernels::Thumb => cfg!(arm_thumb1),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx2 => detect::avx2(),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::AvxVnni => detect::avx_vnni(),
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512Vnni => detect::avx512_vnni(),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kernels::Neon => true,
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Kernels::NeonDot => detect::dot_product(),
+            _ => false,
         }
-        if cfg!(arm_dsp) {
-            return Kernels::Dsp;
-        }
-        if cfg!(arm_thumb1) {
-            return Kernels::Thumb;
-        }
-        Kernels::Scalar
     }
 
     /// Name for reports.
@@ -70,6 +135,10 @@ impl Kernels {
         match self {
             Kernels::Scalar => "scalar",
             Kernels::Avx2 => "avx2",
+            Kernels::AvxVnni => "avx-vnni",
+            Kernels::Avx512Vnni => "avx512-vnni",
+            Kernels::Neon => "neon",
+            Kernels::NeonDot => "neon-dotprod",
             Kernels::Dsp => "dsp",
             Kernels::Thumb => "thumb",
         }
@@ -78,31 +147,17 @@ impl Kernels {
     /// Calls `work` from a function compiled for this set: what is inlined into `work` uses its
     /// instructions.
     pub(crate) fn run(self, work: impl Work) {
+        // Elsewhere all sets have the same features.
         #[cfg(target_arch = "x86_64")]
-        if self == Kernels::Avx2 && has_avx2::get() {
-            // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::run(work) };
-        }
+        dispatch!(self, run(work));
+        #[cfg(not(target_arch = "x86_64"))]
         work.run()
     }
 
     /// `dots[row] = vector . rows[row]`, where a coded row starts at `row * stride` of `rows`. Rows that
     /// do not exist leave their elements of `dots` as they are.
     pub fn dots(self, vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
-        #[cfg(target_arch = "x86_64")]
-        if self == Kernels::Avx2 && has_avx2::get() {
-            // SAFETY: the processor has AVX2, asked one line above.
-            return unsafe { avx2::dots(vector, rows, stride, dots) };
-        }
-        #[cfg(arm_dsp)]
-        if self == Kernels::Dsp {
-            return dsp::dots(vector, rows, stride, dots);
-        }
-        #[cfg(arm_thumb1)]
-        if self == Kernels::Thumb {
-            return thumb::dots(vector, rows, stride, dots);
-        }
-        scalar::dots(vector, rows, stride, dots)
+        dispatch!(self, dots(vector, rows, stride, dots))
     }
 
     /// The front rows of a linear layer in one pass: `outputs[row] = round_shift(vector . rows[row] *
@@ -130,41 +185,21 @@ impl Kernels {
     /// key_scales[slot] * factor * 2^-40`, for a factor of at most 15 bits before zeros. `keys` are rows of the
     /// ring, as wide as the query, at most 512 elements. Slots without a row or a scale leave their scores as they are.
     pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
-        #[cfg(arm_thumb1)]
-        if self == Kernels::Thumb {
-            return thumb::scores(query.plain.as_flattened(), keys, key_scales, factor, scores);
-        }
-        #[cfg(arm_dsp)]
-        return dsp::scores(query, keys, key_scales, factor, scores);
         #[cfg(not(arm_dsp))]
-        scalar::scores(query.plain.as_flattened(), keys, key_scales, factor, scores)
+        let query = query.plain.as_flattened();
+        dispatch_rows!(self, scores(query, keys, key_scales, factor, scores))
     }
 
     /// Makes weights of scores: `2^score` times the scale of the slot's value. Slots without a scale leave
     /// their scores as they are.
     pub fn softmax(self, scores: &mut [i16], value_scales: &[u16]) -> Softmax {
-        #[cfg(arm_dsp)]
-        if self == Kernels::Dsp {
-            return dsp::softmax(scores, value_scales);
-        }
-        #[cfg(arm_thumb1)]
-        if self == Kernels::Thumb {
-            return thumb::softmax(scores, value_scales);
-        }
-        scalar::softmax(scores, value_scales)
+        dispatch!(self, softmax(scores, value_scales))
     }
 
     /// `outputs[i] = sum_slot weights[slot] * values[slot, i]`: `values` are rows of the ring, as wide as
     /// `outputs`, a multiple of four. The weights are those of [`Kernels::softmax`], so that the sum
     /// fits 31 bits. Slots without a row do not count.
     pub fn weighted_values(self, weights: &[i16], values: &[i8], outputs: &mut [i32]) {
-        #[cfg(arm_thumb1)]
-        if self == Kernels::Thumb {
-            return thumb::weighted_values(weights, values, outputs);
-        }
-        #[cfg(arm_dsp)]
-        return dsp::weighted_values(weights, values, outputs);
-        #[cfg(not(arm_dsp))]
-        scalar::weighted_values(weights, values, outputs)
+        dispatch_rows!(self, weighted_values(weights, values, outputs))
     }
 }

@@ -5,6 +5,13 @@
 use super::coding::Operand;
 use super::softmax::{power, score, Softmax};
 
+/// See [`super::Kernels::run`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn run(work: impl super::Work) {
+    work.run()
+}
+
 /// See [`super::Kernels::dots`]. Two rows share the loads of the vector; more of them would not
 /// stay in the registers of a Cortex-M.
 pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
@@ -89,7 +96,8 @@ fn product(a: i8, b: i8) -> i32 {
     i32::from(a) * i32::from(b)
 }
 
-/// See [`super::Kernels::softmax`].
+/// See [`super::Kernels::softmax`]. Where the processor has vectors, the compiler uses them.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
 pub(super) fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let largest = scores.iter().copied().max().unwrap_or(0);
     let mut softmax = Softmax::new(value_scales);
