@@ -11,7 +11,8 @@ use algodistill_core::{Agent, Kernels, Model, PortableRng};
 use serde_json::json;
 use std::time::Instant;
 
-/// Time one step of the int8 agent on this machine, against the scalar kernels and the float agent.
+/// Time one step of the int8 agent on this machine with each set of kernels that it has, and of the
+/// float agent.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The model; its weights are random, which does not change the time.
@@ -44,31 +45,39 @@ pub fn run(args: &Args) -> Result<Report> {
             let _ = agent.feedback(0.0, None);
         }))
     };
-    let fastest = Kernels::detect();
-    let microseconds = int8(fastest)?;
-    let scalar = int8(Kernels::Scalar)?;
     let mut peer = FloatAgent::new(&parameters);
     let float = median_microseconds(args, |observation, rng| {
         peer.act(&observation, 1.0, rng);
         peer.feedback(0.0, None);
     });
+    let available = Kernels::ALL.iter().filter(|kernels| kernels.is_available());
+    let sets = available.map(|kernels| Ok((kernels.name(), int8(*kernels)?))).collect::<Result<Vec<_>>>()?;
+    // Every processor has the scalar kernels, which are listed first, and the fastest last.
+    let (scalar, (fastest, microseconds)) = (sets[0].1, sets[sets.len() - 1]);
 
-    let text = format!(
-        "{} int8 parameters, window {}, full ring, one thread\n\
-         int8, {} kernels   {microseconds:8.2} microseconds per act\n\
-         int8, scalar kernels {scalar:8.2} ({:.2} x)\n\
-         float agent          {float:8.2} ({:.2} x)\n",
+    let mut text = format!(
+        "{} int8 parameters, window {}, full ring, one thread; microseconds per act\n\
+         float agent               {float:8.2}\n",
         model.parameters(),
         args.dimensions.0.window,
-        fastest.name(),
-        scalar / microseconds,
-        float / microseconds,
     );
+    for (name, microseconds) in &sets {
+        let ratio = scalar / microseconds;
+        text += &format!("int8, {name:<12} kernels {microseconds:8.2}  scalar / {ratio:.2}\n");
+    }
+    let sets: Vec<_> = sets
+        .iter()
+        .map(|(name, microseconds)| {
+            let ratio = scalar / microseconds;
+            json!({"kernels": name, "microseconds_per_act": microseconds, "scalar_over_this": ratio})
+        })
+        .collect();
     let json = json!({
         "microseconds_per_act": microseconds,
-        "kernels": fastest.name(),
+        "kernels": fastest,
         "scalar_microseconds_per_act": scalar,
         "float_microseconds_per_act": float,
+        "sets": sets,
         "parameters": model.parameters(),
         "steps": args.steps,
     });
