@@ -196,7 +196,7 @@ mod tests {
 
     fn trace(wrong: Option<usize>) -> Trace {
         let environment = Environment::find("watermaze").unwrap();
-        let file = random_model::small(&environment).unwrap();
+        let file = random_model::small(&environment, 0).unwrap();
         let model = Model::decode(&file).unwrap();
         let mut workspace = vec![0; model.workspace_words()];
         let mut agent = Agent::new(model, &mut workspace).unwrap();
