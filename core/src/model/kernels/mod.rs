@@ -182,8 +182,9 @@ impl Kernels {
     }
 
     /// The scores of the slots of a head, in units of 2^-8 of a binary logarithm: `query . keys[slot] *
-    /// key_scales[slot] * factor * 2^-40`, for a factor of at most 15 bits before zeros. `keys` are rows of the
-    /// ring, as wide as the query, at most 512 elements. Slots without a row or a scale leave their scores as they are.
+    /// key_scales[slot] * factor * 2^-40`, for a factor of at most 15 bits before zeros. `keys` are rows
+    /// of the ring, as wide as the query, at most 512 elements. Slots without a row or a scale leave their
+    /// scores as they are.
     pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
         #[cfg(not(arm_dsp))]
         let query = query.plain.as_flattened();

@@ -16,7 +16,7 @@ const DOTS: usize = 16;
 pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32]) {
     let columns = vector.columns();
     let (quads, rest) = dots.as_chunks_mut::<4>();
-    let needed = 4 * quads.len() * stride;
+    let needed = (4 * quads.len()).saturating_mul(stride);
     if columns == 0 || rows.len() < needed.saturating_sub(stride).saturating_add(columns) {
         return scalar::dots(vector, rows, stride, dots);
     }
@@ -35,7 +35,7 @@ pub(super) fn dots(vector: &Operand, rows: &[u8], stride: usize, dots: &mut [i32
 pub(super) fn scores(query: &[i8], keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
     let width = query.len();
     let whole = scores.len().min(key_scales.len()) / 4 * 4;
-    if width == 0 || !width.is_multiple_of(4) || keys.len() < whole * width {
+    if width == 0 || !width.is_multiple_of(4) || keys.len() < whole.saturating_mul(width) {
         return scalar::scores(query, keys, key_scales, factor, scores);
     }
     let (first, last) = scores.split_at_mut_checked(whole).unwrap_or_default();
@@ -63,7 +63,7 @@ pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32
     let (quads, rest) = outputs.as_chunks_mut::<4>();
     let whole =
         !quads.is_empty() && rest.is_empty() && !weights.is_empty() && weights.len().is_multiple_of(4);
-    if !whole || values.len() < weights.len() * width {
+    if !whole || values.len() < weights.len().saturating_mul(width) {
         return scalar::weighted_values(weights, values, outputs);
     }
     // SAFETY: there are outputs and slots, multiples of four, and a row of values for each slot.
@@ -157,8 +157,7 @@ macro_rules! four_products {
     };
 }
 
-/// Stores r8 to r11 at the address on the stack, which it advances, and ends where the count on the stack
-/// does.
+/// Stores r8 to r11 at the address on the stack, which it advances.
 macro_rules! store {
     () => {
         "ldr r5, [sp, #36]
