@@ -1,42 +1,58 @@
 //! Tells the crate what stable compilers do not say of the target: whether it has the Arm DSP extension
-//! (`cfg(target_feature = "dsp")`), and whether its multiplier gives 32 bits only.
+//! (`cfg(target_feature = "dsp")`) or Helium (`"mve"`), and whether its multiplier gives 32 bits only.
 
 use std::env;
 
 fn main() {
-    println!("cargo:rustc-check-cfg=cfg(arm_dsp, arm_thumb1, paired_ring)");
+    println!("cargo:rustc-check-cfg=cfg(arm_dsp, arm_mve, arm_thumb1, paired_ring)");
     println!("cargo:rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
-    if has_dsp() {
+    let variable = |name| env::var(name).unwrap_or_default();
+    let (target, flags) = (variable("TARGET"), variable("CARGO_ENCODED_RUSTFLAGS"));
+    // One of them: what has Helium has no use for the other.
+    if has_mve(&target, &flags) {
+        println!("cargo:rustc-cfg=arm_mve");
+    } else if has_dsp(&target, &flags) {
         println!("cargo:rustc-cfg=arm_dsp");
         println!("cargo:rustc-cfg=paired_ring");
     }
-    if has_arm_thumb1() {
+    if has_arm_thumb1(&target) {
         println!("cargo:rustc-cfg=arm_thumb1");
     }
 }
 
+/// Processors with Helium (MVE). An M52 or M55 may be made without it, as `-C target-feature=-mve` says.
+const HELIUM: [&str; 3] = ["cortex-m52", "cortex-m55", "cortex-m85"];
+
+/// Its name alone, `+mve`, is not enough: the kernels have the loops of ARMv8.1-M as well.
+fn has_mve(target: &str, flags: &str) -> bool {
+    target.starts_with("thumbv8m.main-") && processor(flags, &HELIUM) && !feature(flags, "-mve")
+}
+
 /// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the
 /// processor or of the feature tells; some Cortex-M33 lack it.
-fn has_dsp() -> bool {
-    const ARMV8M_WITH_DSP: [&str; 6] =
-        ["cortex-m33", "cortex-m35p", "cortex-m52", "cortex-m55", "cortex-m85", "star-mc1"];
-    let variable = |name| env::var(name).unwrap_or_default();
-    let (target, flags) = (variable("TARGET"), variable("CARGO_ENCODED_RUSTFLAGS"));
+fn has_dsp(target: &str, flags: &str) -> bool {
+    const ARMV8M_WITH_DSP: [&str; 3] = ["cortex-m33", "cortex-m35p", "star-mc1"];
+    let named = feature(flags, "+dsp") || processor(flags, &ARMV8M_WITH_DSP) || processor(flags, &HELIUM);
+    let optional = target.starts_with("thumbv8m.main-") && named;
+    (target.starts_with("thumbv7em-") || optional) && !feature(flags, "-dsp")
+}
+
+fn feature(flags: &str, name: &str) -> bool {
+    values(flags, "target-feature=").any(|feature| feature == name)
+}
+
+fn processor(flags: &str, names: &[&str]) -> bool {
+    values(flags, "target-cpu=").any(|name| names.contains(&name))
+}
+
+/// The values of an option of the compiler.
+fn values<'a>(flags: &'a str, option: &'static str) -> impl Iterator<Item = &'a str> {
     // The separator of the variable, not of a shell.
-    let values = |option| {
-        flags
-            .split('\x1f')
-            .filter_map(move |flag| flag.split_once(option))
-            .flat_map(|(_, list)| list.split(','))
-    };
-    let feature = |name| values("target-feature=").any(|feature| feature == name);
-    let processor = || values("target-cpu=").any(|name| ARMV8M_WITH_DSP.contains(&name));
-    let optional = target.starts_with("thumbv8m.main-") && (feature("+dsp") || processor());
-    (target.starts_with("thumbv7em-") || optional) && !feature("-dsp")
+    let lists = flags.split('\x1f').filter_map(move |flag| flag.split_once(option));
+    lists.flat_map(|(_, list)| list.split(','))
 }
 
 /// ARMv6-M and the baseline of ARMv8-M: Cortex-M0, M0+, M23.
-fn has_arm_thumb1() -> bool {
-    let target = env::var("TARGET").unwrap_or_default();
+fn has_arm_thumb1(target: &str) -> bool {
     target.starts_with("thumbv6m-") || target.starts_with("thumbv8m.base-")
 }

@@ -211,13 +211,14 @@ impl<'a> Ring<'a> {
             heads.zip(body.get_mut(..ring_bytes).unwrap_or(&mut []).chunks_exact_mut(head_bytes))
         {
             let (keys, rest) = head.split_at_checked(rows).unwrap_or_default();
+            let values = rest.get(..rows).unwrap_or(&[]);
             let pairs = out.as_chunks_mut::<2>().0.iter_mut();
             for (index, pair) in pairs.take(rows).enumerate() {
                 // Rows of keys, then rows of values.
                 let (slot, column) = (2 * index / d_head, 2 * index % d_head);
                 let elements = match slot.checked_sub(self.dimensions.slots()) {
                     None => key(keys, slot, column, d_head),
-                    Some(slot) => value(rest, slot, column, d_head),
+                    Some(slot) => value(values, slot, column, d_head),
                 };
                 *pair = elements.map(|element| element as u8);
             }

@@ -1,7 +1,7 @@
 //! Attention of one head over the ring: integer softmax and weighted sum.
 
 use super::kernels::{Kernels, Operand};
-use super::numerics::{maximum, quantize, rescale, Scale, FRACTION_BITS};
+use super::numerics::{maximum, quantize, rescale_by, Scale, FRACTION_BITS};
 use crate::context::HeadRing;
 
 /// Binary places of the scales of keys and values in the ring.
@@ -72,7 +72,7 @@ pub fn attend(
     // for 16 more, the sum for none.
     let inverse = Scale::of_inverse(softmax.total);
     let shift = inverse.exponent + RING_SCALE_BITS - FRACTION_BITS - 16 + softmax.exponent;
-    rescale(output, 31, core::iter::repeat(inverse.mantissa << 16), shift + 16);
+    rescale_by(output, 31, inverse.mantissa << 16, shift + 16);
 }
 
 /// What dots of a query times the scales of their keys are multiplied by, times 2^40, to be scores. A

@@ -6,6 +6,8 @@
 
 #[cfg(arm_dsp)]
 use super::kernels::dsp;
+#[cfg(arm_mve)]
+use super::kernels::mve;
 
 /// Fractional bits of a fixed-point value.
 pub const FRACTION_BITS: i32 = 16;
@@ -166,6 +168,16 @@ pub fn rescale(values: &mut [i32], bits: u32, multipliers: impl Iterator<Item = 
     }
 }
 
+/// [`rescale`] with one multiplier for all.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+pub fn rescale_by(values: &mut [i32], bits: u32, multiplier: u32, shift: i32) {
+    #[cfg(arm_mve)]
+    if let Some(shifts) = mve::Shifts::new(bits, shift) {
+        return mve::rescale(values, multiplier, shifts);
+    }
+    rescale(values, bits, core::iter::repeat(multiplier), shift);
+}
+
 /// [`rescale`] of one value after another with one multiplier.
 #[derive(Clone, Copy)]
 pub struct Rescaling {
@@ -313,7 +325,9 @@ pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
     let reciprocal = divide(127 << 22, maximum << shift) as i32;
     #[cfg(arm_dsp)]
     dsp::quantize(values, shift, reciprocal, quantized);
-    #[cfg(not(arm_dsp))]
+    #[cfg(arm_mve)]
+    mve::quantize(values, shift, reciprocal, quantized);
+    #[cfg(not(any(arm_dsp, arm_mve)))]
     for (q, value) in quantized.iter_mut().zip(values) {
         *q = quantize_one(*value << shift, reciprocal);
     }
@@ -322,7 +336,7 @@ pub fn quantize(values: &[i32], maximum: u32, quantized: &mut [i8]) {
 #[cfg(arm_thumb1)]
 use super::parts::quantize_one;
 
-#[cfg(not(arm_thumb1))]
+#[cfg(not(any(arm_dsp, arm_mve, arm_thumb1)))]
 #[inline(always)]
 const fn quantize_one(value: i32, reciprocal: i32) -> i8 {
     ((high_product(value, reciprocal) + (1 << 21)) >> 22) as i8

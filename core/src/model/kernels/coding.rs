@@ -103,8 +103,13 @@ impl<'a> Operand<'a> {
 #[cfg(arm_dsp)]
 use super::dsp::prepare;
 
+#[cfg(arm_mve)]
+fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
+    super::mve::even_sum(plain)
+}
+
 /// The sum of the elements of even columns.
-#[cfg(not(arm_dsp))]
+#[cfg(not(any(arm_dsp, arm_mve)))]
 fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
     plain.iter().map(|[x0, _, x2, _]| i32::from(*x0) + i32::from(*x2)).sum()
 }

@@ -6,12 +6,15 @@
 
 mod coding;
 mod detect;
+#[cfg(not(arm_mve))]
 mod ring_rows;
 mod scalar;
 mod softmax;
 
 #[cfg(arm_dsp)]
 pub(crate) mod dsp;
+#[cfg(arm_mve)]
+pub(crate) mod mve;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 #[cfg(arm_thumb1)]
@@ -20,6 +23,9 @@ mod thumb;
 mod x86;
 
 pub use coding::{code, decode, Operand};
+#[cfg(arm_mve)]
+pub use mve::{key, store_key, store_value, value};
+#[cfg(not(arm_mve))]
 pub use ring_rows::{key, store_key, store_value, value};
 pub use softmax::Softmax;
 #[cfg(arm_thumb1)]
@@ -40,6 +46,8 @@ macro_rules! dispatch {
         match $set {
             #[cfg(arm_dsp)]
             Kernels::Dsp => dsp::$function($($argument),*),
+            #[cfg(arm_mve)]
+            Kernels::Mve => mve::$function($($argument),*),
             #[cfg(arm_thumb1)]
             Kernels::Thumb => thumb::$function($($argument),*),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -57,12 +65,15 @@ macro_rules! dispatch {
     };
 }
 
-/// The same for rows of the ring. Where those are paired, only the kernels of the DSP extension read them.
+/// The same for rows of the ring. Where those are paired, only the kernels of the DSP extension read them,
+/// and where they are columns, only those of Helium.
 macro_rules! dispatch_rows {
     ($set:expr, $function:ident($($argument:expr),*)) => {{
         #[cfg(arm_dsp)]
         return dsp::$function($($argument),*);
-        #[cfg(not(arm_dsp))]
+        #[cfg(arm_mve)]
+        return mve::$function($($argument),*);
+        #[cfg(not(any(arm_dsp, arm_mve)))]
         dispatch!($set, $function($($argument),*))
     }};
 }
@@ -86,6 +97,8 @@ pub enum Kernels {
     NeonDot,
     /// The DSP extension of Cortex-M4, M7 and M33.
     Dsp,
+    /// Helium (MVE) of Cortex-M52, M55 and M85.
+    Mve,
     /// Assembly for Cortex-M0, M0+ and M23, which reach few of their registers.
     Thumb,
 }
@@ -95,6 +108,7 @@ impl Kernels {
     pub const ALL: &'static [Self] = &[
         Self::Scalar,
         Self::Dsp,
+        Self::Mve,
         Self::Thumb,
         Self::Neon,
         Self::NeonDot,
@@ -115,6 +129,7 @@ impl Kernels {
         match self {
             Kernels::Scalar => true,
             Kernels::Dsp => cfg!(arm_dsp),
+            Kernels::Mve => cfg!(arm_mve),
             Kernels::Thumb => cfg!(arm_thumb1),
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx2 => detect::avx2(),
@@ -140,6 +155,7 @@ impl Kernels {
             Kernels::Neon => "neon",
             Kernels::NeonDot => "neon-dotprod",
             Kernels::Dsp => "dsp",
+            Kernels::Mve => "mve",
             Kernels::Thumb => "thumb",
         }
     }
@@ -176,6 +192,10 @@ impl Kernels {
         #[cfg(arm_dsp)]
         if self == Kernels::Dsp {
             return dsp::linear(vector, rows, scales, mantissa, shift, outputs);
+        }
+        #[cfg(arm_mve)]
+        if self == Kernels::Mve {
+            return mve::linear(vector, rows, scales, mantissa, shift, outputs);
         }
         let _ = (vector, rows, scales, mantissa, shift, outputs);
         0

@@ -108,6 +108,7 @@ pub(super) fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
 }
 
 /// See [`super::Kernels::weighted_values`]. Eight columns at a time stay in registers.
+#[cfg(not(any(arm_dsp, arm_mve)))]
 pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32]) {
     let width = outputs.len().max(1);
     let mut columns = values;
@@ -122,6 +123,7 @@ pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32
     }
 }
 
+#[cfg(not(any(arm_dsp, arm_mve)))]
 fn some_columns<const N: usize>(weights: &[i16], values: &[i8], width: usize) -> [i32; N] {
     let mut sums = [0; N];
     for (weight, row) in weights.iter().zip(values.chunks(width)) {
