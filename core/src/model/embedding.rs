@@ -2,7 +2,9 @@
 
 use super::encoder::{Encoder, Room};
 use super::forward::Scratch;
-use super::kernels::{Kernels, Work};
+#[cfg(arm_mve)]
+use super::kernels::mve;
+use super::kernels::{decode, Kernels, Work};
 use super::numerics::{add, Rescaling, FRACTION_BITS};
 use super::tensor::{Tensor, Tensors};
 use super::weights::table_rows;
@@ -108,7 +110,14 @@ impl Work for Encode<'_, '_> {
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 #[cfg_attr(not(target_arch = "x86_64"), inline(never))]
 fn add_row(table: &Tensor, index: usize, residual: &mut [i32]) {
-    let (weights, scale) = table.row(index);
-    let rescaling = Rescaling::new(8, scale, table.exponent - FRACTION_BITS);
-    residual.iter_mut().zip(weights).for_each(|(x, weight)| *x = add(*x, rescaling.apply(weight.into())));
+    let (row, scale) = table.row(index);
+    let shift = table.exponent - FRACTION_BITS;
+    #[cfg(arm_mve)]
+    if let Some(shifts) = mve::Shifts::new(8, shift) {
+        return mve::add_row(residual, row, scale, shifts);
+    }
+    let rescaling = Rescaling::new(8, scale, shift);
+    for (column, (x, byte)) in residual.iter_mut().zip(row).enumerate() {
+        *x = add(*x, rescaling.apply(decode(column, *byte).into()));
+    }
 }

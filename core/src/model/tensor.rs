@@ -1,6 +1,5 @@
 //! An int8 matrix in flash, one scale per row.
 
-use super::kernels::decode;
 use super::weights::padded;
 
 /// `[rows, columns]` row-major int8, coded; the real value of element (i, j) is `decode(j, data[i,
@@ -43,12 +42,11 @@ impl<'a> Tensor<'a> {
         scales.get(first..).unwrap_or(&[]).iter().map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
     }
 
-    /// One row and its scale. An index out of range gives an empty row: callers validate indices.
-    pub fn row(&self, index: usize) -> (impl Iterator<Item = i8> + 'a, u32) {
+    /// One row, coded, and its scale. An index out of range gives an empty row: callers validate indices.
+    pub fn row(&self, index: usize) -> (&'a [u8], u32) {
         let start = index * self.columns;
         let row = self.data.get(start..start + self.columns).unwrap_or(&[]);
         let (scales, _) = self.scales.as_chunks::<2>();
-        let row = row.iter().enumerate().map(|(column, byte)| decode(column, *byte));
         (row, scales.get(index).map_or(0, |bytes| u32::from(u16::from_le_bytes(*bytes))))
     }
 }

@@ -110,3 +110,45 @@ pub fn quantize(values: &[i32], shift: u32, reciprocal: i32, quantized: &mut [i8
         );
     }
 }
+
+/// Adds a coded row times a multiplier, as [`rescale`] has it, to `values`.
+#[inline(never)]
+pub fn add_row(values: &mut [i32], row: &[u8], multiplier: u32, shifts: Shifts) {
+    let count = values.len().min(row.len());
+    // SAFETY: reads `count` elements of `row`, reads and writes as many of `values`.
+    unsafe {
+        asm!(
+            "vdup.32 q0, r1",
+            // Flips the highest bit of even columns, and those that it was extended to.
+            "vmov.i64 q2, #0x00000000ffffffff",
+            "vshl.i32 q2, q2, #7",
+            // The least value of a sum.
+            "vmov.i32 q3, #0x80000000",
+            "vmov.i32 q1, #0x1",
+            "vadd.i32 q3, q3, q1",
+            "wlstp.32 lr, r2, 3f",
+            "2:",
+            "vldrb.s32 q1, [r5], #4",
+            "veor q1, q1, q2",
+            "vshl.s32 q1, r3",
+            "vmulh.s32 q1, q1, q0",
+            "vrshl.s32 q1, r4",
+            "vldrw.u32 q4, [r0]",
+            "vqadd.s32 q1, q1, q4",
+            "vmax.s32 q1, q1, q3",
+            "vstrw.32 q1, [r0], #16",
+            "letp lr, 2b",
+            "3:",
+            inout("r0") values.as_mut_ptr() => _,
+            in("r1") multiplier,
+            in("r2") count,
+            in("r3") shifts.left,
+            in("r4") shifts.after,
+            inout("r5") row.as_ptr() => _,
+            out("lr") _,
+            out("d0") _, out("d1") _, out("d2") _, out("d3") _, out("d4") _,
+            out("d5") _, out("d6") _, out("d7") _, out("d8") _, out("d9") _,
+            options(nostack),
+        );
+    }
+}

@@ -9,7 +9,7 @@ mod elementwise;
 mod ring;
 
 pub use attention::{scores, softmax, weighted_values};
-pub use elementwise::{quantize, rescale, Shifts};
+pub use elementwise::{add_row, quantize, rescale, Shifts};
 pub use ring::{key, store_key, store_value, value};
 
 use super::coding::Operand;
