@@ -1,10 +1,10 @@
 //! Tells the crate what stable compilers do not say of the target: whether it has the Arm DSP extension
-//! (`cfg(target_feature = "dsp")`) or Helium (`"mve"`), and whether its multiplier gives 32 bits only.
+//! (`cfg(target_feature = "dsp")`) or Helium (`"mve"`), and what its multiplier gives.
 
 use std::env;
 
 fn main() {
-    println!("cargo:rustc-check-cfg=cfg(arm_dsp, arm_mve, arm_thumb1, paired_ring)");
+    println!("cargo:rustc-check-cfg=cfg(arm_dsp, arm_mve, arm_smlal, arm_thumb1, coded_keys, paired_ring, riscv_mul)");
     println!("cargo:rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     let variable = |name| env::var(name).unwrap_or_default();
     let (target, flags) = (variable("TARGET"), variable("CARGO_ENCODED_RUSTFLAGS"));
@@ -14,9 +14,16 @@ fn main() {
     } else if has_dsp(&target, &flags) {
         println!("cargo:rustc-cfg=arm_dsp");
         println!("cargo:rustc-cfg=paired_ring");
+    } else if has_long_multiplication(&target) {
+        println!("cargo:rustc-cfg=arm_smlal");
+        println!("cargo:rustc-cfg=coded_keys");
     }
     if has_arm_thumb1(&target) {
         println!("cargo:rustc-cfg=arm_thumb1");
+    }
+    if is_riscv32_with_multiplication() {
+        println!("cargo:rustc-cfg=riscv_mul");
+        println!("cargo:rustc-cfg=coded_keys");
     }
 }
 
@@ -26,6 +33,19 @@ const HELIUM: [&str; 3] = ["cortex-m52", "cortex-m55", "cortex-m85"];
 /// Its name alone, `+mve`, is not enough: the kernels have the loops of ARMv8.1-M as well.
 fn has_mve(target: &str, flags: &str) -> bool {
     target.starts_with("thumbv8m.main-") && processor(flags, &HELIUM) && !feature(flags, "-mve")
+}
+
+/// RV32IM with all registers: the extension E has half of them.
+fn is_riscv32_with_multiplication() -> bool {
+    let variable = |name| env::var(name).unwrap_or_default();
+    let features = variable("CARGO_CFG_TARGET_FEATURE");
+    let has = |name| features.split(',').any(|feature| feature == name);
+    variable("CARGO_CFG_TARGET_ARCH") == "riscv32" && has("m") && !has("e")
+}
+
+/// ARMv7-M and ARMv8-M with the main extension, not ARMv6-M.
+fn has_long_multiplication(target: &str) -> bool {
+    ["thumbv7m-", "thumbv7em-", "thumbv8m.main-"].iter().any(|prefix| target.starts_with(prefix))
 }
 
 /// ARMv7E-M always has it (Cortex-M4, M7). In ARMv8-M it is an option, which the name of the

@@ -46,8 +46,8 @@ const fn bias(column: usize) -> u8 {
 pub struct Operand<'a> {
     /// x0 x1 x2 x3, whose number is a multiple of four.
     pub(super) plain: &'a [[i8; 4]],
-    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3. Only the DSP extension wants it.
-    #[cfg(arm_dsp)]
+    /// The same as x1, x3, 256 x0 - x1, 256 x2 - x3, or as `smlal` says. Only where a set wants it.
+    #[cfg(any(arm_dsp, arm_smlal))]
     pub(super) mixed: &'a [[i16; 4]],
     /// Sum of the elements of even columns of each chunk; without the DSP extension, of all.
     even_sums: [i32; SUMS],
@@ -70,7 +70,7 @@ impl<'a> Operand<'a> {
         }
         Self {
             plain,
-            #[cfg(arm_dsp)]
+            #[cfg(any(arm_dsp, arm_smlal))]
             mixed,
             even_sums,
         }
@@ -102,6 +102,8 @@ impl<'a> Operand<'a> {
 
 #[cfg(arm_dsp)]
 use super::dsp::prepare;
+#[cfg(arm_smlal)]
+use super::smlal::prepare;
 
 #[cfg(arm_mve)]
 fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
@@ -109,7 +111,7 @@ fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
 }
 
 /// The sum of the elements of even columns.
-#[cfg(not(any(arm_dsp, arm_mve)))]
+#[cfg(not(any(arm_dsp, arm_mve, arm_smlal)))]
 fn prepare(plain: &[[i8; 4]], _mixed: &mut [[i16; 4]]) -> i32 {
     plain.iter().map(|[x0, _, x2, _]| i32::from(*x0) + i32::from(*x2)).sum()
 }

@@ -17,6 +17,10 @@ pub(crate) mod dsp;
 pub(crate) mod mve;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
+#[cfg(riscv_mul)]
+mod riscv32;
+#[cfg(arm_smlal)]
+mod smlal;
 #[cfg(arm_thumb1)]
 mod thumb;
 #[cfg(target_arch = "x86_64")]
@@ -50,6 +54,10 @@ macro_rules! dispatch {
             Kernels::Mve => mve::$function($($argument),*),
             #[cfg(arm_thumb1)]
             Kernels::Thumb => thumb::$function($($argument),*),
+            #[cfg(arm_smlal)]
+            Kernels::Smlal => smlal::$function($($argument),*),
+            #[cfg(riscv_mul)]
+            Kernels::Riscv32 => riscv32::$function($($argument),*),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Kernels::Neon => unsafe { neon::plain::$function($($argument),*) },
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -66,14 +74,18 @@ macro_rules! dispatch {
 }
 
 /// The same for rows of the ring. Where those are paired, only the kernels of the DSP extension read them,
-/// and where they are columns, only those of Helium.
+/// where they are columns, only those of Helium, and where keys are coded, only those that want it.
 macro_rules! dispatch_rows {
     ($set:expr, $function:ident($($argument:expr),*)) => {{
         #[cfg(arm_dsp)]
         return dsp::$function($($argument),*);
         #[cfg(arm_mve)]
         return mve::$function($($argument),*);
-        #[cfg(not(any(arm_dsp, arm_mve)))]
+        #[cfg(arm_smlal)]
+        return smlal::$function($($argument),*);
+        #[cfg(riscv_mul)]
+        return riscv32::$function($($argument),*);
+        #[cfg(not(any(arm_dsp, arm_mve, coded_keys)))]
         dispatch!($set, $function($($argument),*))
     }};
 }
@@ -101,6 +113,10 @@ pub enum Kernels {
     Mve,
     /// Assembly for Cortex-M0, M0+ and M23, which reach few of their registers.
     Thumb,
+    /// The long multiplication of Cortex-M3, and of Cortex-M33 without DSP extension.
+    Smlal,
+    /// RV32IM, with all its registers.
+    Riscv32,
 }
 
 impl Kernels {
@@ -110,6 +126,8 @@ impl Kernels {
         Self::Dsp,
         Self::Mve,
         Self::Thumb,
+        Self::Smlal,
+        Self::Riscv32,
         Self::Neon,
         Self::NeonDot,
         Self::Avx2,
@@ -131,6 +149,8 @@ impl Kernels {
             Kernels::Dsp => cfg!(arm_dsp),
             Kernels::Mve => cfg!(arm_mve),
             Kernels::Thumb => cfg!(arm_thumb1),
+            Kernels::Smlal => cfg!(arm_smlal),
+            Kernels::Riscv32 => cfg!(riscv_mul),
             #[cfg(target_arch = "x86_64")]
             Kernels::Avx2 => detect::avx2(),
             #[cfg(target_arch = "x86_64")]
@@ -157,6 +177,8 @@ impl Kernels {
             Kernels::Dsp => "dsp",
             Kernels::Mve => "mve",
             Kernels::Thumb => "thumb",
+            Kernels::Smlal => "smlal",
+            Kernels::Riscv32 => "riscv32",
         }
     }
 
@@ -206,7 +228,7 @@ impl Kernels {
     /// of the ring, as wide as the query, at most 512 elements. Slots without a row or a scale leave their
     /// scores as they are.
     pub fn scores(self, query: &Operand, keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
-        #[cfg(not(arm_dsp))]
+        #[cfg(not(any(paired_ring, coded_keys)))]
         let query = query.plain.as_flattened();
         dispatch_rows!(self, scores(query, keys, key_scales, factor, scores))
     }

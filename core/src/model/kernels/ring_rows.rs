@@ -17,7 +17,7 @@
 pub fn store_key(key: &[i8], slot: usize, keys: &mut [i8]) {
     let row = keys.get_mut(key_index(slot, 0, key.len())..).unwrap_or(&mut []);
     for (stored, pair) in row.as_chunks_mut::<2>().0.iter_mut().zip(key.as_chunks::<2>().0) {
-        *stored = layout::code(*pair);
+        *stored = layout::code_key(*pair);
     }
 }
 
@@ -30,16 +30,16 @@ pub fn store_value(value: &[i8], slot: usize, values: &mut [i8]) {
 
 /// Elements `column`, which is even, and `column + 1` of row `slot` of the keys of a head.
 pub fn key(keys: &[i8], slot: usize, column: usize, width: usize) -> [i8; 2] {
-    get(keys, key_index(slot, column, width))
+    layout::decode_key(get(keys, key_index(slot, column, width)))
 }
 
 /// The same of the values.
 pub fn value(values: &[i8], slot: usize, column: usize, width: usize) -> [i8; 2] {
-    get(values, layout::value_index(slot, column, width))
+    layout::decode(get(values, layout::value_index(slot, column, width)))
 }
 
 fn get(rows: &[i8], index: usize) -> [i8; 2] {
-    rows.get(index..).and_then(|rest| rest.first_chunk()).map_or([0; 2], |pair| layout::decode(*pair))
+    rows.get(index..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
 
 pub(super) const fn key_index(slot: usize, column: usize, width: usize) -> usize {
@@ -55,11 +55,16 @@ use plain as layout;
 mod plain {
     pub(super) use super::key_index as value_index;
 
-    pub const fn code(pair: [i8; 2]) -> [i8; 2] {
-        pair
+    /// As coded rows of matrices, where one function multiplies both.
+    pub const fn code_key([v0, v1]: [i8; 2]) -> [i8; 2] {
+        [if cfg!(coded_keys) { v0 ^ i8::MIN } else { v0 }, v1]
     }
 
-    pub(super) use code as decode;
+    pub(super) use code_key as decode_key;
+
+    pub const fn decode(pair: [i8; 2]) -> [i8; 2] {
+        pair
+    }
 
     #[inline(always)]
     pub fn store_value(value: &[i8], row: &mut [i8]) {
@@ -95,6 +100,9 @@ mod paired {
     pub const fn decode([v0, upper]: [i8; 2]) -> [i8; 2] {
         [v0, upper.wrapping_add((v0 < 0) as i8)]
     }
+
+    #[cfg(paired_ring)]
+    pub(super) use {code as code_key, decode as decode_key};
 }
 
 #[cfg(test)]

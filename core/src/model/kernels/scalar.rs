@@ -3,7 +3,9 @@
 //! which need no bounds checks.
 
 use super::coding::Operand;
-use super::softmax::{power, score, Softmax};
+#[cfg(not(any(paired_ring, coded_keys)))]
+use super::softmax::score;
+use super::softmax::{power, Softmax};
 
 /// See [`super::Kernels::run`].
 #[cfg(target_arch = "x86_64")]
@@ -44,7 +46,8 @@ fn two_dots(a: &[u8], b: &[u8], vector: &[[i8; 4]]) -> [i32; 2] {
     [s0, s1]
 }
 
-fn dot(row: &[u8], vector: &[[i8; 4]]) -> i32 {
+/// Of a coded row, without what the sum begins with.
+pub(super) fn dot(row: &[u8], vector: &[[i8; 4]]) -> i32 {
     let (row, _) = row.as_chunks::<4>();
     row.iter().zip(vector).map(|(row, x)| four_products(row, x)).sum()
 }
@@ -58,6 +61,7 @@ fn four_products([w0, w1, w2, w3]: &[u8; 4], [x0, x1, x2, x3]: &[i8; 4]) -> i32 
 }
 
 /// See [`super::Kernels::scores`]. Four slots share the loads of the query.
+#[cfg(not(any(paired_ring, coded_keys)))]
 pub(super) fn scores(query: &[i8], keys: &[i8], key_scales: &[u16], factor: i32, scores: &mut [i16]) {
     let width = query.len();
     let slots = scores.len().min(key_scales.len());
@@ -77,6 +81,7 @@ pub(super) fn scores(query: &[i8], keys: &[i8], key_scales: &[u16], factor: i32,
     }
 }
 
+#[cfg(not(any(paired_ring, coded_keys)))]
 fn four_slots(query: &[i8], rows: &[i8]) -> [i32; 4] {
     let (first, rows) = rows.split_at_checked(query.len()).unwrap_or_default();
     let (second, rows) = rows.split_at_checked(query.len()).unwrap_or_default();
@@ -91,6 +96,7 @@ fn four_slots(query: &[i8], rows: &[i8]) -> [i32; 4] {
     [s0, s1, s2, s3]
 }
 
+#[cfg(not(any(paired_ring, coded_keys)))]
 #[inline(always)]
 fn product(a: i8, b: i8) -> i32 {
     i32::from(a) * i32::from(b)
@@ -102,13 +108,13 @@ pub(super) fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     let largest = scores.iter().copied().max().unwrap_or(0);
     let mut softmax = Softmax::new(value_scales);
     for (score, value_scale) in scores.iter_mut().zip(value_scales) {
-        *score = softmax.weight(power(largest.abs_diff(*score)), *value_scale);
+        *score = softmax.weight(power(largest.abs_diff(*score).into()), *value_scale);
     }
     softmax
 }
 
 /// See [`super::Kernels::weighted_values`]. Eight columns at a time stay in registers.
-#[cfg(not(any(arm_dsp, arm_mve)))]
+#[cfg(not(any(arm_dsp, arm_mve, riscv_mul)))]
 pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32]) {
     let width = outputs.len().max(1);
     let mut columns = values;
@@ -123,8 +129,9 @@ pub(super) fn weighted_values(weights: &[i16], values: &[i8], outputs: &mut [i32
     }
 }
 
-#[cfg(not(any(arm_dsp, arm_mve)))]
-fn some_columns<const N: usize>(weights: &[i16], values: &[i8], width: usize) -> [i32; N] {
+/// The weighted sums of the first columns of the rows.
+#[cfg(not(any(arm_dsp, arm_mve, riscv_mul)))]
+pub(super) fn some_columns<const N: usize>(weights: &[i16], values: &[i8], width: usize) -> [i32; N] {
     let mut sums = [0; N];
     for (weight, row) in weights.iter().zip(values.chunks(width)) {
         let Some(row) = row.first_chunk::<N>() else { break };

@@ -2,10 +2,12 @@
 //! specification. 16 bits suffice for scores and weights, so that SIMD has many lanes and an agent
 //! needs one buffer for both.
 
+#[cfg(any(not(paired_ring), test))]
 use crate::model::numerics::high_product;
 
 /// The score of a slot, in units of 2^-8 of a binary logarithm: `dot * key_scale * factor * 2^-40`, in
 /// two steps that each keep the upper half of a product.
+#[cfg(any(not(paired_ring), test))]
 #[inline(always)]
 pub(super) fn score(dot: i32, key_scale: u16, factor: i32) -> i16 {
     // A dot has 23 bits, a scale 15.
@@ -42,13 +44,12 @@ impl Factor {
 /// `2^-(below / 256)` in Q15, 32767 for 0: of the fraction a parabola through both ends, whose relative
 /// error is below 0.27 %.
 #[inline(always)]
-pub(super) const fn power(below: u16) -> u32 {
-    let whole = below as u32 >> 8;
-    if whole < 16 {
-        fraction_power(below as u32 & 0xff) >> (16 + whole)
-    } else {
-        0
-    }
+pub(super) const fn power(below: u32) -> u32 {
+    // The places are 16 more; of 31 bits, 31 places leave nothing.
+    const NOTHING: u32 = 31 << 8 | 0xff;
+    let places = below + (16 << 8);
+    let places = if places < NOTHING { places } else { NOTHING };
+    fraction_power(places & 0xff) >> (places >> 8)
 }
 
 /// Of the square of the fraction in [`fraction_power`].
@@ -74,8 +75,9 @@ pub struct Softmax {
 impl Softmax {
     /// Of slots whose values have these scales, before the first of them.
     pub(super) fn new(value_scales: &[u16]) -> Self {
-        let all = value_scales.iter().fold(0, |all, scale| all | scale);
-        Self::of(all.into(), value_scales.len())
+        let (quads, rest) = value_scales.as_chunks::<4>();
+        let all = quads.iter().fold(0, |all, [a, b, c, d]| all | a | b | c | d);
+        Self::of(rest.iter().fold(all, |all, scale| all | scale).into(), value_scales.len())
     }
 
     /// Of so many slots, whose values have scales with bits in the lower half of `all`.
@@ -96,6 +98,31 @@ impl Softmax {
         let scale = if self.exponent < 0 { scale >> -self.exponent } else { scale << self.exponent };
         ((power * scale) >> 16) as i16
     }
+}
+
+/// See [`super::Kernels::softmax`], four slots a turn of the loops: for processors without vectors.
+#[cfg(coded_keys)]
+pub(super) fn softmax_in_fours(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
+    let largest = largest(scores);
+    let mut softmax = Softmax::new(value_scales);
+    let mut weigh = |(score, value_scale): (&mut i16, &u16)| {
+        *score = softmax.weight(power((largest - i32::from(*score)) as u32), *value_scale);
+    };
+    let slots = scores.len().min(value_scales.len());
+    let (quads, rest) = scores.get_mut(..slots).unwrap_or(&mut []).as_chunks_mut::<4>();
+    let (scales, last_scales) = value_scales.as_chunks::<4>();
+    for (quad, scales) in quads.iter_mut().zip(scales) {
+        quad.iter_mut().zip(scales).for_each(&mut weigh);
+    }
+    rest.iter_mut().zip(last_scales).for_each(weigh);
+    softmax
+}
+
+#[cfg(coded_keys)]
+fn largest(scores: &[i16]) -> i32 {
+    let (quads, rest) = scores.as_chunks::<4>();
+    let all = |largest: i32, score: &i16| largest.max(i32::from(*score));
+    rest.iter().fold(quads.iter().fold(i16::MIN.into(), |largest, quad| quad.iter().fold(largest, all)), all)
 }
 
 #[cfg(test)]
@@ -120,7 +147,7 @@ mod tests {
     #[test]
     fn powers_are_as_precise_as_documented() {
         let mut largest = 0f64;
-        for below in 0..=u16::MAX {
+        for below in 0..=u32::from(u16::MAX) {
             let exact = 32_768.0 * (-f64::from(below) / 256.0).exp2();
             // Less than one is lost by the last rounding.
             largest = largest.max(
@@ -129,7 +156,7 @@ mod tests {
             assert!(f64::from(power(below)) <= exact * 1.0027, "{below}");
             assert!(f64::from(power(below)) >= exact * 0.9973 - 1.0, "{below}");
         }
-        assert!((1..=u16::MAX).all(|below| power(below) <= power(below - 1)));
+        assert!((1..=u32::from(u16::MAX)).all(|below| power(below) <= power(below - 1)));
         assert_eq!([power(0), power(256), power(15 * 256), power(16 * 256)], [32_767, 16_383, 0, 0]);
     }
 }

@@ -158,7 +158,7 @@ pub fn softmax(scores: &mut [i16], value_scales: &[u16]) -> Softmax {
     // SAFETY: there are as many pairs of scales as words.
     softmax.total = unsafe { weigh(words, pairs, both(largest), softmax.exponent) };
     if let (Some(score), Some(scale)) = (last.first_mut(), value_scales.last()) {
-        *score = softmax.weight(softmax::power(largest.abs_diff(*score)), *scale);
+        *score = softmax.weight(softmax::power(largest.abs_diff(*score).into()), *scale);
     }
     softmax
 }

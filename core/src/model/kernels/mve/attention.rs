@@ -160,7 +160,7 @@ static POWERS: [u16; 256] = {
     let mut powers = [power(0) as u16; 256];
     let mut above = 1;
     while above < 256 {
-        powers[above] = 2 * power(256 - above as u16) as u16;
+        powers[above] = 2 * power(256 - above as u32) as u16;
         above += 1;
     }
     powers
