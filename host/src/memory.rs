@@ -35,12 +35,13 @@ pub struct TargetMemory {
 
 /// What the simulator measured on each target with the shipped models, kept up to date by its
 /// tests: the stack was painted, and the deepest byte written counts.
-const MEASURED: [(&str, &str); 6] = [
+const MEASURED: [(&str, &str); 7] = [
     ("cortex-m0", include_str!("../../firmware-sim/expected/cortex-m0.size")),
     ("cortex-m3", include_str!("../../firmware-sim/expected/cortex-m3.size")),
     ("cortex-m4f", include_str!("../../firmware-sim/expected/cortex-m4f.size")),
     ("cortex-m7", include_str!("../../firmware-sim/expected/cortex-m7.size")),
     ("cortex-m33", include_str!("../../firmware-sim/expected/cortex-m33.size")),
+    ("cortex-m55", include_str!("../../firmware-sim/expected/cortex-m55.size")),
     ("riscv32imac", include_str!("../../firmware-sim/expected/riscv32imac.size")),
 ];
 

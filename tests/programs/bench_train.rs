@@ -127,6 +127,7 @@ fn pytorch_counts_by_the_better_of_its_two_and_one_that_cannot_run_says_why() {
 #[test]
 fn peers_without_shared_keys_and_values_take_no_part() {
     let peers = TempDir::new().unwrap();
+    install(peers.path(), "burn", "echo it must not be started >&2; exit 9");
     let report = json(peers.path(), "--against composed,burn --rounds 1 --kv-heads 2");
     let contestants = report["shapes"][0]["contestants"].as_array().unwrap();
     assert_eq!(contestants[2]["failed"], "it has no heads of keys and values that others share");

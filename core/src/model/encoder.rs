@@ -1,7 +1,7 @@
 //! The way of numbers and pictures into the residual stream: one matrix, or two with a hidden layer
 //! between them.
 
-use super::forward::{linear, residual_linear, Scratch};
+use super::forward::{linear, residual_linear, Inputs, Scratch};
 use super::kernels::{decode, Kernels, Operand};
 use super::numerics::{add, rectify, rescale, Scale, FRACTION_BITS, NORMALISED_BITS, QUANTIZED_MAX};
 use super::tensor::{Sections, Tensor, Tensors};
@@ -92,8 +92,7 @@ impl Room<'_, '_, '_> {
         residual_linear(
             kernels,
             output,
-            outputs,
-            largest,
+            Inputs { values: outputs, largest },
             scratch.quantized,
             scratch.operand,
             scratch.narrow,

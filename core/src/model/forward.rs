@@ -164,8 +164,7 @@ fn attention_block(
     residual_linear(
         kernels,
         &layer.attention_output,
-        scratch.narrow,
-        maximum(scratch.narrow),
+        Inputs { values: scratch.narrow, largest: maximum(scratch.narrow) },
         scratch.quantized,
         scratch.operand,
         scratch.wide,
@@ -192,8 +191,7 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
     residual_linear(
         kernels,
         &layer.feed_forward_down,
-        hidden,
-        largest,
+        Inputs { values: hidden, largest },
         scratch.quantized,
         scratch.operand,
         scratch.narrow,
@@ -201,20 +199,26 @@ fn feed_forward_block(model: &Model, kernels: Kernels, layer: &Layer, scratch: &
     );
 }
 
-/// `residual += weights . inputs` for fixed-point inputs, of which none is larger than `largest`.
+/// Fixed-point values.
+pub(super) struct Inputs<'a> {
+    pub values: &'a [i32],
+    /// The largest magnitude of them.
+    pub largest: u32,
+}
+
+/// `residual += weights . inputs`.
 #[cfg_attr(target_arch = "x86_64", inline(always))]
 pub(super) fn residual_linear(
     kernels: Kernels,
     weights: &Tensor,
-    inputs: &[i32],
-    largest: u32,
+    Inputs { values, largest }: Inputs,
     quantized: &mut [i8],
     operand: &mut [[i16; 4]],
     outputs: &mut [i32],
     residual: &mut [i32],
 ) {
-    let quantized = front(quantized, inputs.len());
-    quantize(inputs, largest, quantized);
+    let quantized = front(quantized, values.len());
+    quantize(values, largest, quantized);
     let outputs = front(outputs, residual.len());
     linear(kernels, weights, &Operand::new(quantized, operand), Scale::of_maximum(largest), outputs);
     for (x, output) in residual.iter_mut().zip(outputs.iter()) {

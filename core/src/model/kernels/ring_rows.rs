@@ -128,6 +128,15 @@ mod tests {
             let mut places: Vec<_> = pairs.map(|(slot, column)| value_index(slot, column, width)).collect();
             places.sort_unstable();
             assert_eq!(places, (0..8 * width).step_by(2).collect::<Vec<_>>());
+
+            // A row is stored in the places of its pairs.
+            let (row, slot) = ((1..=width as i8).collect::<Vec<_>>(), 5);
+            let mut ring = vec![0; 8 * width];
+            store_value(&row, &mut ring[value_index(slot, 0, width)..]);
+            for (index, pair) in row.as_chunks::<2>().0.iter().enumerate() {
+                let place = value_index(slot, 2 * index, width);
+                assert_eq!(decode([ring[place], ring[place + 1]]), *pair);
+            }
         }
     }
 }
