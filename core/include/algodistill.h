@@ -17,14 +17,14 @@
 
 // Words of 32 bits of the workspace of a model with these dimensions, a constant: `static uint32_t workspace[AD_WORKSPACE_WORDS(...)];`.
 // A model too big for the chip then fails to link. The dimensions are printed by `algodistill inspect` and examples/c/embed.
-#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions, final_words)      \
-    ((layers) * ((window) * ((d_model) + 4 * (heads)) + AD_SLOTS(window) * (d_model)) / 4   \
-     + 2 * (d_model) + AD_LARGER(3 * (d_model), d_ff) + (window) + (actions) + (final_words) \
+#define AD_WORKSPACE_WORDS(layers, d_model, heads, d_ff, window, actions, final_words, kv_heads)                    \
+    ((layers) * (kv_heads) * AD_SLOTS(window) * ((d_model) / (heads) + 2) / 2                                         \
+     + 2 * (d_model) + AD_LARGER((d_model) + 2 * (kv_heads) * ((d_model) / (heads)), d_ff) + (actions) + (final_words) \
      + AD_SLOTS(window) / 2 + 3 * AD_LARGER(d_model, d_ff) / 4)
 
 // The same of a model with encoders of numbers or pictures: their most columns, and their hidden units.
-#define AD_WORKSPACE_WORDS_ENCODERS(layers, d_model, heads, d_ff, window, actions, final_words, columns, pixels, vector) \
-    (AD_WORKSPACE_WORDS(layers, d_model, heads, AD_WIDEST(d_ff, pixels, vector), window, actions, final_words)          \
+#define AD_WORKSPACE_WORDS_ENCODERS(layers, d_model, heads, d_ff, window, actions, final_words, kv_heads, columns, pixels, vector) \
+    (AD_WORKSPACE_WORDS(layers, d_model, heads, AD_WIDEST(d_ff, pixels, vector), window, actions, final_words, kv_heads)          \
      + 3 * (AD_WIDEST(AD_WIDEST(d_ff, pixels, vector), d_model, columns)                                              \
             - AD_WIDEST(AD_WIDEST(d_ff, pixels, vector), d_model, 0)) / 4)
 #define AD_WIDEST(a, b, c) AD_LARGER(a, AD_LARGER(b, c))

@@ -77,7 +77,7 @@ fn agent(file: &[u8], workspace: &mut [u32], snapshot: &mut [u8], words: &[i32])
         let interface = agent.model().interface();
         log.acted(interface, observation, observation.len(), &mut sink)?;
         let ended = Ended { seen: words, cut_off: None };
-        log.fed_back(interface, written as f32, (sum % 7 == 0).then_some(ended), &mut sink)?;
+        log.fed_back(interface, written as f32, (written % 7 == 0).then_some(ended), &mut sink)?;
     }
 
     let mut total = sum as i32
