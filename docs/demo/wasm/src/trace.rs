@@ -21,18 +21,17 @@ impl Monitor for Sums {
         self.seen.add(agent.model().interface(), observation);
     }
 
-    fn acted(&mut self, action: usize, logits: &[i32]) {
+    fn acted(&mut self, agent: &Agent, _observation: &[i32], action: usize) {
         self.actions.update(&[action as u8]);
-        logits.iter().for_each(|logit| self.logits.update(&logit.to_le_bytes()));
+        agent.logits().iter().for_each(|logit| self.logits.update(&logit.to_le_bytes()));
         self.steps += 1;
     }
 
-    fn fed_back(&mut self, transition: Transition) {
+    fn fed_back(&mut self, interface: &Interface, transition: Transition, seen: Option<&[i32]>) {
         self.total_return += f64::from(transition.reward);
-    }
-
-    fn ended(&mut self, interface: &Interface, observation: &[i32]) {
-        self.seen.add(interface, observation);
+        if let Some(observation) = seen {
+            self.seen.add(interface, observation);
+        }
     }
 }
 
