@@ -91,10 +91,11 @@ mod tests {
 
     #[test]
     fn requests_are_parsed_and_anything_else_is_refused() {
-        let (preset, seed) = ("dark-room", u64::MAX);
-        let environment = AnyFamily::preset(preset).unwrap();
-        let simulate =
-            |log| Some(Request::Simulate { preset, environment, task: 8, episodes: 40, seed, log });
+        let simulate = |log| {
+            let (preset, seed) = ("dark-room", u64::MAX);
+            let environment = AnyFamily::preset(preset).unwrap();
+            Some(Request::Simulate { preset, environment, task: 8, episodes: 40, seed, log })
+        };
         assert_eq!(Request::parse(b"simulate dark-room 8 40 18446744073709551615\0x"), simulate(false));
         assert_eq!(Request::parse(b"simulate dark-room 8 40 18446744073709551615 log"), simulate(true));
         assert_eq!(Request::parse(b"feed 7"), Some(Request::Feed { seed: 7, log: false }));
