@@ -65,8 +65,8 @@ pub static CORES: [Core; 7] = [
         soft: &V7M,
         hard: None,
         flags: "-mcpu=cortex-m3 -mthumb -mfloat-abi=soft",
-        c_code: 41_852,
-        rust_code: Some(42_012),
+        c_code: 46_740,
+        rust_code: Some(46_904),
     },
     Core {
         name: "cortex-m4",
@@ -74,8 +74,8 @@ pub static CORES: [Core; 7] = [
         soft: &V7EM,
         hard: Some(&V7EM_HARD),
         flags: "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
-        c_code: 41_218,
-        rust_code: Some(41_700),
+        c_code: 41_818,
+        rust_code: Some(41_948),
     },
     Core {
         name: "cortex-m7",
@@ -83,8 +83,8 @@ pub static CORES: [Core; 7] = [
         soft: &V7EM,
         hard: Some(&V7EM_HARD),
         flags: "-mcpu=cortex-m7 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard",
-        c_code: 41_250,
-        rust_code: Some(41_700),
+        c_code: 41_598,
+        rust_code: Some(41_948),
     },
     Core {
         name: "cortex-m33",
@@ -92,8 +92,8 @@ pub static CORES: [Core; 7] = [
         soft: &V8M,
         hard: Some(&V8M_HARD),
         flags: "-mcpu=cortex-m33 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard",
-        c_code: 42_472,
-        rust_code: Some(42_640),
+        c_code: 44_472,
+        rust_code: Some(47_440),
     },
     Core {
         name: "rv32imc",
@@ -101,7 +101,7 @@ pub static CORES: [Core; 7] = [
         soft: &RV32IMC,
         hard: None,
         flags: "-march=rv32imc -mabi=ilp32",
-        c_code: 35_764,
+        c_code: 40_932,
         rust_code: None,
     },
     Core {
@@ -110,7 +110,7 @@ pub static CORES: [Core; 7] = [
         soft: &RV32IMAC,
         hard: None,
         flags: "-march=rv32imac -mabi=ilp32",
-        c_code: 35_764,
-        rust_code: Some(40_838),
+        c_code: 40_932,
+        rust_code: Some(45_270),
     },
 ];
