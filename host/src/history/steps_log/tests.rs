@@ -307,8 +307,8 @@ fn what_is_no_log_is_refused_with_the_place_the_field_and_what_was_expected() {
         let problem = refused(&bytes);
         assert!(problem.starts_with("a.adl: ") && problem.contains(expected), "{problem}");
     }
-    // In a block that does not end the episode.
-    let records = [0, 0, 0, 0x80, 0, 0].repeat(50);
+    // In a block that its length ends, not the end of an episode.
+    let records = [0, 0, 0, 0x80, 0, 0].repeat(BLOCK_BYTES.div_ceil(6));
     assert!(refused(&steps(&records)).contains("final_observation is there, but no end of the episode"));
 }
 
