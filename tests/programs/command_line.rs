@@ -314,7 +314,7 @@ fn a_model_of_an_unreleased_version_is_to_be_exported_again() {
     let old = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/v1.adw");
     let message = failure(1, &["inspect", old]);
     let expected =
-        "format version 1 is not supported, expected 2 to 4; written by an earlier version of the program: \
+        "format version 1 is not supported, expected 2 to 5; written by an earlier version of the program: \
                     export the model again";
     assert!(message.contains(expected), "{message}");
 }
