@@ -99,6 +99,8 @@ unsafe fn pairs_of_rows(pass: &mut Pass) {
     // no operand.
     unsafe {
         asm!(
+            // The places in the loop are computed from a word's border, which a function need not begin at.
+            ".p2align 2",
             "push {{r6, r7}}",
             "ldrd r6, r7, [lr, #40]",
             "ldr r12, [lr, #48]",
