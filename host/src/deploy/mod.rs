@@ -59,8 +59,8 @@ pub struct Memory {
 
 /// `AD_AGENT_WORDS` words, and a generator of random numbers.
 const AGENT: usize = 4 * 128 + 16;
-/// A Cortex-M0+ takes more than 9 KB; with these `.ci/deploy` runs every core (tests/deploy/board.ld).
-const STACK: usize = 10 * 1024;
+/// `.ci/deploy` runs every core with these (tests/deploy/board.ld).
+const STACK: usize = 4 * 1024;
 
 impl Memory {
     /// `None` where there is no such folder for the core.

@@ -36,7 +36,7 @@ uint64_t device_seed(void);
 
 /* Of the loop: the main program calls them. */
 
-/* Makes the agent, with an empty context, and begins an episode. Once, with 10 KB of stack; the steps need 1.5 KB. */
+/* Makes the agent, with an empty context, and begins an episode. Once. This and the steps need 4 KB of stack. */
 ad_status algodistill_start(void);
 /* One step: act, sense, tell the agent what came of it. Call it as often as the device is to act. What is learned stays in
  * the agent's context from one episode to the next. */
