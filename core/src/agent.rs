@@ -5,6 +5,7 @@ use crate::model::embedding::{Encode, Token};
 use crate::model::forward::{self, Scratch, Step};
 use crate::model::kernels::Kernels;
 use crate::model::numerics::{exp2_negative, round_shift, FRACTION_BITS};
+use crate::model::probe::{Part, Probe};
 use crate::{Error, Model, PortableRng};
 
 /// How an action is chosen from the logits.
@@ -90,10 +91,19 @@ impl<'a> Agent<'a> {
     /// One step: runs the token of `observation` (and of the action and feedback before it) through
     /// the model and draws an action.
     pub fn act(&mut self, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
-        self.step(observation)?;
-        let action = self.sample(rng);
-        self.await_feedback(action);
-        Ok(action)
+        self.act_with(observation, rng, ())
+    }
+
+    /// As [`Agent::act`]; `probe` is told where each part begins, and at the end that
+    /// [`Part::Other`] does.
+    #[cfg(feature = "profile")]
+    pub fn act_profiled(
+        &mut self,
+        observation: &[i32],
+        rng: &mut PortableRng,
+        probe: impl Probe,
+    ) -> Result<usize, Error> {
+        self.act_with(observation, rng, probe)
     }
 
     /// One step of a demonstration: as [`Agent::act`], but the action is given.
@@ -101,7 +111,7 @@ impl<'a> Agent<'a> {
         if action >= usize::from(self.model.interface.actions) {
             return Err(Error::Action(action));
         }
-        self.step(observation)?;
+        self.step(observation, ())?;
         self.await_feedback(action);
         Ok(())
     }
@@ -171,7 +181,22 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    fn step(&mut self, observation: &[i32]) -> Result<(), Error> {
+    #[inline(always)]
+    fn act_with(
+        &mut self,
+        observation: &[i32],
+        rng: &mut PortableRng,
+        probe: impl Probe,
+    ) -> Result<usize, Error> {
+        self.step(observation, probe)?;
+        probe.begins(Part::Sampling);
+        let action = self.sample(rng);
+        self.await_feedback(action);
+        probe.begins(Part::Other);
+        Ok(action)
+    }
+
+    fn step(&mut self, observation: &[i32], probe: impl Probe) -> Result<(), Error> {
         if self.pending.awaits_feedback {
             return Err(Error::FeedbackMissing);
         }
@@ -179,7 +204,7 @@ impl<'a> Agent<'a> {
         let Pending { action_row, feedback_row, final_observation, .. } = self.pending;
         let token = Token { observation, final_observation, action_row, feedback_row };
         let Self { model, ring, scratch, kernels, .. } = self;
-        kernels.run(Step { model, kernels: *kernels, ring, scratch, token });
+        kernels.run(Step { model, kernels: *kernels, ring, scratch, token, probe });
         Ok(())
     }
 

@@ -30,6 +30,8 @@ pub enum Command {
     /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling
     /// included.
     Bench(BenchArguments),
+    /// Count the instructions of each part of a step with a full ring.
+    Profile(ProfileArguments),
     /// Say what is missing on this machine to build and run every image.
     Tools(ToolsArguments),
     /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits, power cuts
@@ -119,6 +121,33 @@ pub struct BenchArguments {
     #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
     pub target: Targets,
     /// Print one JSON object per shape.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub build: BuildArguments,
+}
+
+#[derive(Args, Debug)]
+pub struct ProfileArguments {
+    /// An instruction set, or all of them.
+    #[arg(long, default_value = "all", value_parser = parse_bare_targets)]
+    pub target: Targets,
+    /// Weights file; the shipped one of the environment if absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Preset that the device lives in.
+    #[arg(long, default_value = "dark-room", value_parser = Environment::parser())]
+    pub environment: Environment,
+    /// Episodes, enough to fill the ring and then count some steps.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub episodes: u32,
+    /// Number of the task; drawn with the seed if absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Print one JSON object per target.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

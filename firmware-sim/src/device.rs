@@ -30,6 +30,15 @@ impl Bench {
     }
 }
 
+/// A part of a step in an image that counts these.
+struct PartSum {
+    name: String,
+    /// How often it began.
+    marks: u64,
+    /// Of all steps with a full ring.
+    ticks: u64,
+}
+
 /// What the device reported.
 #[derive(Default)]
 pub struct Report {
@@ -52,6 +61,9 @@ pub struct Report {
     pub bench: Vec<Bench>,
     /// The log of the steps, where one was asked for.
     pub log: Vec<u8>,
+    /// Marks in a row, and the ticks that they took.
+    probe: (u64, u64),
+    parts: Vec<PartSum>,
     calibration: (u64, u64),
     ended: bool,
 }
@@ -64,6 +76,19 @@ impl Report {
             .checked_mul(instructions)
             .and_then(|product| product.checked_div(ticks))
             .context("no instruction counter")
+    }
+
+    /// Instructions of each part of a step with a full ring, of which there were so many steps; what
+    /// the marks at the borders cost is taken off. `None` where the image does not count parts.
+    pub fn parts(&self, steps: usize) -> Option<Vec<(String, u64)>> {
+        let per_mark = self.probe.1 as f64 / self.probe.0 as f64;
+        let per_tick = self.calibration.0 as f64 / self.calibration.1 as f64;
+        let mean = |part: &PartSum| {
+            let ticks = part.ticks as f64 - part.marks as f64 * per_mark;
+            (part.name.clone(), (ticks * per_tick / steps as f64).round().max(0.0) as u64)
+        };
+        let is_counted = self.probe.0 > 0 && self.calibration.1 > 0 && steps > 0;
+        is_counted.then(|| self.parts.iter().map(mean).collect())
     }
 
     /// Takes in what is left of a session.
@@ -112,6 +137,13 @@ impl Report {
                     repetitions,
                     instructions: self.instructions(ticks)?,
                 });
+            }
+            Some("probe") => self.probe = (decimal(&mut words)?, decimal(&mut words)?),
+            Some("part") => {
+                let name = words.next().context("no name")?.to_string();
+                let mut next = || decimal::<u64>(&mut words);
+                let (marks, high, low) = (next()?, next()?, next()?);
+                self.parts.push(PartSum { name, marks, ticks: high << 32 | low });
             }
             Some("end") => {
                 if decimal::<usize>(&mut words)? != self.steps.len() {

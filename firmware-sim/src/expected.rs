@@ -1,13 +1,15 @@
 //! `expected`: golden results of every target, reviewed as a diff.
 //!
 //! `expected/TARGET.run` has traces and instruction counts, `expected/TARGET.size` has sizes, both
-//! of the shipped models, or of a small one where they do not fit the board. With the compiler that wrote them they must be equal; another compiler
+//! of the shipped models, or of a small one where they do not fit the board;
+//! `expected/TARGET.profile` has the instructions of each part of a step of the first of them. With the compiler that wrote them they must be equal; another compiler
 //! may make other code, so its sizes and counts may differ by a tenth, and nothing else may.
 
 use crate::arguments::ExpectedArguments;
 use crate::environment::{Environment, Folder};
 use crate::host::Run;
-use crate::run::measure_or_small;
+use crate::profile;
+use crate::run::{measure, or_small};
 use crate::target::Target;
 use anyhow::{bail, Context};
 use serde_json::Value;
@@ -44,8 +46,7 @@ const RUNS: [(&str, u32, u32); 4] =
 pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {
     let mut differences = Vec::new();
     for target in &arguments.target.bare {
-        let (run, size) = measured(target, arguments)?;
-        for (extension, found) in [("run", run), ("size", size)] {
+        for (extension, found) in measured(target, arguments)? {
             let path = folder().join(target.name).with_extension(extension);
             if arguments.overwrite_expected {
                 std::fs::write(&path, &found).with_context(|| path.display().to_string())?;
@@ -67,20 +68,38 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("expected")
 }
 
-/// The texts of both files.
-fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::Result<(String, String)> {
-    let (mut run_text, mut size_text) = (String::new(), String::new());
+/// The extension and the text of each file.
+fn measured(
+    target: &'static Target,
+    arguments: &ExpectedArguments,
+) -> anyhow::Result<[(&'static str, String); 3]> {
+    let [mut run_text, mut size_text, mut profile_text] = [(); 3].map(|()| String::new());
     let folder = Folder::new()?;
     for (preset, task, episodes) in RUNS {
         let environment = Environment::find(preset).context(preset)?;
         let model = environment.model(None, &folder)?;
         let environment = &environment;
         let run = Run { model: &model, environment, task, episodes, seed: 7, apart: false, log: false };
-        let measured = measure_or_small(target, &run, &run.trace()?, arguments.build, &folder)?;
+        let is_profiled = profile_text.is_empty();
+        let (measured, parts) = or_small(target, &run, &run.trace()?, &folder, |run, trace| {
+            let measured = measure(target, run, trace, arguments.build)?;
+            let parts = match is_profiled {
+                true => profile::parts(&measured, run, trace, arguments.build)?,
+                false => Vec::new(),
+            };
+            Ok((measured, parts))
+        })?;
         if let Some(difference) = measured.difference {
             bail!("{}: {difference}", target.name);
         }
         let json = measured.json();
+        if is_profiled {
+            line(&mut profile_text, "compiler", &json["compiler"]);
+        }
+        for (part, instructions) in parts {
+            let key = format!("{preset}.instructions_{part}_per_step_full_ring");
+            line(&mut profile_text, &key, &instructions.into());
+        }
         for (text, keys) in [(&mut run_text, &RUN_KEYS[..]), (&mut size_text, &SIZE_KEYS[..])] {
             if text.is_empty() {
                 line(text, "compiler", &json["compiler"]);
@@ -91,7 +110,7 @@ fn measured(target: &'static Target, arguments: &ExpectedArguments) -> anyhow::R
             }
         }
     }
-    Ok((run_text, size_text))
+    Ok([("run", run_text), ("size", size_text), ("profile", profile_text)])
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {

@@ -4,7 +4,7 @@ use crate::arguments::CheckArguments;
 use crate::device;
 use crate::environment::Folder;
 use crate::host::read_model;
-use crate::image::{self, Image};
+use crate::image::{self, Image, Purpose};
 use crate::target::Target;
 use algodistill::deploy::toolchain::host_tool;
 use anyhow::{anyhow, bail, Context};
@@ -31,7 +31,7 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     for target in &arguments.target.bare {
         let (image, model) = match &arguments.model {
-            Some(model) => (image::build(target, model, arguments.build)?, model.clone()),
+            Some(model) => (image::build(target, model, arguments.build, Purpose::Run)?, model.clone()),
             None => image::build_for_dark_room(target, &folder, arguments.build)?,
         };
         symbols(&image)?;

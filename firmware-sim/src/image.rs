@@ -26,6 +26,15 @@ pub struct Image {
     pub parameters: usize,
 }
 
+/// What an image is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run as firmware does.
+    Run,
+    /// To count the instructions of each part of a step as well.
+    Profile,
+}
+
 /// Whether an image was not built because its model does not fit the board: its flash or RAM
 /// overflows, or too little RAM is left for the stack.
 pub fn is_too_big(error: &anyhow::Error) -> bool {
@@ -42,10 +51,10 @@ pub fn build_for_dark_room(
 ) -> anyhow::Result<(Image, PathBuf)> {
     let environment = Environment::dark_room();
     let shipped = environment.model(None, folder)?;
-    match build(target, &shipped, arguments) {
+    match build(target, &shipped, arguments, Purpose::Run) {
         Err(error) if is_too_big(&error) => {
             let small = environment.small_model(folder)?;
-            Ok((build(target, &small, arguments)?, small))
+            Ok((build(target, &small, arguments, Purpose::Run)?, small))
         }
         image => Ok((image?, shipped)),
     }
@@ -55,7 +64,16 @@ pub fn build_for_dark_room(
 ///
 /// An image has its model's CRC in its name, and the folder is locked while it is made: two runs
 /// beside each other do not take each other's image.
-pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -> anyhow::Result<Image> {
+pub fn build(
+    target: &'static Target,
+    model: &Path,
+    arguments: BuildArguments,
+    purpose: Purpose,
+) -> anyhow::Result<Image> {
+    let (features, suffix) = match purpose {
+        Purpose::Run => ("", ""),
+        Purpose::Profile => ("profile", "-profile"),
+    };
     let file = read_model(model)?;
     let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;
     let toolchain = arguments.compiler.find(target)?;
@@ -68,7 +86,7 @@ pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -
     lock.lock()?;
     let output = toolchain
         .build(&[target.triple], target.cpu)
-        .args(["--quiet", "--bin", "firmware", "--manifest-path"])
+        .args(["--quiet", "--bin", "firmware", "--features", features, "--manifest-path"])
         .arg(crates.join("image/Cargo.toml"))
         .arg("--target-dir")
         .arg(&folder)
@@ -80,7 +98,7 @@ pub fn build(target: &'static Target, model: &Path, arguments: BuildArguments) -
     if !output.status.success() {
         bail!("the image for {} does not build:\n{}", target.name, String::from_utf8_lossy(&output.stderr));
     }
-    let path = folder.join(format!("{}-{:08x}.elf", target.name, decoded.crc()));
+    let path = folder.join(format!("{}-{:08x}{suffix}.elf", target.name, decoded.crc()));
     let linked = folder.join(target.triple).join("release/firmware");
     // Renamed, because another run may be executing the image of the same name.
     let temporary = path.with_extension("tmp");

@@ -15,6 +15,7 @@ mod flash;
 mod gates;
 mod host;
 mod image;
+mod profile;
 mod qemu;
 mod random_model;
 mod report;
@@ -56,6 +57,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Expected(arguments) => expected::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Faults(arguments) => faults::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::RandomModel(arguments) => random_model::run(&arguments),

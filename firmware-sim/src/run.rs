@@ -3,7 +3,7 @@
 use crate::arguments::{BuildArguments, RunArguments};
 use crate::environment::Folder;
 use crate::host::Run;
-use crate::image::is_too_big;
+use crate::image::{is_too_big, Purpose};
 use crate::report::{host_json, Measured};
 use crate::target::Target;
 use crate::trace::Trace;
@@ -43,7 +43,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         for target in &arguments.target.bare {
             let measured = match arguments.model {
                 Some(_) => measure(target, &run, &trace, arguments.build)?,
-                None => measure_or_small(target, &run, &trace, arguments.build, &folder)?,
+                None => or_small(target, &run, &trace, &folder, |run, trace| {
+                    measure(target, run, trace, arguments.build)
+                })?,
             };
             log.get_or_insert_with(|| measured.report.log.clone());
             if !arguments.json {
@@ -70,22 +72,22 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`measure`]; where the model does not fit the board, with a small one: the environment is still
-/// compared there.
-pub fn measure_or_small(
+/// What `measure` says of `run`, whose trace on the host is `trace`; where the model does not fit the
+/// board, of the same run with a small one: the environment is still compared there.
+pub fn or_small<T>(
     target: &'static Target,
     run: &Run,
     trace: &Trace,
-    arguments: BuildArguments,
     folder: &Folder,
-) -> anyhow::Result<Measured> {
-    match measure(target, run, trace, arguments) {
+    measure: impl Fn(&Run, &Trace) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    match measure(run, trace) {
         Err(error) if is_too_big(&error) => {
             let (model, name) = (run.model.display(), target.name);
             eprintln!("{model} does not fit {name}: a small model with random weights runs there instead");
             let small = run.environment.small_model(folder)?;
             let run = Run { model: &small, ..*run };
-            measure(target, &run, &run.trace()?, arguments)
+            measure(&run, &run.trace()?)
         }
         measured => measured,
     }
@@ -98,7 +100,7 @@ pub fn measure(
     trace: &Trace,
     arguments: BuildArguments,
 ) -> anyhow::Result<Measured> {
-    let image = image::build(target, run.model, arguments)?;
+    let image = image::build(target, run.model, arguments, Purpose::Run)?;
     gates::symbols(&image)?;
     let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
     let difference = trace.difference(&report.steps, report.observations_crc);

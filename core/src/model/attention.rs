@@ -2,6 +2,7 @@
 
 use super::kernels::{Kernels, Operand};
 use super::numerics::{maximum, quantize, rescale_by, Scale, FRACTION_BITS};
+use super::probe::{Part, Probe};
 use crate::context::HeadRing;
 
 /// Binary places of the scales of keys and values in the ring.
@@ -55,7 +56,9 @@ pub fn attend(
     attended: usize,
     scratch: HeadScratch,
     output: &mut [i32],
+    probe: impl Probe,
 ) {
+    probe.begins(Part::Scores);
     let HeadScratch { quantized, operand, weights } = scratch;
     let (scores, rest) = weights.split_at_mut_checked(attended).unwrap_or_default();
     let [key_scales, value_scales] =
@@ -64,8 +67,10 @@ pub fn attend(
     quantize(query, query_maximum, quantized);
     let factor = score_factor(query_maximum, score_scale);
     kernels.scores(&Operand::new(quantized, operand), ring.keys, key_scales, factor, scores);
+    probe.begins(Part::Softmax);
     let softmax = kernels.softmax(scores, value_scales);
     rest.fill(0);
+    probe.begins(Part::WeightedSum);
     kernels.weighted_values(weights, ring.values, output);
 
     // sum * 2^-exponent * 2^(16 - 8) / (127 * total), to fixed-point. The mantissa of 15 bits has room

@@ -5,6 +5,7 @@ use super::embedding::{self, Token};
 use super::kernels::{store_key, store_value, Kernels, Operand, Work};
 use super::numerics::{add, dot_bits, maximum, quantize, rectify, rescale, sum_of_squares};
 use super::numerics::{Scale, FRACTION_BITS};
+use super::probe::{Part, Probe};
 use super::tensor::Tensor;
 use super::{Dimensions, Layer, Model};
 use crate::context::{context_words, Ring};
@@ -90,25 +91,29 @@ pub(crate) fn split_workspace<'a>(
 ///
 /// On x86-64 everything below is inlined into [`Work::run`], which [`Kernels::run`] compiles once
 /// for AVX2 and once without, the elementwise loops included.
-pub(crate) struct Step<'s, 'a> {
+pub(crate) struct Step<'s, 'a, P> {
     pub model: &'s Model<'a>,
     pub kernels: Kernels,
     pub ring: &'s mut Ring<'a>,
     pub scratch: &'s mut Scratch<'a>,
     pub token: Token<'s>,
+    pub probe: P,
 }
 
-impl Work for Step<'_, '_> {
+impl<P: Probe> Work for Step<'_, '_, P> {
     #[inline(always)]
     fn run(self) {
-        let Step { model, kernels, ring, scratch, token } = self;
+        let Step { model, kernels, ring, scratch, token, probe } = self;
+        probe.begins(Part::Embedding);
         let mut tensors = model.tensors.clone();
         embedding::embed(model, kernels, &mut tensors, &token, ring.final_observation(), scratch);
         for index in 0..model.dimensions.layers {
             let layer = Layer::next(&mut tensors, &model.dimensions);
-            attention_block(model, kernels, &layer, index, ring, scratch);
+            attention_block(model, kernels, &layer, index, ring, scratch, probe);
+            probe.begins(Part::FeedForward);
             feed_forward_block(model, kernels, &layer, scratch);
         }
+        probe.begins(Part::Head);
         let head = tensors.next([model.dimensions.actions, model.dimensions.d_model]);
         let input = front(scratch.quantized, model.dimensions.d_model);
         let scale = normalize(scratch.residual, input);
@@ -130,7 +135,9 @@ fn attention_block(
     index: usize,
     ring: &mut Ring,
     scratch: &mut Scratch,
+    probe: impl Probe,
 ) {
+    probe.begins(Part::QueryKeyValue);
     let Dimensions { d_model, heads, kv_heads, .. } = model.dimensions;
     let d_head = model.dimensions.d_head();
     let d_kv = d_head * kv_heads;
@@ -147,6 +154,7 @@ fn attention_block(
     let (slot, attended) = (ring.slot(), ring.attended());
     let slots = front(scratch.weights, attended.div_ceil(4) * 4);
     for head in 0..kv_heads {
+        probe.begins(Part::QueryKeyValue);
         let ring = ring.head(index * kv_heads + head);
         let quantized = front(scratch.quantized, d_head);
         let (Some(key), Some(value)) = (take(&mut keys, d_head), take(&mut values, d_head)) else { return };
@@ -158,9 +166,10 @@ fn attention_block(
             let (query, output) = (take(&mut queries, d_head), take(&mut outputs, d_head));
             let (Some(query), Some(output)) = (query, output) else { return };
             let scratch = HeadScratch { quantized, operand: scratch.operand, weights: slots };
-            attend(kernels, model.score_scale, query, &ring, attended, scratch, output);
+            attend(kernels, model.score_scale, query, &ring, attended, scratch, output, probe);
         }
     }
+    probe.begins(Part::Output);
     residual_linear(
         kernels,
         &layer.attention_output,

@@ -9,6 +9,8 @@ pub mod kernels;
 pub mod numerics;
 #[cfg(any(arm_thumb1, test))]
 mod parts;
+#[cfg_attr(not(feature = "profile"), doc(hidden))]
+pub mod probe;
 pub(crate) mod tensor;
 pub mod weights;
 

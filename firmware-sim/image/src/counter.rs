@@ -4,10 +4,15 @@
 //!
 //! Ticks have a unit of their own on each board; [`calibrate`] measures it.
 
-pub use board::{elapsed, now, start};
+pub use board::{between, now, start};
 
 /// Two instructions each.
 const CALIBRATION_LOOPS: u32 = 1_000_000;
+
+/// Ticks since `begin`.
+pub fn elapsed(begin: u32) -> u32 {
+    between(begin, now())
+}
 
 /// Instructions of a loop of known length, and the ticks that it took.
 pub fn calibrate() -> (u32, u32) {
@@ -48,8 +53,8 @@ mod board {
         SYST::get_current()
     }
 
-    pub fn elapsed(begin: u32) -> u32 {
-        begin.wrapping_sub(now()) & RELOAD
+    pub fn between(begin: u32, end: u32) -> u32 {
+        begin.wrapping_sub(end) & RELOAD
     }
 }
 
@@ -77,8 +82,8 @@ mod board {
         unsafe { core::ptr::read_volatile(core::ptr::with_exposed_provenance::<u32>(TIM2_CNT)) }
     }
 
-    pub fn elapsed(begin: u32) -> u32 {
-        now().wrapping_sub(begin)
+    pub fn between(begin: u32, end: u32) -> u32 {
+        end.wrapping_sub(begin)
     }
 }
 
@@ -94,7 +99,7 @@ mod board {
         value
     }
 
-    pub fn elapsed(begin: u32) -> u32 {
-        now().wrapping_sub(begin)
+    pub fn between(begin: u32, end: u32) -> u32 {
+        end.wrapping_sub(begin)
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::console::Console;
 use crate::log::Log;
+#[cfg(feature = "profile")]
+use crate::profile;
 use crate::{bench, counter, semihosting, stack};
 use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
@@ -144,6 +146,8 @@ struct Report {
     logits: Digest<'static, u32, Table<1>>,
     seen: Seen,
     log: Option<Log>,
+    #[cfg(feature = "profile")]
+    profile: profile::Profile,
 }
 
 impl Report {
@@ -160,11 +164,15 @@ impl Report {
             logits: digest(),
             seen: Seen::nothing(),
             log: about.map(|about| Log::new(console, about)),
+            #[cfg(feature = "profile")]
+            profile: profile::Profile::new(),
         }
     }
 
     fn finish(mut self) -> Result<(), &'static str> {
         self.log.as_ref().map_or(Ok(()), Log::outcome).map_err(|_| "log")?;
+        #[cfg(feature = "profile")]
+        self.profile.send(&mut self.console);
         self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
         let mut line = Line::new("end");
         line.number(self.steps).hex(self.total_return.to_bits());
@@ -187,6 +195,16 @@ impl Monitor for Report {
         let _ = agent.encode(observation);
         self.encode_ticks = counter::elapsed(begin);
         self.begin = counter::now();
+    }
+
+    #[cfg(feature = "profile")]
+    fn act(
+        &mut self,
+        agent: &mut Agent,
+        observation: &[i32],
+        rng: &mut PortableRng,
+    ) -> Result<usize, algodistill_core::Error> {
+        self.profile.act(agent, observation, rng)
     }
 
     fn acted(&mut self, agent: &Agent, observation: &[i32], action: usize) {

@@ -7,6 +7,8 @@ mod console;
 mod counter;
 mod device;
 mod log;
+#[cfg(feature = "profile")]
+mod profile;
 mod semihosting;
 mod stack;
 

@@ -12,6 +12,9 @@
 //!                                               ticks of acting, of the world that showed the
 //!                                               observation, and of the encoders within acting
 //! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
+//! probe MARKS TICKS                             of a profile: marks in a row, and the ticks that they took
+//! part NAME MARKS TICKS_HIGH TICKS_LOW          a part of the steps with a full ring: how often it began,
+//!                                               and its ticks, 64 bits
 //! stack act BYTES                               high-water mark of the loop
 //! log BYTES                                     so many bytes follow the line: the next of the log of
 //!                                               steps, as in docs/steps-log.md

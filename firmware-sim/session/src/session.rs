@@ -26,6 +26,11 @@ pub trait Monitor {
     /// The world has shown `observation`, and the model starts to work on it.
     fn observed(&mut self, _agent: &mut Agent, _observation: &[i32]) {}
 
+    /// The model works on `observation`.
+    fn act(&mut self, agent: &mut Agent, observation: &[i32], rng: &mut PortableRng) -> Result<usize, Error> {
+        act(agent, observation, rng)
+    }
+
     /// The model has worked on `observation`: its action, and in the agent its logits.
     fn acted(&mut self, agent: &Agent, observation: &[i32], action: usize);
 
@@ -49,7 +54,7 @@ pub fn run(
             return Ok(());
         }
         monitor.observed(agent, observation);
-        let action = act(agent, observation, rng)?;
+        let action = monitor.act(agent, observation, rng)?;
         monitor.acted(agent, observation, action);
         let transition = world.apply(action, observation, rng);
         let seen = transition.done.then_some(&*observation);
