@@ -68,6 +68,10 @@ pub struct RunArguments {
     /// The environment runs on the host and sends observations to the device, as a sensor would.
     #[arg(long)]
     pub feed: bool,
+    /// The device loses its power before every step, and goes on from a snapshot; what it does must not
+    /// change. It needs RAM for the snapshot, as much as for the ring. On the host: `faults`.
+    #[arg(long)]
+    pub brown_outs: bool,
     /// File to write the log of the steps to, as it comes from the device; for one environment.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -8,6 +8,7 @@
 use crate::arguments::ExpectedArguments;
 use crate::environment::{Environment, Folder};
 use crate::host::Run;
+use crate::image::Purpose;
 use crate::profile;
 use crate::run::{measure, or_small};
 use crate::target::Target;
@@ -82,7 +83,7 @@ fn measured(
         let run = Run { model: &model, environment, task, episodes, seed: 7, apart: false, log: false };
         let is_profiled = profile_text.is_empty();
         let (measured, parts) = or_small(target, &run, &run.trace()?, &folder, |run, trace| {
-            let measured = measure(target, run, trace, arguments.build)?;
+            let measured = measure(target, run, trace, arguments.build, Purpose::Run)?;
             let parts = match is_profiled {
                 true => profile::parts(&measured, run, trace, arguments.build)?,
                 false => Vec::new(),

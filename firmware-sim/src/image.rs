@@ -33,6 +33,8 @@ pub enum Purpose {
     Run,
     /// To count the instructions of each part of a step as well.
     Profile,
+    /// To lose its power before every step, and go on from a snapshot.
+    BrownOuts,
 }
 
 /// Whether an image was not built because its model does not fit the board: its flash or RAM
@@ -73,6 +75,7 @@ pub fn build(
     let (features, suffix) = match purpose {
         Purpose::Run => ("", ""),
         Purpose::Profile => ("profile", "-profile"),
+        Purpose::BrownOuts => ("brown-outs", "-brown-outs"),
     };
     let file = read_model(model)?;
     let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;

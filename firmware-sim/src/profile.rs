@@ -30,7 +30,7 @@ pub fn run(arguments: &ProfileArguments) -> anyhow::Result<()> {
     let mut columns = Vec::new();
     for target in &arguments.target.bare {
         let profile = |run: &Run, trace: &Trace| {
-            let measured = measure(target, run, trace, *build)?;
+            let measured = measure(target, run, trace, *build, Purpose::Run)?;
             let parts = parts(&measured, run, trace, *build)?;
             Ok((measured, parts))
         };

@@ -23,6 +23,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     if arguments.log.is_some() && arguments.environment.0.len() > 1 {
         bail!(Wrong("--log: a log is of one environment; name it with --environment".into()));
     }
+    let purpose = if arguments.brown_outs { Purpose::BrownOuts } else { Purpose::Run };
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
         let RunArguments { episodes, seed, feed, .. } = *arguments;
@@ -42,9 +43,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         }
         for target in &arguments.target.bare {
             let measured = match arguments.model {
-                Some(_) => measure(target, &run, &trace, arguments.build)?,
+                Some(_) => measure(target, &run, &trace, arguments.build, purpose)?,
                 None => or_small(target, &run, &trace, &folder, |run, trace| {
-                    measure(target, run, trace, arguments.build)
+                    measure(target, run, trace, arguments.build, purpose)
                 })?,
             };
             log.get_or_insert_with(|| measured.report.log.clone());
@@ -99,8 +100,9 @@ pub fn measure(
     run: &Run,
     trace: &Trace,
     arguments: BuildArguments,
+    purpose: Purpose,
 ) -> anyhow::Result<Measured> {
-    let image = image::build(target, run.model, arguments, Purpose::Run)?;
+    let image = image::build(target, run.model, arguments, purpose)?;
     gates::symbols(&image)?;
     let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
     let difference = trace.difference(&report.steps, report.observations_crc);

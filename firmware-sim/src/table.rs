@@ -3,7 +3,7 @@
 use crate::arguments::{RandomModelArguments, TableArguments};
 use crate::environment::{shipped_model, Environment, Folder};
 use crate::host::{read_model, Run};
-use crate::image::is_too_big;
+use crate::image::{is_too_big, Purpose};
 use crate::run::measure;
 use crate::target::{Target, TARGETS};
 use crate::{random_model, report::Measured};
@@ -48,7 +48,7 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
         let run = Run { model, environment, task, episodes, seed: 7, apart: false, log: false };
         let trace = run.trace()?;
         for target in &TARGETS {
-            match measure(target, &run, &trace, arguments.build) {
+            match measure(target, &run, &trace, arguments.build, Purpose::Run) {
                 Ok(measured) => print(arguments, &measured),
                 // A model too big for the chip does not link; that is an entry of the table.
                 Err(error) if is_too_big(&error) => too_big(arguments, target, environment, model)?,

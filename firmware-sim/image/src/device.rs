@@ -1,5 +1,7 @@
 //! What the device does.
 
+#[cfg(feature = "brown-outs")]
+use crate::brown_outs;
 use crate::console::Console;
 use crate::log::Log;
 #[cfg(feature = "profile")]
@@ -19,10 +21,10 @@ use firmware_session::session::{self, Monitor, Simulated, World, AGENT_STREAM};
 
 /// Tensors are read in words.
 #[repr(C, align(16))]
-struct Aligned<T: ?Sized>(T);
+pub struct Aligned<T: ?Sized>(pub T);
 
 /// The weights file, in flash.
-static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL")));
+pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MODEL")));
 
 /// A model that is damaged in its header does not compile; one that is too big for the chip does
 /// not link.
@@ -148,6 +150,8 @@ struct Report {
     log: Option<Log>,
     #[cfg(feature = "profile")]
     profile: profile::Profile,
+    #[cfg(feature = "brown-outs")]
+    brown_outs: Result<(), algodistill_core::Error>,
 }
 
 impl Report {
@@ -166,11 +170,15 @@ impl Report {
             log: about.map(|about| Log::new(console, about)),
             #[cfg(feature = "profile")]
             profile: profile::Profile::new(),
+            #[cfg(feature = "brown-outs")]
+            brown_outs: Ok(()),
         }
     }
 
     fn finish(mut self) -> Result<(), &'static str> {
         self.log.as_ref().map_or(Ok(()), Log::outcome).map_err(|_| "log")?;
+        #[cfg(feature = "brown-outs")]
+        self.brown_outs.map_err(|_| "brown-outs")?;
         #[cfg(feature = "profile")]
         self.profile.send(&mut self.console);
         self.console.send(Line::new("stack").word("act").number(stack::high_water_mark()));
@@ -189,6 +197,10 @@ impl Monitor for Report {
 
     fn observed(&mut self, agent: &mut Agent, observation: &[i32]) {
         self.observe_ticks = counter::elapsed(self.begin);
+        #[cfg(feature = "brown-outs")]
+        if self.brown_outs.is_ok() {
+            self.brown_outs = brown_outs::lose_power(agent, observation);
+        }
         self.seen.add(agent.model().interface(), observation);
         let begin = counter::now();
         // `act` will say what is wrong with it.

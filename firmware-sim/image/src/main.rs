@@ -3,6 +3,8 @@
 #![no_main]
 
 mod bench;
+#[cfg(feature = "brown-outs")]
+mod brown_outs;
 mod console;
 mod counter;
 mod device;
