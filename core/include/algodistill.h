@@ -12,6 +12,9 @@
 // Bytes of an agent.
 #define AD_AGENT_SIZE sizeof(ad_agent)
 
+// Bytes of a log.
+#define AD_LOG_SIZE sizeof(ad_log)
+
 #define AD_LARGER(a, b) ((a) > (b) ? (a) : (b))
 #define AD_SLOTS(window) (((window) + 3) / 4 * 4)
 
@@ -35,6 +38,21 @@
 // Pointer-sized words of an agent.
 #define AD_AGENT_WORDS 128
 
+// Words of 64 bits of a log.
+#define AD_LOG_WORDS 40
+
+// How a step left its episode (`ad_log_fed_back`): it goes on.
+#define AD_GOES_ON 0
+
+// It ended, by the environment itself or cut off: which of them is not known.
+#define AD_ENDED 1
+
+// It was ended by the environment itself.
+#define AD_TERMINATED 2
+
+// It was cut off, by a time limit or a reset.
+#define AD_CUT_OFF 3
+
 // What a call answers. Everything but `AD_STATUS_OK` means that nothing was done, unless the call
 // says otherwise.
 enum ad_status
@@ -50,7 +68,8 @@ enum ad_status
   AD_STATUS_MISALIGNED = 2,
   // A buffer does not fit the address space.
   AD_STATUS_BUFFER = 3,
-  // Buffers overlap the agent, its workspace or its weights.
+  // Buffers overlap each other, the agent, its workspace or its weights, or the log or the name that
+  // it refers to.
   AD_STATUS_OVERLAP = 4,
   // The memory for the agent is shorter than `AD_AGENT_SIZE`.
   AD_STATUS_AGENT_MEMORY = 5,
@@ -60,6 +79,14 @@ enum ad_status
   AD_STATUS_RNG = 7,
   // The buffer for the logits is shorter than the number of actions.
   AD_STATUS_LOGITS_LENGTH = 8,
+  // The memory for the log is shorter than `AD_LOG_SIZE`.
+  AD_STATUS_LOG_MEMORY = 9,
+  // Not a log: never initialised, copied to another address, or its sink is at work in another call.
+  AD_STATUS_LOG = 10,
+  // The name of the environment is not UTF-8.
+  AD_STATUS_ENVIRONMENT_NAME = 11,
+  // `end` is none of `AD_GOES_ON`, `AD_ENDED`, `AD_TERMINATED` and `AD_CUT_OFF`.
+  AD_STATUS_END = 12,
   // The bytes end before the header or before what the header announces.
   AD_STATUS_TRUNCATED = 16,
   // The bytes do not start with the magic of this kind of file.
@@ -90,11 +117,11 @@ enum ad_status
   AD_STATUS_OBSERVATION = 29,
   // The action is not one of the model's.
   AD_STATUS_ACTION = 30,
-  // An action was asked for before the feedback of the one before.
+  // An action was asked for, or logged, before the feedback of the one before.
   AD_STATUS_FEEDBACK_MISSING = 31,
   // Feedback was given before an action.
   AD_STATUS_FEEDBACK_UNEXPECTED = 32,
-  // The reward is NaN.
+  // The reward is NaN, or, where it is to be logged, infinite.
   AD_STATUS_REWARD = 33,
   // The temperature is neither `AD_GREEDY` nor a number between 0.01 and 100.
   AD_STATUS_TEMPERATURE = 34,
@@ -151,6 +178,45 @@ typedef struct ad_agent {
   size_t opaque[AD_AGENT_WORDS];
 } ad_agent;
 
+// Memory of a log: `static ad_log log;` has the right size and alignment. Not to be copied or moved
+// while it is a log.
+typedef struct ad_log {
+  // Not for the caller. Not pointers: a seed of 64 bits lies in it.
+  uint64_t opaque[AD_LOG_WORDS];
+} ad_log;
+
+// What a log is of, and where it begins. As zeros: nothing is known, and the run begins.
+typedef struct ad_log_about {
+  // Name of the environment, of a preset of `algodistill list` where it is one; null where it is not
+  // known. UTF-8; a zero at its end is not needed. Of more than 32 bytes the front is written, up to
+  // the end of a letter. The bytes stay where they are and as they are as long as the log is in use;
+  // those of `ad_model_info` will do.
+  const char *environment;
+  // Bytes of that name.
+  size_t environment_length;
+  // Seed of all that is random.
+  uint64_t seed;
+  // Not 0 where the seed is known.
+  int32_t seed_known;
+  // Number of the task.
+  uint32_t task;
+  // Not 0 where the task is known.
+  int32_t task_known;
+  // Number that tells devices or runs apart.
+  uint32_t device;
+  // Number of the episode with which the log begins: 0, or after a restart what `ad_log_position`
+  // gave when the snapshot was taken that the agent was restored from.
+  uint32_t episode;
+  // Number of the first step within that episode, likewise.
+  uint32_t step;
+} ad_log_about;
+
+// Takes the next `len` bytes of a log: a UART, a file. `context` is that of `ad_log_init`. The bytes
+// are the sink's until it returns, which it must do; it does not write to the observation of the call.
+// A sink has no way to fail: what it loses, a reader finds missing, and reads on. Calls of its own log
+// are refused while it is at work, and `ad_log_init` has no effect on it then.
+typedef void (*ad_log_sink)(void *context, const uint8_t *bytes, size_t len);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -160,6 +226,9 @@ const char *ad_status_text(int32_t status);
 
 // Bytes of an agent in this library, for callers that cannot use `sizeof(ad_agent)`.
 size_t ad_agent_size(void);
+
+// Bytes of a log in this library, for callers that cannot use `sizeof(ad_log)`.
+size_t ad_log_size(void);
 
 // Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header
 // of the weights file only (64 bytes); `AD_WORKSPACE_WORDS` is the same number at compile time.
@@ -303,6 +372,52 @@ ad_status ad_agent_restore(struct ad_agent *agent, const uint8_t *bytes, size_t 
 // # Safety
 // The pointers are null or point to their types, `bytes` to `len` bytes.
 ad_status ad_snapshot_model(const uint8_t *bytes, size_t len, uint32_t *crc32);
+
+// Makes a log of the steps of an agent, from its first one on, or as `about` says from where a
+// snapshot was taken. `docs/steps-log.md` is its format; `algodistill histories import` makes learning
+// histories of it.
+//
+// `log_size` is `sizeof(ad_log)`. The agent is asked for its model and not kept: it may be destroyed,
+// and restored, while the log goes on. Nothing is written yet: the first `ad_log_acted` writes the
+// header. A log needs no end, and one that already lies in the memory is replaced; where the call is
+// refused it is as before.
+//
+// # Safety
+// The pointers are null or point to their types, and `environment` of `about` to as many bytes as it
+// says; nothing writes to these as long as the log is in use. `sink` may be called with `context` by
+// any later call.
+ad_status ad_log_init(struct ad_log *log,
+                      size_t log_size,
+                      struct ad_agent *agent,
+                      const struct ad_log_about *about,
+                      ad_log_sink sink,
+                      void *context);
+
+// Writes the first half of a step: what `ad_agent_act` was given, and the action that it drew.
+//
+// # Safety
+// The pointers are null or point to their types, `observation` to `count` words.
+ad_status ad_log_acted(struct ad_log *log, const int32_t *observation, size_t count, uint32_t action);
+
+// Writes the second half of a step: what `ad_agent_feedback` was given. `end` is one of `AD_GOES_ON`,
+// `AD_ENDED`, `AD_TERMINATED` and `AD_CUT_OFF`, and may be given to `ad_agent_feedback` as `done`; of a
+// device that knows no more than `done`, 0 and 1 are the first two. The final observation is not looked
+// at where the episode goes on.
+//
+// # Safety
+// The pointers are null or point to their types, `final_observation` to `count` words.
+ad_status ad_log_fed_back(struct ad_log *log,
+                          float reward,
+                          int32_t end,
+                          const int32_t *final_observation,
+                          size_t count);
+
+// Writes the number of the episode, and of the next step within it, to `episode` and `step`: what to
+// keep beside a snapshot. To be asked between two steps.
+//
+// # Safety
+// The pointers are null or point to their types.
+ad_status ad_log_position(struct ad_log *log, uint32_t *episode, uint32_t *step);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -9,8 +9,9 @@
 
 use crate::context::{snapshot_len, snapshot_model};
 use crate::interface::MAX_ACTIONS;
-use crate::{Agent, Error, Model, PortableRng, Sampling};
-use core::ffi::{c_char, CStr};
+use crate::log::{About, Ended};
+use crate::{Agent, Error, Interface, Model, PortableRng, Sampling, StepLog};
+use core::ffi::{c_char, c_void, CStr};
 use core::mem::{align_of, size_of, MaybeUninit};
 use core::ops::Range;
 use core::ptr;
@@ -28,7 +29,8 @@ pub enum AdStatus {
     Misaligned = 2,
     /// A buffer does not fit the address space.
     Buffer = 3,
-    /// Buffers overlap the agent, its workspace or its weights.
+    /// Buffers overlap each other, the agent, its workspace or its weights, or the log or the name that
+    /// it refers to.
     Overlap = 4,
     /// The memory for the agent is shorter than `AD_AGENT_SIZE`.
     AgentMemory = 5,
@@ -38,6 +40,14 @@ pub enum AdStatus {
     Rng = 7,
     /// The buffer for the logits is shorter than the number of actions.
     LogitsLength = 8,
+    /// The memory for the log is shorter than `AD_LOG_SIZE`.
+    LogMemory = 9,
+    /// Not a log: never initialised, copied to another address, or its sink is at work in another call.
+    Log = 10,
+    /// The name of the environment is not UTF-8.
+    EnvironmentName = 11,
+    /// `end` is none of `AD_GOES_ON`, `AD_ENDED`, `AD_TERMINATED` and `AD_CUT_OFF`.
+    End = 12,
     /// The bytes end before the header or before what the header announces.
     Truncated = 16,
     /// The bytes do not start with the magic of this kind of file.
@@ -68,11 +78,11 @@ pub enum AdStatus {
     Observation = 29,
     /// The action is not one of the model's.
     Action = 30,
-    /// An action was asked for before the feedback of the one before.
+    /// An action was asked for, or logged, before the feedback of the one before.
     FeedbackMissing = 31,
     /// Feedback was given before an action.
     FeedbackUnexpected = 32,
-    /// The reward is NaN.
+    /// The reward is NaN, or, where it is to be logged, infinite.
     Reward = 33,
     /// The temperature is neither `AD_GREEDY` nor a number between 0.01 and 100.
     Temperature = 34,
@@ -106,7 +116,7 @@ impl From<Error> for AdStatus {
 
 /// Texts of the statuses. Not `Display` of the errors: that would link the formatting machinery
 /// into the firmware.
-const TEXTS: [(AdStatus, &CStr); 28] = [
+const TEXTS: [(AdStatus, &CStr); 32] = [
     (AdStatus::Ok, c"done"),
     (AdStatus::Null, c"a pointer is null"),
     (AdStatus::Misaligned, c"a pointer is misaligned"),
@@ -116,6 +126,10 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
     (AdStatus::Agent, c"not an initialised agent"),
     (AdStatus::Rng, c"the random number generator is not initialised"),
     (AdStatus::LogitsLength, c"the buffer for the logits is too small"),
+    (AdStatus::LogMemory, c"the memory for the log is too small"),
+    (AdStatus::Log, c"not an initialised log, or its sink is at work"),
+    (AdStatus::EnvironmentName, c"the name of the environment is not UTF-8"),
+    (AdStatus::End, c"not an end of an episode"),
     (AdStatus::Truncated, c"truncated"),
     (AdStatus::Magic, c"wrong magic"),
     (AdStatus::Version, c"format version not supported"),
@@ -133,7 +147,7 @@ const TEXTS: [(AdStatus, &CStr); 28] = [
     (AdStatus::Action, c"the action is not one of the model's"),
     (AdStatus::FeedbackMissing, c"act was called again before feedback"),
     (AdStatus::FeedbackUnexpected, c"feedback was called before act"),
-    (AdStatus::Reward, c"the reward is NaN"),
+    (AdStatus::Reward, c"the reward is NaN, or infinite in a log"),
     (AdStatus::Temperature, c"the temperature is out of its limits"),
 ];
 
@@ -142,6 +156,18 @@ pub const AD_GREEDY: f32 = 0.0;
 
 /// Pointer-sized words of an agent.
 pub const AD_AGENT_WORDS: usize = 128;
+
+/// Words of 64 bits of a log.
+pub const AD_LOG_WORDS: usize = 40;
+
+/// How a step left its episode (`ad_log_fed_back`): it goes on.
+pub const AD_GOES_ON: i32 = 0;
+/// It ended, by the environment itself or cut off: which of them is not known.
+pub const AD_ENDED: i32 = 1;
+/// It was ended by the environment itself.
+pub const AD_TERMINATED: i32 = 2;
+/// It was cut off, by a time limit or a reset.
+pub const AD_CUT_OFF: i32 = 3;
 
 /// Memory of an agent: `static ad_agent agent;` has the right size and alignment. Not to be copied
 /// or moved while it is an agent.
@@ -159,22 +185,59 @@ struct Slot {
     held: [Range<usize>; 2],
 }
 
-/// [`AdAgent`] as this file sees it.
+/// Memory of a log: `static ad_log log;` has the right size and alignment. Not to be copied or moved
+/// while it is a log.
 #[repr(C)]
-struct Memory {
-    /// [`seal`] of the memory's own address, else not an agent. Written last, cleared first.
-    seal: usize,
-    slot: MaybeUninit<Slot>,
+pub struct AdLog {
+    /// Not for the caller. Not pointers: a seed of 64 bits lies in it.
+    opaque: [MaybeUninit<u64>; AD_LOG_WORDS],
 }
 
-const _: () = assert!(size_of::<Memory>() <= size_of::<AdAgent>(), "raise AD_AGENT_WORDS");
-const _: () =
-    assert!(align_of::<Memory>() <= align_of::<AdAgent>(), "an agent needs more than word alignment");
+/// What lies in an [`AdLog`].
+struct Log {
+    steps: StepLog<'static>,
+    /// That of the agent's model.
+    interface: Interface,
+    /// Addresses of the environment's name, which `steps` refers to.
+    name: Range<usize>,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    context: *mut c_void,
+}
 
-/// The magic word of an agent at `address`. The address is in it because a byte-wise copy of an
+/// [`AdAgent`] (`T` is [`Slot`]) or [`AdLog`] (`T` is [`Log`]) as this file sees it.
+#[repr(C)]
+struct Memory<T> {
+    /// [`seal`] of the memory's own address, else there is no `T`. Written last, cleared first.
+    seal: usize,
+    content: MaybeUninit<T>,
+}
+
+const _: () = assert!(size_of::<Memory<Slot>>() <= size_of::<AdAgent>(), "raise AD_AGENT_WORDS");
+const _: () =
+    assert!(align_of::<Memory<Slot>>() <= align_of::<AdAgent>(), "an agent needs more than word alignment");
+const _: () = assert!(size_of::<Memory<Log>>() <= size_of::<AdLog>(), "raise AD_LOG_WORDS");
+const _: () = assert!(align_of::<Memory<Log>>() <= align_of::<AdLog>(), "a log needs more alignment");
+
+/// What tells the memory of an agent from any other.
+const AGENT: usize = 0x4144_4147;
+/// The same of a log.
+const LOG: usize = 0x4144_4c4f;
+
+/// The magic word of what lies at `address`. The address is in it because a byte-wise copy of an
 /// agent would be a second owner of its workspace.
-fn seal(address: usize) -> usize {
-    address ^ 0x4144_4147
+fn seal(address: usize, magic: usize) -> usize {
+    address ^ magic
+}
+
+/// Whether a `T` lies in `memory`.
+///
+/// # Safety
+/// `memory` is aligned and points to memory.
+unsafe fn is_sealed<T>(memory: *const Memory<T>, magic: usize) -> bool {
+    // SAFETY: aligned and not null. Volatile, because the memory may never have been written: any value
+    // will do.
+    let found = unsafe { ptr::addr_of!((*memory).seal).read_volatile() };
+    found == seal(memory.addr(), magic)
 }
 
 /// State of the random number generator (xoshiro128++), kept by the caller. Save it beside a
@@ -238,6 +301,40 @@ impl AdModelInfo {
     }
 }
 
+/// What a log is of, and where it begins. As zeros: nothing is known, and the run begins.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct AdLogAbout {
+    /// Name of the environment, of a preset of `algodistill list` where it is one; null where it is not
+    /// known. UTF-8; a zero at its end is not needed. Of more than 32 bytes the front is written, up to
+    /// the end of a letter. The bytes stay where they are and as they are as long as the log is in use;
+    /// those of `ad_model_info` will do.
+    pub environment: *const c_char,
+    /// Bytes of that name.
+    pub environment_length: usize,
+    /// Seed of all that is random.
+    pub seed: u64,
+    /// Not 0 where the seed is known.
+    pub seed_known: i32,
+    /// Number of the task.
+    pub task: u32,
+    /// Not 0 where the task is known.
+    pub task_known: i32,
+    /// Number that tells devices or runs apart.
+    pub device: u32,
+    /// Number of the episode with which the log begins: 0, or after a restart what `ad_log_position`
+    /// gave when the snapshot was taken that the agent was restored from.
+    pub episode: u32,
+    /// Number of the first step within that episode, likewise.
+    pub step: u32,
+}
+
+/// Takes the next `len` bytes of a log: a UART, a file. `context` is that of `ad_log_init`. The bytes
+/// are the sink's until it returns, which it must do; it does not write to the observation of the call.
+/// A sink has no way to fail: what it loses, a reader finds missing, and reads on. Calls of its own log
+/// are refused while it is at work, and `ad_log_init` has no effect on it then.
+pub type AdLogSink = Option<unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, len: usize)>;
+
 /// Turns the result of a function body with `?` into a status.
 fn status(result: Result<(), AdStatus>) -> AdStatus {
     match result {
@@ -299,21 +396,69 @@ unsafe fn slice_mut<'s, T>(start: *mut T, count: usize) -> &'s mut [T] {
 /// `memory` is null or points to memory, and no other call with it runs.
 unsafe fn slot<'s>(memory: *mut AdAgent, buffers: &[Range<usize>]) -> Result<&'s mut Slot, AdStatus> {
     let own = addresses(memory, 1)?;
-    let memory = memory.cast::<Memory>();
-    // SAFETY: aligned and not null. Volatile, because the memory may never have been written: any value
-    // will do.
-    let found = unsafe { ptr::addr_of!((*memory).seal).read_volatile() };
-    if found != seal(memory.addr()) {
+    let memory = memory.cast::<Memory<Slot>>();
+    // SAFETY: aligned and not null.
+    if !unsafe { is_sealed(memory, AGENT) } {
         return Err(AdStatus::Agent);
     }
     // SAFETY: the seal is written after the slot, and only at this address.
-    let slot = unsafe { (*memory).slot.assume_init_mut() };
+    let slot = unsafe { (*memory).content.assume_init_mut() };
     let [weights, workspace] = &slot.held;
     let clear = |buffer| [&own, weights, workspace].iter().all(|held| !overlap(held, buffer));
     if buffers.iter().all(clear) {
         Ok(slot)
     } else {
         Err(AdStatus::Overlap)
+    }
+}
+
+/// Runs `call` with the log in `memory`, where `buffers`, the other arguments, stay clear of all that it
+/// holds. Meanwhile there is none in the memory, so that a sink which calls back is refused.
+///
+/// # Safety
+/// `memory` is null or points to memory, and no other call with it runs.
+unsafe fn with_log(
+    memory: *mut AdLog,
+    buffers: &[Range<usize>],
+    call: impl FnOnce(&mut Log) -> Result<(), AdStatus>,
+) -> Result<(), AdStatus> {
+    let own = addresses(memory, 1)?;
+    let memory = memory.cast::<Memory<Log>>();
+    // SAFETY: aligned and not null.
+    if !unsafe { is_sealed(memory, LOG) } {
+        return Err(AdStatus::Log);
+    }
+    // SAFETY: the seal is written after the log, and only at this address. It is written back below,
+    // or dropped, which does nothing.
+    let mut log = unsafe { ptr::addr_of!((*memory).content).read().assume_init() };
+    if buffers.iter().any(|buffer| overlap(&own, buffer) || overlap(&log.name, buffer)) {
+        return Err(AdStatus::Overlap);
+    }
+    // SAFETY: as for the seal above.
+    unsafe { ptr::addr_of_mut!((*memory).seal).write(0) };
+    let result = call(&mut log);
+    // SAFETY: the memory is one of a log, and nothing refers to it.
+    unsafe { put_log(memory, log) };
+    result
+}
+
+/// Makes `memory` one of `log`.
+///
+/// # Safety
+/// `memory` is aligned and points to the memory of a log.
+unsafe fn put_log(memory: *mut Memory<Log>, log: Log) {
+    let content = MaybeUninit::new(log);
+    // SAFETY: the caller's promise; `AdLog` has the size and alignment of `Memory`, asserted above.
+    unsafe { memory.write(Memory { seal: seal(memory.addr(), LOG), content }) };
+}
+
+impl Log {
+    /// The log, the interface, and the sink as the log wants it.
+    fn parts(&mut self) -> (&mut StepLog<'static>, &Interface, impl FnMut(&[u8])) {
+        let Self { steps, interface, sink, context, .. } = self;
+        let (sink, context) = (*sink, *context);
+        // SAFETY: the caller promised a sink that takes the bytes and returns.
+        (steps, interface, move |bytes: &[u8]| unsafe { sink(context, bytes.as_ptr(), bytes.len()) })
     }
 }
 
@@ -340,6 +485,12 @@ pub extern "C" fn ad_status_text(status: i32) -> *const c_char {
 #[no_mangle]
 pub extern "C" fn ad_agent_size() -> usize {
     size_of::<AdAgent>()
+}
+
+/// Bytes of a log in this library, for callers that cannot use `sizeof(ad_log)`.
+#[no_mangle]
+pub extern "C" fn ad_log_size() -> usize {
+    size_of::<AdLog>()
 }
 
 /// Writes the number of 32-bit words of the workspace of a model to `words`. Reads the fixed header
@@ -476,7 +627,7 @@ pub unsafe extern "C" fn ad_agent_init(
         if overlap(&own, file) || overlap(&own, words) || overlap(file, words) {
             return Err(AdStatus::Overlap);
         }
-        let memory = agent.cast::<Memory>();
+        let memory = agent.cast::<Memory<Slot>>();
         // SAFETY: `AdAgent` has the size and alignment of `Memory`, asserted above.
         unsafe { ptr::addr_of_mut!((*memory).seal).write(0) };
         // SAFETY: checked above; until the agent is destroyed the caller lends both.
@@ -485,8 +636,8 @@ pub unsafe extern "C" fn ad_agent_init(
         let agent = Agent::new(Model::decode(weights)?, workspace)?;
         // SAFETY: as for the seal above, which makes the slot an agent once it is complete.
         unsafe {
-            ptr::addr_of_mut!((*memory).slot).write(MaybeUninit::new(Slot { agent, held }));
-            ptr::addr_of_mut!((*memory).seal).write(seal(memory.addr()));
+            ptr::addr_of_mut!((*memory).content).write(MaybeUninit::new(Slot { agent, held }));
+            ptr::addr_of_mut!((*memory).seal).write(seal(memory.addr(), AGENT));
         }
         Ok(())
     })())
@@ -502,7 +653,7 @@ pub unsafe extern "C" fn ad_agent_destroy(agent: *mut AdAgent) -> AdStatus {
         // SAFETY: the caller's promise.
         unsafe { slot(agent, &[]) }?;
         // SAFETY: an agent lies there.
-        unsafe { ptr::addr_of_mut!((*agent.cast::<Memory>()).seal).write(0) };
+        unsafe { ptr::addr_of_mut!((*agent.cast::<Memory<Slot>>()).seal).write(0) };
         Ok(())
     })())
 }
@@ -718,5 +869,151 @@ pub unsafe extern "C" fn ad_snapshot_model(bytes: *const u8, len: usize, crc32: 
         // SAFETY: aligned, not null, and clear of the snapshot.
         unsafe { crc32.write(model) };
         Ok(())
+    })())
+}
+
+/// Makes a log of the steps of an agent, from its first one on, or as `about` says from where a
+/// snapshot was taken. `docs/steps-log.md` is its format; `algodistill histories import` makes learning
+/// histories of it.
+///
+/// `log_size` is `sizeof(ad_log)`. The agent is asked for its model and not kept: it may be destroyed,
+/// and restored, while the log goes on. Nothing is written yet: the first `ad_log_acted` writes the
+/// header. A log needs no end, and one that already lies in the memory is replaced; where the call is
+/// refused it is as before.
+///
+/// # Safety
+/// The pointers are null or point to their types, and `environment` of `about` to as many bytes as it
+/// says; nothing writes to these as long as the log is in use. `sink` may be called with `context` by
+/// any later call.
+#[no_mangle]
+pub unsafe extern "C" fn ad_log_init(
+    log: *mut AdLog,
+    log_size: usize,
+    agent: *mut AdAgent,
+    about: *const AdLogAbout,
+    sink: AdLogSink,
+    context: *mut c_void,
+) -> AdStatus {
+    status((|| {
+        let (own, parameters) = (addresses(log, 1)?, addresses(about, 1)?);
+        if log_size < size_of::<AdLog>() {
+            return Err(AdStatus::LogMemory);
+        }
+        let sink = sink.ok_or(AdStatus::Null)?;
+        // SAFETY: aligned and not null.
+        let about = unsafe { about.read() };
+        let start = about.environment.cast::<u8>();
+        let name = addresses(start, about.environment_length)?;
+        let buffers = [own, parameters];
+        // SAFETY: the caller's promise.
+        let Slot { agent: acting, held: [_, workspace] } = unsafe { slot(agent, &buffers) }?;
+        let [own, parameters] = &buffers;
+        // The name may lie in the weights, which nobody writes.
+        let written = [own, workspace, &addresses(agent, 1)?];
+        if overlap(own, parameters) || written.iter().any(|memory| overlap(memory, &name)) {
+            return Err(AdStatus::Overlap);
+        }
+        // SAFETY: checked above; as long as the log is in use the caller lends the name.
+        let environment = core::str::from_utf8(unsafe { slice(start, about.environment_length) })
+            .map_err(|_| AdStatus::EnvironmentName)?;
+        let model = acting.model();
+        let known = About {
+            model_crc: model.crc(),
+            device: about.device,
+            task: (about.task_known != 0).then_some(about.task),
+            seed: (about.seed_known != 0).then_some(about.seed),
+            environment,
+        };
+        let steps = StepLog::resumed(known, about.episode, about.step);
+        let interface = model.interface().clone();
+        // SAFETY: aligned and not null.
+        unsafe { put_log(log.cast(), Log { steps, interface, name, sink, context }) };
+        Ok(())
+    })())
+}
+
+/// Writes the first half of a step: what `ad_agent_act` was given, and the action that it drew.
+///
+/// # Safety
+/// The pointers are null or point to their types, `observation` to `count` words.
+#[no_mangle]
+pub unsafe extern "C" fn ad_log_acted(
+    log: *mut AdLog,
+    observation: *const i32,
+    count: usize,
+    action: u32,
+) -> AdStatus {
+    status((|| {
+        let buffers = [addresses(observation, count)?];
+        let acted = |log: &mut Log| {
+            // SAFETY: checked above; only read during this call.
+            let words = unsafe { slice(observation, count) };
+            let (steps, interface, mut sink) = log.parts();
+            Ok(steps.acted(interface, words, action as usize, &mut sink)?)
+        };
+        // SAFETY: the caller's promise.
+        unsafe { with_log(log, &buffers, acted) }
+    })())
+}
+
+/// Writes the second half of a step: what `ad_agent_feedback` was given. `end` is one of `AD_GOES_ON`,
+/// `AD_ENDED`, `AD_TERMINATED` and `AD_CUT_OFF`, and may be given to `ad_agent_feedback` as `done`; of a
+/// device that knows no more than `done`, 0 and 1 are the first two. The final observation is not looked
+/// at where the episode goes on.
+///
+/// # Safety
+/// The pointers are null or point to their types, `final_observation` to `count` words.
+#[no_mangle]
+pub unsafe extern "C" fn ad_log_fed_back(
+    log: *mut AdLog,
+    reward: f32,
+    end: i32,
+    final_observation: *const i32,
+    count: usize,
+) -> AdStatus {
+    status((|| {
+        let buffers = [addresses(final_observation, count)?];
+        let fed_back = |log: &mut Log| {
+            // SAFETY: checked above; only read during this call.
+            let seen = unsafe { slice(final_observation, count) };
+            let ended = match end {
+                AD_GOES_ON => None,
+                AD_ENDED => Some(Ended { seen, cut_off: None }),
+                AD_TERMINATED => Some(Ended { seen, cut_off: Some(false) }),
+                AD_CUT_OFF => Some(Ended { seen, cut_off: Some(true) }),
+                _ => return Err(AdStatus::End),
+            };
+            let (steps, interface, mut sink) = log.parts();
+            Ok(steps.fed_back(interface, reward, ended, &mut sink)?)
+        };
+        // SAFETY: the caller's promise.
+        unsafe { with_log(log, &buffers, fed_back) }
+    })())
+}
+
+/// Writes the number of the episode, and of the next step within it, to `episode` and `step`: what to
+/// keep beside a snapshot. To be asked between two steps.
+///
+/// # Safety
+/// The pointers are null or point to their types.
+#[no_mangle]
+pub unsafe extern "C" fn ad_log_position(log: *mut AdLog, episode: *mut u32, step: *mut u32) -> AdStatus {
+    status((|| {
+        let buffers = [addresses(episode, 1)?, addresses(step, 1)?];
+        let [first, second] = &buffers;
+        if overlap(first, second) {
+            return Err(AdStatus::Overlap);
+        }
+        let position = |log: &mut Log| {
+            let position = log.steps.position();
+            // SAFETY: both aligned, not null, and clear of the log and of each other.
+            unsafe {
+                episode.write(position.0);
+                step.write(position.1);
+            }
+            Ok(())
+        };
+        // SAFETY: the caller's promise.
+        unsafe { with_log(log, &buffers, position) }
     })())
 }

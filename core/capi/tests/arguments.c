@@ -359,6 +359,149 @@ static void snapshots(void) {
     free(bytes);
 }
 
+/* A sink that counts. */
+static void count_bytes(void *context, const uint8_t *bytes, size_t length) {
+    CHECK_TRUE(bytes != NULL && length > 0);
+    *(size_t *)context += length;
+}
+
+/* All calls with a log that is none. */
+static void not_a_log(ad_status expected, ad_log *wrong) {
+    uint32_t episode = 5, at = 6;
+    check(__LINE__, expected, ad_log_acted(wrong, cell, DARK_ROOM_WORDS, 0));
+    check(__LINE__, expected, ad_log_fed_back(wrong, 0.0f, AD_GOES_ON, NULL, 0));
+    check(__LINE__, expected, ad_log_position(wrong, &episode, &at));
+    CHECK_TRUE(episode == 5 && at == 6);
+}
+
+static void logs_that_are_none(ad_log *log) {
+    static ad_log other;
+    not_a_log(AD_STATUS_NULL, NULL);
+    not_a_log(AD_STATUS_MISALIGNED, displaced(&other, 1));
+    not_a_log(AD_STATUS_LOG, &other);
+    memset(&other, 0xff, sizeof other);
+    not_a_log(AD_STATUS_LOG, &other);
+    memcpy(&other, log, sizeof other);
+    not_a_log(AD_STATUS_LOG, &other);
+    /* An agent is no log, and a log no agent. */
+    not_a_log(AD_STATUS_LOG, (ad_log *)(void *)&agent);
+    CHECK(AGENT, ad_agent_reset((ad_agent *)(void *)log));
+}
+
+static void logs(void) {
+    enum { NAME = 5 };
+    static ad_agent none;
+    ad_log *log = allocate(AD_LOG_SIZE);
+    int32_t outside[DARK_ROOM_WORDS] = {0, DARK_ROOM_SIZE};
+    char *name = allocate(NAME);
+    size_t count = 0, written;
+    uint32_t episode = 7, at = 8;
+    ad_log_about about = {0}, wrong;
+    fresh_agent();
+    CHECK_TRUE(ad_log_size() == AD_LOG_SIZE);
+    memcpy(name, "m\xc3\xbchl", NAME);
+    about.environment = name;
+    about.environment_length = NAME;
+
+    CHECK(NULL, ad_log_init(NULL, sizeof *log, &agent, &about, count_bytes, &count));
+    CHECK(NULL, ad_log_init(log, sizeof *log, NULL, &about, count_bytes, &count));
+    CHECK(NULL, ad_log_init(log, sizeof *log, &agent, NULL, count_bytes, &count));
+    CHECK(NULL, ad_log_init(log, sizeof *log, &agent, &about, NULL, &count));
+    CHECK(MISALIGNED, ad_log_init(displaced(log, 4), sizeof *log, &agent, &about, count_bytes, &count));
+    CHECK(MISALIGNED, ad_log_init(log, sizeof *log, displaced(&agent, 1), &about, count_bytes, &count));
+    CHECK(MISALIGNED, ad_log_init(log, sizeof *log, &agent, displaced(&about, 1), count_bytes, &count));
+    CHECK(LOG_MEMORY, ad_log_init(log, sizeof *log - 1, &agent, &about, count_bytes, &count));
+    CHECK(LOG_MEMORY, ad_log_init(log, 0, &agent, &about, count_bytes, &count));
+    CHECK(AGENT, ad_log_init(log, sizeof *log, &none, &about, count_bytes, &count));
+    CHECK(OVERLAP, ad_log_init((ad_log *)(void *)&agent, sizeof *log, &agent, &about, count_bytes, &count));
+    CHECK(OVERLAP, ad_log_init((ad_log *)(void *)workspace, sizeof *log, &agent, &about, count_bytes, &count));
+    CHECK(OVERLAP, ad_log_init(log, sizeof *log, &agent, (ad_log_about *)(void *)log, count_bytes, &count));
+    wrong = about;
+    wrong.environment = NULL;
+    CHECK(NULL, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    wrong.environment = name;
+    wrong.environment_length = SIZE_MAX;
+    CHECK(BUFFER, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    /* Cut off within a letter. */
+    wrong.environment_length = 2;
+    CHECK(ENVIRONMENT_NAME, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    wrong.environment = (const char *)log;
+    CHECK(OVERLAP, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    wrong.environment = (const char *)&agent;
+    CHECK(OVERLAP, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    wrong.environment = (const char *)workspace;
+    CHECK(OVERLAP, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    not_a_log(AD_STATUS_LOG, log);
+
+    /* Nothing is known; then what the model says of itself, which lies in its weights. */
+    memset(&wrong, 0, sizeof wrong);
+    CHECK(OK, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    {
+        ad_model_info info;
+        CHECK(OK, ad_agent_info(&agent, &info));
+        wrong.environment = info.environment;
+        wrong.environment_length = info.environment_length;
+        CHECK(OK, ad_log_init(log, sizeof *log, &agent, &wrong, count_bytes, &count));
+    }
+    about.episode = 3;
+    about.step = 4;
+    CHECK(OK, ad_log_init(log, sizeof *log, &agent, &about, count_bytes, NULL));
+    CHECK(OK, ad_log_init(log, sizeof *log, &agent, &about, count_bytes, &count));
+    logs_that_are_none(log);
+    CHECK_TRUE(count == 0);
+
+    CHECK(NULL, ad_log_position(log, NULL, &at));
+    CHECK(NULL, ad_log_position(log, &episode, NULL));
+    CHECK(MISALIGNED, ad_log_position(log, displaced(&episode, 2), &at));
+    CHECK(MISALIGNED, ad_log_position(log, &episode, displaced(&at, 1)));
+    CHECK(OVERLAP, ad_log_position(log, &episode, &episode));
+    CHECK(OVERLAP, ad_log_position(log, (uint32_t *)(void *)log, &at));
+    CHECK(OVERLAP, ad_log_position(log, &episode, (uint32_t *)(void *)name));
+    CHECK_TRUE(episode == 7 && at == 8);
+    CHECK(OK, ad_log_position(log, &episode, &at));
+    CHECK_TRUE(episode == 3 && at == 4);
+
+    CHECK(FEEDBACK_UNEXPECTED, ad_log_fed_back(log, 0.0f, AD_GOES_ON, NULL, 0));
+    CHECK(NULL, ad_log_acted(log, NULL, DARK_ROOM_WORDS, 0));
+    CHECK(MISALIGNED, ad_log_acted(log, displaced(cell, 1), DARK_ROOM_WORDS, 0));
+    CHECK(BUFFER, ad_log_acted(log, cell, SIZE_MAX, 0));
+    CHECK(OVERLAP, ad_log_acted(log, (int32_t *)(void *)log, DARK_ROOM_WORDS, 0));
+    CHECK(OBSERVATION_LENGTH, ad_log_acted(log, NULL, 0, 0));
+    CHECK(OBSERVATION_LENGTH, ad_log_acted(log, cell, 1, 0));
+    CHECK(OBSERVATION, ad_log_acted(log, outside, DARK_ROOM_WORDS, 0));
+    CHECK(ACTION, ad_log_acted(log, cell, DARK_ROOM_WORDS, DARK_ROOM_ACTIONS));
+    CHECK(ACTION, ad_log_acted(log, cell, DARK_ROOM_WORDS, UINT32_MAX));
+    CHECK_TRUE(count == 0);
+    CHECK(OK, ad_log_acted(log, cell, DARK_ROOM_WORDS, DARK_ROOM_ACTIONS - 1));
+    CHECK_TRUE(count > 0);
+    written = count;
+    CHECK(FEEDBACK_MISSING, ad_log_acted(log, cell, DARK_ROOM_WORDS, 0));
+    CHECK(REWARD, ad_log_fed_back(log, NAN, AD_GOES_ON, NULL, 0));
+    CHECK(REWARD, ad_log_fed_back(log, -INFINITY, AD_ENDED, NULL, 0));
+    CHECK(END, ad_log_fed_back(log, 1.0f, AD_CUT_OFF + 1, NULL, 0));
+    CHECK(END, ad_log_fed_back(log, 1.0f, -1, NULL, 0));
+    CHECK(NULL, ad_log_fed_back(log, 1.0f, AD_ENDED, NULL, DARK_ROOM_WORDS));
+    CHECK(MISALIGNED, ad_log_fed_back(log, 1.0f, AD_ENDED, displaced(cell, 1), DARK_ROOM_WORDS));
+    CHECK(BUFFER, ad_log_fed_back(log, 1.0f, AD_ENDED, cell, SIZE_MAX));
+    CHECK(OVERLAP, ad_log_fed_back(log, 1.0f, AD_ENDED, (int32_t *)(void *)log, DARK_ROOM_WORDS));
+    CHECK(OBSERVATION_LENGTH, ad_log_fed_back(log, 1.0f, AD_TERMINATED, cell, 1));
+    CHECK(OBSERVATION, ad_log_fed_back(log, 1.0f, AD_CUT_OFF, outside, DARK_ROOM_WORDS));
+    CHECK_TRUE(count == written);
+    CHECK(OK, ad_log_fed_back(log, 1.0f, AD_GOES_ON, outside, 1));
+    CHECK_TRUE(count == written + 1);
+    CHECK(FEEDBACK_UNEXPECTED, ad_log_fed_back(log, 1.0f, AD_GOES_ON, NULL, 0));
+    CHECK(OK, ad_log_position(log, &episode, &at));
+    CHECK_TRUE(episode == 3 && at == 5);
+    /* The agent is not needed. */
+    CHECK(OK, ad_agent_destroy(&agent));
+    CHECK(OK, ad_log_acted(log, cell, DARK_ROOM_WORDS, 0));
+    CHECK(OK, ad_log_fed_back(log, 1.0f, AD_CUT_OFF, cell, DARK_ROOM_WORDS));
+    CHECK(OK, ad_log_position(log, &episode, &at));
+    CHECK_TRUE(episode == 4 && at == 0);
+    free(name);
+    free(log);
+}
+
 int main(void) {
     workspace = allocate(WORDS * sizeof *workspace);
     texts();
@@ -369,6 +512,7 @@ int main(void) {
     agents_that_are_none();
     calls_of_an_agent();
     snapshots();
+    logs();
     free(workspace);
     if (failures == 0) {
         puts("C API: every wrong argument is refused");
