@@ -27,8 +27,8 @@ pub enum Command {
     /// Compare traces, instruction counts and sizes of the shipped models with
     /// `firmware-sim/expected`.
     Expected(ExpectedArguments),
-    /// Count the instructions of the matrix-vector kernel for each multiplication, rescaling
-    /// included.
+    /// Count the instructions of linear layers for each multiplication, rescaling included: shapes of the
+    /// reference model, and the anomaly-detection autoencoder of MLPerf Tiny.
     Bench(BenchArguments),
     /// Count the instructions of each part of a step with a full ring.
     Profile(ProfileArguments),
@@ -154,6 +154,10 @@ pub struct ProfileArguments {
     /// Print one JSON object per target.
     #[arg(long)]
     pub json: bool,
+    /// Instead: count for some small models with random weights, and write `firmware-sim/expected/TARGET.fit`,
+    /// which `algodistill inspect` estimates from.
+    #[arg(long, conflicts_with_all = ["model", "json"])]
+    pub fit: bool,
     #[command(flatten)]
     pub build: BuildArguments,
 }

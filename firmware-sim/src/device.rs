@@ -14,20 +14,26 @@ use std::path::Path;
 use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
 
-/// A kernel, measured.
-pub struct Bench {
-    pub rows: u64,
-    pub columns: u64,
+/// Linear layers, measured.
+pub struct Count {
+    pub multiplications: u64,
     repetitions: u64,
     /// Of all repetitions.
     instructions: u64,
 }
 
-impl Bench {
-    /// Instructions for each multiplication and addition.
-    pub fn instructions_per_multiplication(&self) -> f64 {
-        self.instructions as f64 / (self.rows * self.columns * self.repetitions) as f64
+impl Count {
+    /// Instructions for each multiplication and its addition.
+    pub fn per_multiplication(&self) -> f64 {
+        self.instructions as f64 / (self.multiplications * self.repetitions) as f64
     }
+}
+
+/// One of them.
+pub struct Bench {
+    pub rows: u64,
+    pub columns: u64,
+    pub count: Count,
 }
 
 /// A part of a step in an image that counts these.
@@ -57,8 +63,10 @@ pub struct Report {
     pub actions_crc: u32,
     pub logits_crc: u32,
     pub observations_crc: u32,
-    /// Of the matrix-vector kernel.
+    /// Of linear layers of the reference model.
     pub bench: Vec<Bench>,
+    /// Of all layers of the autoencoder of MLPerf Tiny.
+    pub autoencoder: Option<Count>,
     /// The log of the steps, where one was asked for.
     pub log: Vec<u8>,
     /// Marks in a row, and the ticks that they took.
@@ -131,12 +139,14 @@ impl Report {
                     let mut next = || decimal(&mut words);
                     [next()?, next()?, next()?, next()?]
                 };
-                self.bench.push(Bench {
-                    rows,
-                    columns,
-                    repetitions,
-                    instructions: self.instructions(ticks)?,
-                });
+                let instructions = self.instructions(ticks)?;
+                let count = Count { multiplications: rows * columns, repetitions, instructions };
+                self.bench.push(Bench { rows, columns, count });
+            }
+            Some("autoencoder") => {
+                let (multiplications, repetitions) = (decimal(&mut words)?, decimal(&mut words)?);
+                let instructions = self.instructions(decimal(&mut words)?)?;
+                self.autoencoder = Some(Count { multiplications, repetitions, instructions });
             }
             Some("probe") => self.probe = (decimal(&mut words)?, decimal(&mut words)?),
             Some("part") => {

@@ -65,7 +65,8 @@ pub fn run(arguments: &ExpectedArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn folder() -> PathBuf {
+/// Of the golden files.
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("expected")
 }
 

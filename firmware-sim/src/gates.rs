@@ -32,7 +32,7 @@ pub fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     for target in &arguments.target.bare {
         let (image, model) = match &arguments.model {
             Some(model) => (image::build(target, model, arguments.build, Purpose::Run)?, model.clone()),
-            None => image::build_for_dark_room(target, &folder, arguments.build)?,
+            None => image::build_for_dark_room(target, &folder, arguments.build, Purpose::Run)?,
         };
         symbols(&image)?;
         let instructions = instructions(target, &image.path)?;

@@ -35,6 +35,8 @@ pub enum Purpose {
     Profile,
     /// To lose its power before every step, and go on from a snapshot.
     BrownOuts,
+    /// To measure linear layers.
+    Bench,
 }
 
 /// Whether an image was not built because its model does not fit the board: its flash or RAM
@@ -50,13 +52,14 @@ pub fn build_for_dark_room(
     target: &'static Target,
     folder: &Folder,
     arguments: BuildArguments,
+    purpose: Purpose,
 ) -> anyhow::Result<(Image, PathBuf)> {
     let environment = Environment::dark_room();
     let shipped = environment.model(None, folder)?;
-    match build(target, &shipped, arguments, Purpose::Run) {
+    match build(target, &shipped, arguments, purpose) {
         Err(error) if is_too_big(&error) => {
             let small = environment.small_model(folder)?;
-            Ok((build(target, &small, arguments, Purpose::Run)?, small))
+            Ok((build(target, &small, arguments, purpose)?, small))
         }
         image => Ok((image?, shipped)),
     }
@@ -76,6 +79,7 @@ pub fn build(
         Purpose::Run => ("", ""),
         Purpose::Profile => ("profile", "-profile"),
         Purpose::BrownOuts => ("brown-outs", "-brown-outs"),
+        Purpose::Bench => ("bench", "-bench"),
     };
     let file = read_model(model)?;
     let decoded = Model::decode(&file).with_context(|| model.display().to_string())?;

@@ -11,6 +11,7 @@ mod elf;
 mod environment;
 mod expected;
 mod faults;
+mod fit;
 mod flash;
 mod gates;
 mod host;

@@ -1,14 +1,15 @@
 //! `profile`: instructions of each part of a step with a full ring.
 
 use crate::arguments::{BuildArguments, ProfileArguments};
-use crate::device;
 use crate::environment::Folder;
 use crate::host::Run;
 use crate::image::{self, Purpose};
 use crate::report::Measured;
 use crate::run::{measure, or_small};
+use crate::target::Target;
 use crate::trace::Trace;
-use anyhow::bail;
+use crate::{device, fit};
+use anyhow::{bail, Context};
 use serde_json::json;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub type Parts = Vec<(String, u64)>;
 /// See [`crate::arguments::Command::Profile`].
 pub fn run(arguments: &ProfileArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
+    if arguments.fit {
+        return fit::run(arguments, &folder);
+    }
     let ProfileArguments { environment, episodes, seed, build, .. } = arguments;
     let model = environment.model(arguments.model.as_deref(), &folder)?;
     let task = environment.task(arguments.task, *seed)?;
@@ -56,18 +60,9 @@ pub fn parts(
     trace: &Trace,
     arguments: BuildArguments,
 ) -> anyhow::Result<Parts> {
-    let (target, window) = (measured.target, measured.image.window);
-    let image = image::build(target, run.model, arguments, Purpose::Profile)?;
-    let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
-    if let Some(difference) = trace.difference(&report.steps, report.observations_crc) {
-        bail!("{}: with its parts counted {difference}", target.name);
-    }
-    let steps = report.steps.len();
-    let (Some(whole), Some(parts)) = (measured.instructions(), report.parts(steps.saturating_sub(window)))
-    else {
-        bail!("the run has {steps} steps, but the ring is full after {window}: expected more --episodes");
-    };
-    let sum = sum(&parts);
+    let target = measured.target;
+    let parts = count(target, run, trace, arguments)?;
+    let (sum, whole) = (sum(&parts), measured.instructions().unwrap_or(0));
     if sum.abs_diff(whole) as f64 > TOLERANCE * whole as f64 {
         let problem = format!(
             "the parts make up {sum} instructions, a step takes {whole}: expected 2 % at most between them"
@@ -75,6 +70,24 @@ pub fn parts(
         bail!("{}: {problem}\n{parts:?}", target.name);
     }
     Ok(parts)
+}
+
+/// The parts alone.
+pub fn count(
+    target: &'static Target,
+    run: &Run,
+    trace: &Trace,
+    arguments: BuildArguments,
+) -> anyhow::Result<Parts> {
+    let image = image::build(target, run.model, arguments, Purpose::Profile)?;
+    let report = device::run(target, &image, run, Duration::from_secs(arguments.timeout))?;
+    if let Some(difference) = trace.difference(&report.steps, report.observations_crc) {
+        bail!("{}: with its parts counted {difference}", target.name);
+    }
+    let (steps, window) = (report.steps.len(), image.window);
+    report.parts(steps.saturating_sub(window)).with_context(|| {
+        format!("the run has {steps} steps, but the ring is full after {window}: expected more --episodes")
+    })
 }
 
 fn sum(parts: &Parts) -> u64 {

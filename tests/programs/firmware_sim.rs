@@ -257,6 +257,60 @@ fn a_device_logs_what_the_host_does() {
     }
 }
 
+/// Every part is there, and together they are the step that nobody looked into; the model is the one
+/// asked for.
+#[test]
+fn a_profile_has_every_part_of_a_step() {
+    if !tools() {
+        return;
+    }
+    let model = random_model("profiled.adw", "24");
+    for target in ["cortex-m4f", "riscv32imac"] {
+        let mut command = simulator();
+        command.args(["profile", "--json", "--episodes", "4", "--target", target, "--model"]).arg(&model);
+        let output = command.assert().success().get_output().stdout.clone();
+        let profile: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        assert_eq!(profile["target"], target);
+        let parts = profile["instructions_by_part"].as_object().unwrap();
+        let of = |part: &str| parts[part].as_u64().unwrap();
+        let sum: u64 = parts.keys().map(|part| of(part)).sum();
+        assert_eq!(parts.len(), 10, "{profile}");
+        assert_eq!(profile["instructions_of_all_parts"], sum, "{profile}");
+        let whole = profile["instructions_per_step_full_ring"].as_u64().unwrap();
+        assert!(50 * sum.abs_diff(whole) <= whole, "{profile}");
+        // Of a window this short, the matrices are the most.
+        assert!(
+            of("feed-forward") > of("query-key-value") && of("query-key-value") > of("scores"),
+            "{profile}"
+        );
+        assert!(parts.keys().all(|part| of(part) > 0), "{profile}");
+    }
+    // The ring is never full.
+    let short = ["profile", "--episodes", "1", "--target", "cortex-m4f", "--model"];
+    let output = simulator().args(short).arg(&model).assert().code(1);
+    let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(message.contains("expected more --episodes"), "{message}");
+}
+
+/// Beside each other, instructions here and cycles of others.
+#[test]
+fn the_bench_has_the_autoencoder_of_mlperf_tiny() {
+    if !tools() {
+        return;
+    }
+    let output = simulator().args(["bench", "--json", "--target", "cortex-m4f"]).assert().success();
+    let output = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let network = lines.iter().find(|line| !line["network"].is_null()).unwrap();
+    assert_eq!(network["multiplications"], 264_192);
+    let count = network["instructions_per_multiplication"].as_f64().unwrap();
+    assert!((0.5..2.0).contains(&count), "{network}");
+    let others = network["silicon_cycles_of_others_per_multiplication"].as_array().unwrap();
+    assert_eq!(others.len(), 3, "{network}");
+    assert_eq!(lines.iter().filter(|line| !line["rows"].is_null()).count(), 3, "{output}");
+}
+
 /// The ring of 400 steps needs more than the 64 KB of the Cortex-M3's board, and fits the 128 KB of
 /// the Cortex-M4F's.
 #[test]

@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::log::Log;
 #[cfg(feature = "profile")]
 use crate::profile;
-use crate::{bench, counter, semihosting, stack};
+use crate::{counter, semihosting, stack};
 use algodistill_core::env::{AnyFamily, AnyTask};
 use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
 use algodistill_core::log::About;
@@ -92,7 +92,10 @@ fn serve(request: &Request, agent: &mut Agent, mut console: Console) -> Result<(
             }
         }
         Request::Feed { seed, .. } => fed(agent, PortableRng::new(*seed, AGENT_STREAM), console, about),
-        Request::Bench => bench::run(&MODEL.0, &mut console).ok_or("bench"),
+        #[cfg(feature = "bench")]
+        Request::Bench => crate::bench::run(&MODEL.0, &mut console).ok_or("bench"),
+        #[cfg(not(feature = "bench"))]
+        Request::Bench => Err("bench: not in this image"),
     }
 }
 

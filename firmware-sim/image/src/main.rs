@@ -2,6 +2,7 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "bench")]
 mod bench;
 #[cfg(feature = "brown-outs")]
 mod brown_outs;

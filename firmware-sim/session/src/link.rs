@@ -11,7 +11,8 @@
 //!                                               little-endian, and of all observations so far; the
 //!                                               ticks of acting, of the world that showed the
 //!                                               observation, and of the encoders within acting
-//! bench ROWS COLUMNS REPETITIONS TICKS          of the matrix-vector kernel
+//! bench ROWS COLUMNS REPETITIONS TICKS          of a linear layer
+//! autoencoder MULTIPLICATIONS REPETITIONS TICKS  of all layers of a network
 //! probe MARKS TICKS                             of a profile: marks in a row, and the ticks that they took
 //! part NAME MARKS TICKS_HIGH TICKS_LOW          a part of the steps with a full ring: how often it began,
 //!                                               and its ticks, 64 bits

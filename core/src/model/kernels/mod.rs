@@ -202,7 +202,7 @@ impl Kernels {
     /// scales[row] * mantissa, shift)`, where coded rows lie side by side and scales are u16,
     /// little-endian. Returns how many rows it has done: 0 where the set has no such kernel, or where
     /// the operands do not suit it.
-    pub(crate) fn linear(
+    pub fn linear(
         self,
         vector: &Operand,
         rows: &[u8],

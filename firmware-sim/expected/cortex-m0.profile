@@ -1,0 +1,11 @@
+compiler = rustc 1.95.0 (59807616e 2026-04-14)
+dark-room.instructions_embedding_per_step_full_ring = 7705
+dark-room.instructions_query-key-value_per_step_full_ring = 31936
+dark-room.instructions_scores_per_step_full_ring = 35221
+dark-room.instructions_softmax_per_step_full_ring = 12808
+dark-room.instructions_weighted-sum_per_step_full_ring = 17313
+dark-room.instructions_output_per_step_full_ring = 14389
+dark-room.instructions_feed-forward_per_step_full_ring = 69829
+dark-room.instructions_head_per_step_full_ring = 3970
+dark-room.instructions_sampling_per_step_full_ring = 950
+dark-room.instructions_other_per_step_full_ring = 116

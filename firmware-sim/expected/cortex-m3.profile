@@ -1,0 +1,11 @@
+compiler = rustc 1.95.0 (59807616e 2026-04-14)
+dark-room.instructions_embedding_per_step_full_ring = 5898
+dark-room.instructions_query-key-value_per_step_full_ring = 56065
+dark-room.instructions_scores_per_step_full_ring = 45304
+dark-room.instructions_softmax_per_step_full_ring = 25647
+dark-room.instructions_weighted-sum_per_step_full_ring = 40599
+dark-room.instructions_output_per_step_full_ring = 19088
+dark-room.instructions_feed-forward_per_step_full_ring = 123812
+dark-room.instructions_head_per_step_full_ring = 3152
+dark-room.instructions_sampling_per_step_full_ring = 384
+dark-room.instructions_other_per_step_full_ring = 81

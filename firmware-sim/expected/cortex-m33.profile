@@ -1,0 +1,11 @@
+compiler = rustc 1.95.0 (59807616e 2026-04-14)
+dark-room.instructions_embedding_per_step_full_ring = 4769
+dark-room.instructions_query-key-value_per_step_full_ring = 38566
+dark-room.instructions_scores_per_step_full_ring = 25962
+dark-room.instructions_softmax_per_step_full_ring = 14443
+dark-room.instructions_weighted-sum_per_step_full_ring = 19442
+dark-room.instructions_output_per_step_full_ring = 12727
+dark-room.instructions_feed-forward_per_step_full_ring = 81738
+dark-room.instructions_head_per_step_full_ring = 2619
+dark-room.instructions_sampling_per_step_full_ring = 380
+dark-room.instructions_other_per_step_full_ring = 82

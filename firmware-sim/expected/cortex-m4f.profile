@@ -1,0 +1,11 @@
+compiler = rustc 1.95.0 (59807616e 2026-04-14)
+dark-room.instructions_embedding_per_step_full_ring = 4769
+dark-room.instructions_query-key-value_per_step_full_ring = 38565
+dark-room.instructions_scores_per_step_full_ring = 25961
+dark-room.instructions_softmax_per_step_full_ring = 14444
+dark-room.instructions_weighted-sum_per_step_full_ring = 19443
+dark-room.instructions_output_per_step_full_ring = 12728
+dark-room.instructions_feed-forward_per_step_full_ring = 81737
+dark-room.instructions_head_per_step_full_ring = 2618
+dark-room.instructions_sampling_per_step_full_ring = 384
+dark-room.instructions_other_per_step_full_ring = 86

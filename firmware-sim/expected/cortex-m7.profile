@@ -1,0 +1,11 @@
+compiler = rustc 1.95.0 (59807616e 2026-04-14)
+dark-room.instructions_embedding_per_step_full_ring = 4964
+dark-room.instructions_query-key-value_per_step_full_ring = 38621
+dark-room.instructions_scores_per_step_full_ring = 26004
+dark-room.instructions_softmax_per_step_full_ring = 14570
+dark-room.instructions_weighted-sum_per_step_full_ring = 19489
+dark-room.instructions_output_per_step_full_ring = 12771
+dark-room.instructions_feed-forward_per_step_full_ring = 81841
+dark-room.instructions_head_per_step_full_ring = 2651
+dark-room.instructions_sampling_per_step_full_ring = 381
+dark-room.instructions_other_per_step_full_ring = 81
