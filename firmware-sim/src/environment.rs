@@ -86,7 +86,7 @@ impl Environment {
     }
 
     /// The file `given`; else the shipped model of the preset, or of an environment with the same
-    /// interface; else a small one with random weights, written to `folder`.
+    /// interface; else a small one, see [`Environment::small_model`].
     pub fn model(&self, given: Option<&Path>, folder: &Folder) -> anyhow::Result<PathBuf> {
         if let Some(path) = given {
             return Ok(path.to_path_buf());
@@ -99,8 +99,13 @@ impl Environment {
         self.small_model(folder)
     }
 
-    /// A small model with random weights, written to `folder`: it fits every board.
+    /// A model that fits every board: the shipped one of `models/small`; else one with random weights,
+    /// written to `folder`.
     pub fn small_model(&self, folder: &Folder) -> anyhow::Result<PathBuf> {
+        let shipped = small_shipped_model(self.preset);
+        if shipped.is_file() {
+            return Ok(shipped);
+        }
         let path = folder.0.join(format!("random-{}.adw", self.preset));
         fs::write(&path, random_model::small(self, 0)?).with_context(|| path.display().to_string())?;
         Ok(path)
@@ -117,6 +122,11 @@ impl Environment {
 /// `models/NAME.adw` of this source tree.
 pub fn shipped_model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name).with_extension("adw")
+}
+
+/// `models/small/NAME.adw`: for boards with 16 KB of RAM.
+pub fn small_shipped_model(name: &str) -> PathBuf {
+    shipped_model(&format!("small/{name}"))
 }
 
 /// A folder for files that nobody needs after the run.

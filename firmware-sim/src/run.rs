@@ -85,8 +85,8 @@ pub fn or_small<T>(
     match measure(run, trace) {
         Err(error) if is_too_big(&error) => {
             let (model, name) = (run.model.display(), target.name);
-            eprintln!("{model} does not fit {name}: a small model with random weights runs there instead");
             let small = run.environment.small_model(folder)?;
+            eprintln!("{model} does not fit {name}: {} runs there instead", small.display());
             let run = Run { model: &small, ..*run };
             measure(&run, &run.trace()?)
         }

@@ -1,7 +1,7 @@
 //! `table`: the table of the documentation, measured.
 
 use crate::arguments::{RandomModelArguments, TableArguments};
-use crate::environment::{shipped_model, Environment, Folder};
+use crate::environment::{shipped_model, small_shipped_model, Environment, Folder};
 use crate::host::{read_model, Run};
 use crate::image::{is_too_big, Purpose};
 use crate::run::measure;
@@ -18,7 +18,6 @@ const SEEN_EPISODES: u32 = 40;
 const SEEN_TASK: u32 = 3;
 
 /// Dimensions of the models beside the shipped one: layers, d_model, heads, heads of keys and values, d_ff.
-const SHARED: [u16; 5] = [2, 32, 4, 1, 64];
 const SMALL: [u16; 5] = [2, 32, 4, 4, 64];
 const LARGE: [u16; 5] = [2, 96, 4, 4, 320];
 const WINDOW: u16 = 160;
@@ -35,8 +34,8 @@ fn rows(arguments: &TableArguments, folder: &Path) -> anyhow::Result<()> {
         println!("|---|---|---|---|---|---|---|---|---|---|");
     }
     let dark_room = Environment::dark_room();
-    let sizes =
-        [random(folder, SHARED)?, random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
+    let small = small_shipped_model(dark_room.preset);
+    let sizes = [small, random(folder, SMALL)?, shipped_model("dark-room"), random(folder, LARGE)?];
     let sizes = sizes.map(|model| (dark_room.clone(), model, 65, EPISODES));
     let seen = Environment::with_shipped_model().filter(Environment::has_encoders);
     let seen = seen.map(|environment| {

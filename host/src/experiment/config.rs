@@ -56,6 +56,7 @@ experiments! {
     "source-curves",
     "model-size",
     "kv-heads",
+    "microbit",
     "label-smoothing",
     "training-tasks",
     "token-masking",
