@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod encoders;
 pub mod environment;
 pub mod error;
+pub mod estimate;
 pub mod evaluate;
 pub mod experiment;
 pub mod export;

@@ -31,6 +31,34 @@ pub struct TargetMemory {
     pub stack: usize,
     /// Ring, scratch and stack.
     pub ram: usize,
+    /// QEMU's machine that stands for the target.
+    pub board: &'static str,
+    /// Flash that the board has.
+    pub board_flash: usize,
+    /// RAM that the board has.
+    pub board_ram: usize,
+    /// Whether code and weights are within its flash, and ring, scratch and the stack that the linker
+    /// script asks for, or the deeper one that was measured, within its RAM.
+    pub fits: bool,
+}
+
+impl TargetMemory {
+    /// Why the model does not fit the board; empty where it does.
+    fn shortage(&self, reserved: usize) -> String {
+        let Self { flash, board, board_flash, board_ram, .. } = *self;
+        let lacks = |what: &str, needed: usize, found: usize| match needed > found {
+            true => {
+                format!("             does not fit {board}: needs {needed} bytes of {what}, has {found}\n")
+            }
+            false => String::new(),
+        };
+        lacks("flash", flash, board_flash) + &lacks("RAM", self.needed_ram(reserved), board_ram)
+    }
+
+    /// With at least the stack that the linker script asks for.
+    fn needed_ram(&self, reserved: usize) -> usize {
+        self.ram - self.stack + self.stack.max(reserved)
+    }
 }
 
 /// What the simulator measured on each target with the shipped models, kept up to date by its
@@ -45,15 +73,32 @@ const MEASURED: [(&str, &str); 7] = [
     ("riscv32imac", include_str!("../../firmware-sim/expected/riscv32imac.size")),
 ];
 
+/// The board of each target: its name, and the linker script that says what it has.
+const BOARDS: [(&str, &str); 7] = [
+    ("microbit", include_str!("../../firmware-sim/image/boards/microbit.x")),
+    ("lm3s6965evb", include_str!("../../firmware-sim/image/boards/lm3s6965evb.x")),
+    ("netduinoplus2", include_str!("../../firmware-sim/image/boards/netduinoplus2.x")),
+    ("mps2-an500", include_str!("../../firmware-sim/image/boards/mps2-an500.x")),
+    ("mps2-an505", include_str!("../../firmware-sim/image/boards/mps2-an505.x")),
+    ("mps3-an547", include_str!("../../firmware-sim/image/boards/mps3-an547.x")),
+    ("virt", include_str!("../../firmware-sim/image/boards/virt.x")),
+];
+
 impl MemoryPlan {
     /// Of a decoded model whose file has `flash` bytes.
     pub fn new(model: &Model, flash: usize) -> Self {
         let dimensions = model.dimensions();
         let ring = dimensions.ring_bytes();
         let scratch = 4 * model.workspace_words() - ring;
-        let targets = MEASURED.iter().map(|(target, sizes)| {
+        let targets = MEASURED.iter().zip(&BOARDS).map(|((target, sizes), (board, script))| {
             let (code, stack) = (largest(sizes, "flash_code"), largest(sizes, "stack"));
-            TargetMemory { target, code, flash: code + flash, stack, ram: ring + scratch + stack }
+            let [board_flash, board_ram] =
+                ["  FLASH :", "  RAM   :"].map(|region| size_behind(script, region, "LENGTH = "));
+            let (flash, ram) = (code + flash, ring + scratch + stack);
+            let mut planned =
+                TargetMemory { target, code, flash, stack, ram, board, board_flash, board_ram, fits: true };
+            planned.fits = planned.shortage(reserved_stack(script)).is_empty();
+            planned
         });
         Self { flash, ring, scratch, snapshot: snapshot_len(&dimensions), targets: targets.collect() }
     }
@@ -67,10 +112,12 @@ impl MemoryPlan {
              target        flash =   code + weights     RAM =  ring + scratch + stack\n",
             ram = ring + scratch
         );
-        for TargetMemory { target, code, flash: all, stack, ram } in targets {
+        for (planned, (_, script)) in targets.iter().zip(&BOARDS) {
+            let TargetMemory { target, code, flash: all, stack, ram, .. } = planned;
             text += &format!(
                 "{target:<12} {all:>6} = {code:>6} + {flash:>7}  {ram:>6} = {ring:>5} + {scratch:>7} + {stack:>5}\n"
             );
+            text += &planned.shortage(reserved_stack(script));
         }
         text
     }
@@ -83,9 +130,58 @@ fn largest(sizes: &str, part: &str) -> usize {
     wanted.filter_map(|(_, size)| size.trim().parse().ok()).max().unwrap_or(0)
 }
 
+/// Bytes that a linker script keeps for the stack.
+fn reserved_stack(script: &str) -> usize {
+    size_behind(script, "ASSERT", ">= ").max(size_behind(script, "_hart_stack_size", "= "))
+}
+
+/// The size (`256K`, `1M`) behind `sign` in the line that begins with `start`; 0 where there is none.
+fn size_behind(script: &str, start: &str, sign: &str) -> usize {
+    let line = script.lines().find(|line| line.starts_with(start));
+    let size = line.and_then(|line| line.split_once(sign)).map_or("", |(_, size)| size);
+    let digits = size.len() - size.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = size.split_at(digits);
+    let unit = match unit.as_bytes().first() {
+        Some(b'K') => 1 << 10,
+        Some(b'M') => 1 << 20,
+        _ => 1,
+    };
+    number.parse::<usize>().map_or(0, |number| number * unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boards_are_those_of_their_linker_scripts() {
+        let found = BOARDS.map(|(_, script)| {
+            let size = |region| size_behind(script, region, "LENGTH = ") >> 10;
+            (size("  FLASH :"), size("  RAM   :"), reserved_stack(script) >> 10)
+        });
+        let expected = [
+            (256, 16, 3),
+            (256, 64, 4),
+            (1024, 128, 4),
+            (1024, 256, 4),
+            (1024, 256, 4),
+            (512, 256, 8),
+            (512, 128, 4),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// As the simulator's linker does of the same model.
+    #[test]
+    fn a_board_that_is_too_small_is_named() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/dark-room.adw");
+        let file = std::fs::read(path).unwrap();
+        let plan = MemoryPlan::new(&Model::decode(&file).unwrap(), file.len());
+        let without: Vec<_> =
+            plan.targets.iter().filter(|target| !target.fits).map(|target| target.board).collect();
+        assert_eq!(without, ["microbit"]);
+        assert!(plan.text().contains("does not fit microbit: needs"), "{}", plan.text());
+    }
 
     #[test]
     fn every_target_was_measured() {

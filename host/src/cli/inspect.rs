@@ -2,6 +2,7 @@
 
 use super::Report;
 use crate::encoders::EncoderPlan;
+use crate::estimate::Estimate;
 use crate::export::{TrainingCard, MAX_WEIGHTS_BYTES};
 use crate::memory::MemoryPlan;
 use crate::{files, Error, Result};
@@ -28,6 +29,7 @@ pub fn run(args: &Args) -> Result<Report> {
     });
     let plan = MemoryPlan::new(&model, bytes.len());
     let encoders = EncoderPlan::new(&model);
+    let estimates = Estimate::of_all(&model);
     let dimensions = model.dimensions();
     let interface = model.interface();
     let channels: Vec<String> = interface.channels.iter().map(ToString::to_string).collect();
@@ -35,7 +37,7 @@ pub fn run(args: &Args) -> Result<Report> {
         "{file}\nformat     version {version}, CRC-32 {crc:08x} (matches)\n\
          trained in {environment}\n\
          model      {parameters} int8 parameters: {layers} layers, d_model {d}, {heads} heads{shared}, d_ff {ff}, window {window}\n\
-         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}, CRC-32 of channels and actions {fits:08x}\n{encoding}{warned}{plan}\
+         interface  observation channels {channels:?}, the final one {seen}, {actions} actions, reward levels {levels:?}, CRC-32 of channels and actions {fits:08x}\n{encoding}{warned}{plan}{estimated}\
          card       {card:#}\n",
         file = args.file.display(),
         version = model.format_version(),
@@ -58,6 +60,7 @@ pub fn run(args: &Args) -> Result<Report> {
         encoding = encoders.as_ref().map(EncoderPlan::text).unwrap_or_default(),
         warned = warning.as_ref().map_or(String::new(), |warning| format!("warning    {warning}\n")),
         plan = plan.text(),
+        estimated = Estimate::text(&estimates, encoders.is_some()),
     );
     let json = json!({
         "file": args.file.display().to_string(),
@@ -74,6 +77,7 @@ pub fn run(args: &Args) -> Result<Report> {
         "interface": interface,
         "encoders": encoders,
         "memory": plan,
+        "estimated_instructions_per_step_full_ring": estimates,
         "card": card,
         "warnings": warning.iter().collect::<Vec<_>>(),
     });
