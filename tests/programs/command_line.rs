@@ -569,6 +569,17 @@ fn with_fewer_heads_of_keys_and_values_the_ring_is_smaller() {
     assert_eq!([of(&shared), of(&usual)], [(1.into(), 5.into()), (4.into(), 3.into())]);
     let ring = |report: &Value| report["memory"]["ring"].as_u64().unwrap();
     assert_eq!(4 * ring(&shared), ring(&usual));
+    // Fewer keys and values take fewer instructions, on every target, and parts make up the whole.
+    let estimates =
+        |report: &Value| report["estimated_instructions_per_step_full_ring"].as_array().unwrap().clone();
+    let (few, many) = (estimates(&shared), estimates(&usual));
+    assert_eq!((few.len(), many.len()), (7, 7));
+    for (few, many) in few.iter().zip(&many) {
+        let parts =
+            few["parts"].as_array().unwrap().iter().map(|part| part["instructions"].as_u64().unwrap());
+        assert_eq!(few["instructions"], parts.sum::<u64>(), "{few}");
+        assert!(few["instructions"].as_u64() < many["instructions"].as_u64(), "{few}, {many}");
+    }
     let text = algodistill().args(["inspect", &model]).output().unwrap().stdout;
     assert!(String::from_utf8(text).unwrap().contains(", 4 heads (1 of keys and values), "));
     json(&["evaluate", &model, "--runs", "1", "--episodes", "2", "--compare-float", &float]);
