@@ -32,7 +32,7 @@ pub fn quantize_for_ring(values: &mut [i32], quantized: &mut [i8]) -> u16 {
 }
 
 /// Working memory of one head.
-pub struct HeadScratch<'a> {
+pub struct HeadScratch<'a, P> {
     /// The query in int8.
     pub quantized: &'a mut [i8],
     /// One element for four of the query.
@@ -40,6 +40,8 @@ pub struct HeadScratch<'a> {
     /// One element for each slot that is attended to: scores, then weights; and zeros up to whole fours
     /// of slots.
     pub weights: &'a mut [i16],
+    /// Told where the parts begin.
+    pub probe: P,
 }
 
 /// `softmax(query . keys / sqrt(d_head)) values` of one head over the first `attended` slots of the
@@ -54,12 +56,11 @@ pub fn attend(
     query: &[i32],
     ring: &HeadRing,
     attended: usize,
-    scratch: HeadScratch,
+    scratch: HeadScratch<impl Probe>,
     output: &mut [i32],
-    probe: impl Probe,
 ) {
+    let HeadScratch { quantized, operand, weights, probe } = scratch;
     probe.begins(Part::Scores);
-    let HeadScratch { quantized, operand, weights } = scratch;
     let (scores, rest) = weights.split_at_mut_checked(attended).unwrap_or_default();
     let [key_scales, value_scales] =
         [&ring.key_scales, &ring.value_scales].map(|scales| scales.get(..attended).unwrap_or(&[]));

@@ -165,8 +165,8 @@ fn attention_block(
         for _ in 0..shared {
             let (query, output) = (take(&mut queries, d_head), take(&mut outputs, d_head));
             let (Some(query), Some(output)) = (query, output) else { return };
-            let scratch = HeadScratch { quantized, operand: scratch.operand, weights: slots };
-            attend(kernels, model.score_scale, query, &ring, attended, scratch, output, probe);
+            let scratch = HeadScratch { quantized, operand: scratch.operand, weights: slots, probe };
+            attend(kernels, model.score_scale, query, &ring, attended, scratch, output);
         }
     }
     probe.begins(Part::Output);
