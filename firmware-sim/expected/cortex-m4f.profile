@@ -1,9 +1,9 @@
 compiler = rustc 1.95.0 (59807616e 2026-04-14)
 dark-room.instructions_embedding_per_step_full_ring = 4769
-dark-room.instructions_query-key-value_per_step_full_ring = 38565
-dark-room.instructions_scores_per_step_full_ring = 25961
+dark-room.instructions_query-key-value_per_step_full_ring = 38637
+dark-room.instructions_scores_per_step_full_ring = 25876
 dark-room.instructions_softmax_per_step_full_ring = 14444
-dark-room.instructions_weighted-sum_per_step_full_ring = 19443
+dark-room.instructions_weighted-sum_per_step_full_ring = 19427
 dark-room.instructions_output_per_step_full_ring = 12728
 dark-room.instructions_feed-forward_per_step_full_ring = 81737
 dark-room.instructions_head_per_step_full_ring = 2618

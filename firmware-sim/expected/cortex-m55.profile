@@ -1,11 +1,11 @@
 compiler = rustc 1.95.0 (59807616e 2026-04-14)
 dark-room.instructions_embedding_per_step_full_ring = 4352
-dark-room.instructions_query-key-value_per_step_full_ring = 11254
-dark-room.instructions_scores_per_step_full_ring = 7147
-dark-room.instructions_softmax_per_step_full_ring = 3979
-dark-room.instructions_weighted-sum_per_step_full_ring = 7217
-dark-room.instructions_output_per_step_full_ring = 2968
-dark-room.instructions_feed-forward_per_step_full_ring = 19601
+dark-room.instructions_query-key-value_per_step_full_ring = 11312
+dark-room.instructions_scores_per_step_full_ring = 7009
+dark-room.instructions_softmax_per_step_full_ring = 3977
+dark-room.instructions_weighted-sum_per_step_full_ring = 7220
+dark-room.instructions_output_per_step_full_ring = 2967
+dark-room.instructions_feed-forward_per_step_full_ring = 19602
 dark-room.instructions_head_per_step_full_ring = 1021
 dark-room.instructions_sampling_per_step_full_ring = 336
 dark-room.instructions_other_per_step_full_ring = 82

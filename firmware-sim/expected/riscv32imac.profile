@@ -1,8 +1,8 @@
 compiler = rustc 1.95.0 (59807616e 2026-04-14)
 dark-room.instructions_embedding_per_step_full_ring = 7521
-dark-room.instructions_query-key-value_per_step_full_ring = 104270
-dark-room.instructions_scores_per_step_full_ring = 67358
-dark-room.instructions_softmax_per_step_full_ring = 23784
+dark-room.instructions_query-key-value_per_step_full_ring = 104326
+dark-room.instructions_scores_per_step_full_ring = 67310
+dark-room.instructions_softmax_per_step_full_ring = 23800
 dark-room.instructions_weighted-sum_per_step_full_ring = 56159
 dark-room.instructions_output_per_step_full_ring = 34883
 dark-room.instructions_feed-forward_per_step_full_ring = 207725
