@@ -44,7 +44,8 @@ async function parts(wasm, golden) {
     "golden.json": readFileSync(golden),
     [MODULE]: readFileSync(wasm),
   };
-  for (const model of readdirSync(here("../../models")).sort()) {
+  const models = readdirSync(here("../../models")).filter((file) => file.endsWith(".adw"));
+  for (const model of models.sort()) {
     made[`models/${model}`] = readFileSync(here(`../../models/${model}`));
   }
   return made;

@@ -7,7 +7,9 @@ import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { clickPicture, close, episodes, fingerprint, label, launch, mean, open, PAGE, paid } from "./browser.mjs";
 
-const MODELS = readdirSync(new URL("../../../models", import.meta.url)).map((file) => file.replace(".adw", ""));
+const MODELS = readdirSync(new URL("../../../models", import.meta.url))
+  .filter((file) => file.endsWith(".adw"))
+  .map((file) => file.replace(".adw", ""));
 const PHONES = [
   [390, 844],
   [360, 640],
