@@ -37,7 +37,7 @@ pub enum Command {
     /// What a device in the field sees: sensor dropouts, brown-outs, flipped flash bits, power cuts
     /// while its model is replaced. On the host, without QEMU.
     Faults(FaultArguments),
-    /// Instructions, flash, RAM and stack of every target for three sizes of model.
+    /// Instructions, flash, RAM and stack of every target for models of several sizes.
     Table(TableArguments),
     /// Write a weights file with random weights, to measure sizes and speed of a model before it
     /// exists.
@@ -88,7 +88,7 @@ pub struct BuildArguments {
     #[arg(long, value_enum, default_value = "auto")]
     pub compiler: Compiler,
     /// Seconds until an image that does not end is stopped.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 }
 
@@ -156,7 +156,7 @@ pub struct ProfileArguments {
     pub json: bool,
     /// Instead: count for some small models with random weights, and write `firmware-sim/expected/TARGET.fit`,
     /// which `algodistill inspect` estimates from.
-    #[arg(long, conflicts_with_all = ["model", "json"])]
+    #[arg(long, conflicts_with_all = ["model", "json", "environment", "episodes", "task"])]
     pub fit: bool,
     #[command(flatten)]
     pub build: BuildArguments,

@@ -111,6 +111,19 @@ impl Environment {
         Ok(path)
     }
 
+    /// Refuses a model that sees or does something else than this environment asks for.
+    pub fn check(&self, path: &Path, model: &Model) -> Result<(), Wrong> {
+        if *model.interface() == self.family.interface() {
+            return Ok(());
+        }
+        let problem = "the model sees or does something else than in";
+        Err(Wrong(format!(
+            "{}: {problem} {}; expected one that was trained for it",
+            path.display(),
+            self.preset
+        )))
+    }
+
     /// Whether the model in the file sees and does what this environment asks for.
     fn fits(&self, path: &Path) -> anyhow::Result<bool> {
         let file = read_model(path)?;

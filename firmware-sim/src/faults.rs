@@ -22,7 +22,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
         let run =
             |episodes| Run { model: &model, environment, task, episodes, seed, apart: false, log: false };
         let file = read_model(&model)?;
-        Model::decode(&file).with_context(|| model.display().to_string())?;
+        environment.check(&model, &Model::decode(&file).with_context(|| model.display().to_string())?)?;
         let Dropouts { dropped, steps, total_return } =
             dropouts(&run(arguments.episodes), arguments.dropout, &file)?;
         let brown_outs = brown_outs(&run(arguments.brown_out_episodes), &file)?;

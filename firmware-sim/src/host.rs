@@ -3,7 +3,6 @@
 
 use crate::environment::Environment;
 use crate::trace::{Recorder, Trace};
-use crate::usage::Wrong;
 use crate::ALLOCATOR;
 use algodistill_core::env::AnyTask;
 use algodistill_core::interface::MAX_OBSERVATION_WORDS;
@@ -34,12 +33,7 @@ impl Run<'_> {
     pub fn trace(&self) -> anyhow::Result<Trace> {
         let file = read_model(self.model)?;
         let model = Model::decode(&file).with_context(|| self.model.display().to_string())?;
-        let Environment { preset, family } = self.environment;
-        if *model.interface() != family.interface() {
-            let path = self.model.display();
-            let problem = "the model sees or does something else than in";
-            bail!(Wrong(format!("{path}: {problem} {preset}; expected one that was trained for it")));
-        }
+        self.environment.check(self.model, &model)?;
         let mut workspace = vec![0; workspace_words(&file).context("no header")?];
         let mut recorder = Recorder::new(self.steps());
         if let Some(about) = self.request().log_of(model.crc()) {

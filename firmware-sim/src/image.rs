@@ -7,6 +7,7 @@ use crate::host::read_model;
 use crate::target::Target;
 use algodistill_core::Model;
 use anyhow::{bail, Context};
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -39,11 +40,44 @@ pub enum Purpose {
     Bench,
 }
 
-/// Whether an image was not built because its model does not fit the board: its flash or RAM
-/// overflows, or too little RAM is left for the stack.
+/// An image was not built because its model does not fit the board: its flash or RAM overflows, or too
+/// little RAM is left for the stack.
+#[derive(Debug)]
+struct TooBig {
+    model: PathBuf,
+    target: &'static Target,
+    /// What the linker says.
+    lack: String,
+}
+
+impl TooBig {
+    /// `None` where the messages of the compiler are of something else.
+    fn find(messages: &str, target: &'static Target, model: &Path) -> Option<Self> {
+        let says_so =
+            |line: &&str| line.contains("will not fit") || line.contains("the model leaves less than");
+        let line = messages.lines().find(says_so)?;
+        let lack = line.rsplit_once("error: ").map_or(line, |(_, lack)| lack).trim().to_string();
+        Some(Self { model: model.into(), target, lack })
+    }
+}
+
+impl fmt::Display for TooBig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, target: Target { name, machine, .. }, lack } = self;
+        write!(
+            f,
+            "{}: does not fit the board of {name} ({machine}): {lack}; `algodistill inspect` says what it needs and \
+             which boards have that",
+            model.display()
+        )
+    }
+}
+
+impl std::error::Error for TooBig {}
+
+/// Whether an image was not built because its model does not fit the board.
 pub fn is_too_big(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}");
-    text.contains("will not fit") || text.contains("the model leaves less than")
+    error.is::<TooBig>()
 }
 
 /// Builds the image for `target` with the shipped model for Dark Room, or with a small one where the board
@@ -103,7 +137,11 @@ pub fn build(
         .output()
         .context("cargo does not run")?;
     if !output.status.success() {
-        bail!("the image for {} does not build:\n{}", target.name, String::from_utf8_lossy(&output.stderr));
+        let messages = String::from_utf8_lossy(&output.stderr);
+        if let Some(error) = TooBig::find(&messages, target, model) {
+            return Err(error.into());
+        }
+        bail!("the image for {} does not build:\n{messages}", target.name);
     }
     let path = folder.join(format!("{}-{:08x}{suffix}.elf", target.name, decoded.crc()));
     let linked = folder.join(target.triple).join("release/firmware");

@@ -95,7 +95,7 @@ fn sum(parts: &Parts) -> u64 {
 }
 
 fn to_json(measured: &Measured, parts: &Parts) -> serde_json::Value {
-    let Measured { target, preset, task, image, report, .. } = measured;
+    let Measured { target, preset, model, task, image, report, .. } = measured;
     let by_name: serde_json::Map<_, _> =
         parts.iter().map(|(name, instructions)| (name.clone(), (*instructions).into())).collect();
     json!({
@@ -104,6 +104,7 @@ fn to_json(measured: &Measured, parts: &Parts) -> serde_json::Value {
         "compiler": image.compiler,
         "kernels": report.kernels,
         "environment": preset,
+        "model": model.display().to_string(),
         "task": task,
         "parameters": image.parameters,
         "instructions_per_step_full_ring": measured.instructions(),

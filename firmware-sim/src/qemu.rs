@@ -97,7 +97,7 @@ impl Machine {
                 Ok(Said::Line(line)) => return Ok(Some(line)),
                 Ok(Said::Log(bytes)) => self.log.extend(bytes),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => bail!("the image did not end in time"),
+                Err(RecvTimeoutError::Timeout) => bail!("the image did not end in time: stopped after --timeout seconds, of which it may be given more"),
             }
         }
     }

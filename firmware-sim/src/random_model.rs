@@ -3,9 +3,9 @@
 use crate::arguments::RandomModelArguments;
 use crate::environment::Environment;
 use crate::usage::Wrong;
-use algodistill_core::model::weights::{shapes, write, TensorParts};
+use algodistill::files::write_bytes;
+use algodistill_core::model::weights::{shapes, write, TensorParts, MAGIC};
 use algodistill_core::{Dimensions, Encoders, Interface, Normaliser, PortableRng};
-use anyhow::Context;
 use std::fs;
 
 /// See [`crate::arguments::Command::RandomModel`].
@@ -22,9 +22,12 @@ pub fn run(arguments: &RandomModelArguments) -> anyhow::Result<()> {
         Dimensions { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, encoders };
     dimensions.check().map_err(|error| Wrong(error.to_string()))?;
     let file = weights(&dimensions, &interface, arguments.seed)?;
-    let temporary = arguments.out.with_extension("tmp");
-    fs::write(&temporary, &file).with_context(|| temporary.display().to_string())?;
-    fs::rename(&temporary, &arguments.out).with_context(|| arguments.out.display().to_string())
+    let out = &arguments.out;
+    if out.exists() && !fs::read(out).is_ok_and(|found| found.starts_with(&MAGIC)) {
+        let problem = "is there already and no weights file; give another name, or remove it";
+        return Err(Wrong(format!("--out: {} {problem}", out.display())).into());
+    }
+    Ok(write_bytes(out, &file)?)
 }
 
 /// A small model for an environment that has no shipped one, or whose shipped one does not fit the board, or that

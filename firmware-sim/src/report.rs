@@ -7,11 +7,14 @@ use crate::target::Target;
 use crate::trace::Trace;
 use serde_json::{json, Value};
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 /// A run on a target, with its image.
 pub struct Measured {
     pub target: &'static Target,
     pub preset: &'static str,
+    /// Weights file.
+    pub model: PathBuf,
     /// Number of the task.
     pub task: u32,
     /// The environment ran on the host.
@@ -46,9 +49,10 @@ impl Measured {
     }
 
     pub fn json(&self) -> Value {
-        let Self { target, preset, task, difference, image, report, .. } = self;
+        let Self { target, preset, model, task, difference, image, report, .. } = self;
         json!({
             "environment": preset,
+            "model": model.display().to_string(),
             "task": task,
             "target": target.name,
             "machine": target.machine,

@@ -10,7 +10,11 @@ use crate::trace::Trace;
 use crate::usage::Wrong;
 use crate::{device, gates, image};
 use algodistill::files;
+use algodistill_core::log::HEADER_MARKER;
 use anyhow::bail;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 /// See [`crate::arguments::Command::Run`].
@@ -22,6 +26,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let mut log = None;
     if arguments.log.is_some() && arguments.environment.0.len() > 1 {
         bail!(Wrong("--log: a log is of one environment; name it with --environment".into()));
+    }
+    if arguments.brown_outs && arguments.target.bare.is_empty() {
+        bail!(Wrong(
+            "--brown-outs: is of a device: name it with --target; of the host, `faults` shows them".into()
+        ));
+    }
+    if let Some(path) = &arguments.log {
+        check_log(path)?;
     }
     let purpose = if arguments.brown_outs { Purpose::BrownOuts } else { Purpose::Run };
     for environment in &arguments.environment.0 {
@@ -73,6 +85,18 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A log is written where there is nothing yet, or in the place of another one.
+fn check_log(path: &Path) -> anyhow::Result<()> {
+    let is_empty = path.metadata().map_or(true, |found| found.is_file() && found.len() == 0);
+    let mut front = [0; HEADER_MARKER.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut front));
+    if !is_empty && (read.is_err() || front != HEADER_MARKER) {
+        let problem = "is there already and no log of steps; give another name, or remove it";
+        bail!(Wrong(format!("--log: {} {problem}", path.display())));
+    }
+    Ok(())
+}
+
 /// What `measure` says of `run`, whose trace on the host is `trace`; where the model does not fit the
 /// board, of the same run with a small one: the environment is still compared there.
 pub fn or_small<T>(
@@ -109,6 +133,7 @@ pub fn measure(
     Ok(Measured {
         target,
         preset: run.environment.preset,
+        model: run.model.into(),
         task: run.task,
         apart: run.apart,
         difference: difference.or_else(|| trace.log_difference(&report.log)),

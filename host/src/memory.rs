@@ -1,7 +1,8 @@
 //! What a model needs on a device.
 
 use algodistill_core::context::snapshot_len;
-use algodistill_core::Model;
+use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
+use algodistill_core::{Dimensions, Encoders, Model};
 
 /// Bytes, for any target and for each.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -37,6 +38,8 @@ pub struct TargetMemory {
     pub board_flash: usize,
     /// RAM that the board has.
     pub board_ram: usize,
+    /// The last observation, which the image keeps beside the workspace.
+    pub observation: usize,
     /// Whether code and weights are within its flash, and ring, scratch and the stack that the linker
     /// script asks for, or the deeper one that was measured, within its RAM.
     pub fits: bool,
@@ -52,12 +55,15 @@ impl TargetMemory {
             }
             false => String::new(),
         };
-        lacks("flash", flash, board_flash) + &lacks("RAM", self.needed_ram(reserved), board_ram)
+        let stack = self.stack.max(reserved);
+        lacks("flash", flash, board_flash)
+            + &lacks(&format!("RAM with a stack of {stack}"), self.needed_ram(reserved), board_ram)
     }
 
-    /// With at least the stack that the linker script asks for.
+    /// With at least the stack that the linker script asks for, and the last observation, which the image
+    /// keeps.
     fn needed_ram(&self, reserved: usize) -> usize {
-        self.ram - self.stack + self.stack.max(reserved)
+        self.ram - self.stack + self.stack.max(reserved) + self.observation
     }
 }
 
@@ -95,8 +101,23 @@ impl MemoryPlan {
             let [board_flash, board_ram] =
                 ["  FLASH :", "  RAM   :"].map(|region| size_behind(script, region, "LENGTH = "));
             let (flash, ram) = (code + flash, ring + scratch + stack);
-            let mut planned =
-                TargetMemory { target, code, flash, stack, ram, board, board_flash, board_ram, fits: true };
+            let observation = 4 * match dimensions {
+                Dimensions { final_words, .. } if final_words > 0 => final_words,
+                Dimensions { encoders: Encoders { columns: 0, .. }, .. } => MAX_CHANNELS,
+                _ => MAX_OBSERVATION_WORDS,
+            };
+            let mut planned = TargetMemory {
+                target,
+                code,
+                flash,
+                stack,
+                ram,
+                board,
+                board_flash,
+                board_ram,
+                observation,
+                fits: true,
+            };
             planned.fits = planned.shortage(reserved_stack(script)).is_empty();
             planned
         });

@@ -144,8 +144,25 @@ fn wrong_usage_exits_2() {
         simulator().args(arguments).assert().code(2);
     }
     let bandit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/bandit.adw");
-    simulator().args(["--environment", "dark-room", "--model"]).arg(bandit).assert().code(2);
+    simulator().args(["--environment", "dark-room", "--model"]).arg(&bandit).assert().code(2);
+    simulator().args(["faults", "--environment", "dark-room", "--model"]).arg(&bandit).assert().code(2);
+    simulator().args(["profile", "--fit", "--environment", "bandit"]).assert().code(2);
+    simulator().args(["--timeout", "0"]).assert().code(2);
+    simulator().arg("--brown-outs").assert().code(2);
     simulator().args(["--model", "missing.adw"]).assert().code(1);
+}
+
+/// A log and a model take the place of another one only.
+#[test]
+fn a_file_of_something_else_is_not_replaced() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("notes.txt");
+    std::fs::write(&path, "mine").unwrap();
+    for arguments in [&["--episodes", "1", "--log"][..], &["random-model", "--out"]] {
+        let output = simulator().args(arguments).arg(&path).assert().code(2);
+        let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(message.contains("notes.txt is there already"), "{message}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
 }
 
 /// Actions and logits of every target are those of the host; sizes and instruction counts are the
@@ -324,7 +341,9 @@ fn a_model_too_big_for_the_chip_does_not_link() {
         };
         let output = run("cortex-m3").assert().code(1);
         let message = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-        assert!(message.contains("will not fit in region 'RAM'"), "{message}");
+        for part in ["too-big.adw: does not fit the board of cortex-m3", "will not fit in region 'RAM'"] {
+            assert!(message.contains(part), "{message}");
+        }
         run("cortex-m4f").assert().success();
     }
 }
