@@ -83,6 +83,7 @@ mod tests {
                 "bandit",
             ),
             (r#"{"generation":[],"training":{"rl2":{"layers":2,"environment":{"name":"servo"}}}}"#, "servo"),
+            (r#"{"generation":[null,{"environment":{"name":"pump"}}],"training":{}}"#, "pump"),
             (r#"{"generation":{"source":{"name":"psrl"},"environment":{"name":"größe"}}}"#, "größe"),
         ] {
             assert_eq!(environment(card), Some(name), "{card}");

@@ -41,7 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000, requires = "environment_command")]
     #[arg(value_parser = value_parser!(u32).range(1..=1_000_000_000))]
     max_episode_steps: u32,
-    /// Held-out tasks to use; of --environment-command the first N [default: all].
+    /// Held-out tasks to use; of --environment-command the first N [default: all; of a
+    /// model of logs of devices as many as are usual].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     tasks: Option<u32>,
     /// Contexts of each task [default: 4; bandits 1].

@@ -284,7 +284,7 @@ pub fn evaluate(
     let steps = u64::from(contexts.episodes) * u64::from(environment.horizon().unwrap_or(0));
     let stream = contexts.stream.map_or(steps, |stream| stream.steps.into());
     let mut evaluation = Evaluation::new(&name, environment, contexts, summary)?;
-    evaluation.held_out = cards.iter().all(|card| card.generations.iter().all(Option::is_some));
+    evaluation.held_out = cards.iter().all(TrainingCard::knows_all_tasks);
     evaluation.models = main.summarize()?;
     for (contestant, entrant) in others {
         evaluation.others.push((contestant.name.clone(), entrant.summarize()?));

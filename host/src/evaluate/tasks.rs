@@ -17,7 +17,8 @@ const DEFAULT_TASKS: u32 = 500;
 /// task of this environment, they are those that its own histories would hold out. What another
 /// program's histories are of is not known: models of such histories only get all tasks.
 ///
-/// `wanted` of them are drawn by `seed`; absent: all.
+/// `wanted` of them are drawn by `seed`; absent: all, or as many as are usual where no histories but
+/// those of devices say which they are.
 ///
 /// # Errors
 /// [`Error::Argument`] where there is none, or fewer than `wanted`.
@@ -38,7 +39,8 @@ pub(crate) fn untrained_tasks(
     };
     let own = here.iter().position(|one| one.environment() == environment).unwrap_or(0);
     let Some(all) = environment.task_count() else {
-        let first = splits.iter().map(|split| split.training.len() as u32).max().unwrap_or(0);
+        let last = splits.iter().filter_map(|split| split.training.last()).max();
+        let first = last.map_or(0, |last| last.saturating_add(1));
         let held_out = splits.get(own).map_or(0, |split| split.held_out.len() as u32);
         let count = wanted.unwrap_or(if held_out == 0 { DEFAULT_TASKS } else { held_out });
         return Ok((first..first.saturating_add(count)).collect());
@@ -50,7 +52,11 @@ pub(crate) fn untrained_tasks(
         let problem = "has no task that the model was not trained on; train with held_out above 0, everything with the same split_seed";
         return Err(Error::argument("environment", problem));
     }
-    let Some(wanted) = wanted else { return Ok(tasks) };
+    let usual = match here.get(own) {
+        Some(TrainedIn::Recorded(_)) => Some(environment.defaults()?.held_out.min(tasks.len() as u32)),
+        _ => None,
+    };
+    let Some(wanted) = wanted.or(usual) else { return Ok(tasks) };
     if wanted as usize > tasks.len() {
         let problem =
             format!("is {wanted}, but {} has {} held-out tasks here", environment.name(), tasks.len());
@@ -67,8 +73,7 @@ pub(crate) fn same_tasks(a: &EnvironmentConfig, b: &EnvironmentConfig) -> bool {
 
 /// Whether the model of this card was trained on no task of `environment`, as far as is known.
 pub(crate) fn is_foreign(card: &TrainingCard, environment: &EnvironmentConfig) -> bool {
-    card.generations.iter().all(Option::is_some)
-        && card.trained_in().all(|one| !same_tasks(one.environment(), environment))
+    card.knows_all_tasks() && card.trained_in().all(|one| !same_tasks(one.environment(), environment))
 }
 
 /// `wanted` of `tasks`, drawn by `seed`, ascending.
@@ -88,6 +93,7 @@ fn choose(mut tasks: Vec<u32>, wanted: usize, seed: u64) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::card::{Origin, Recorded};
     use crate::export::Training;
     use crate::history::GenerateConfig;
     use crate::source::{possible_sources, SourceConfig};
@@ -110,11 +116,12 @@ mod tests {
             let source = possible_sources(&environment)[0];
             let source = SourceConfig::preset(source).expect("a source");
             let defaults = GenerateConfig::recommended(environment, source).expect("defaults");
-            Some(GenerateConfig { tasks, split_seed, held_out: 10, ..defaults })
+            let config = GenerateConfig { tasks, split_seed, held_out: 10, ..defaults };
+            Some(Origin::Generated(Box::new(config)))
         };
         let record = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
         TrainingCard {
-            generations: files.iter().map(generation).collect(),
+            origins: files.iter().map(generation).collect(),
             training: Training::Histories(record),
             evaluation: None,
         }
@@ -169,16 +176,43 @@ mod tests {
         let alone = tasks("dark-room", None, std::slice::from_ref(&room));
         assert_eq!(tasks("dark-room", None, &both).expect("tasks"), alone.expect("tasks"));
         assert!(is_foreign(&door, &preset("dark-room")) && !is_foreign(&door, &preset("key-to-door")));
-        assert!(!is_foreign(&TrainingCard { generations: vec![None], ..door }, &preset("dark-room")));
+        assert!(!is_foreign(&TrainingCard { origins: vec![None], ..door }, &preset("dark-room")));
+    }
+
+    #[test]
+    fn a_model_of_devices_is_evaluated_on_tasks_that_none_of_them_was_in() {
+        let recorded = |name, tasks: &[u32]| {
+            let environment = EnvironmentConfig::preset(name).expect("a preset");
+            let origin = Origin::Recorded(Recorded { environment, tasks: tasks.to_vec() });
+            TrainingCard { origins: vec![Some(origin)], ..card(&[]) }
+        };
+        let fleet = recorded("dark-room", &[3, 65]);
+        let some = tasks("dark-room", None, std::slice::from_ref(&fleet)).expect("tasks");
+        assert_eq!(some.len(), 16);
+        assert!(some.iter().all(|task| *task < 81 && ![3, 65].contains(task)), "{some:?}");
+        let all = tasks("dark-room", Some(79), std::slice::from_ref(&fleet)).expect("tasks");
+        assert_eq!(all, (0..81).filter(|task| ![3, 65].contains(task)).collect::<Vec<_>>());
+        assert!(tasks("dark-room", Some(80), std::slice::from_ref(&fleet)).is_err());
+        assert!(fleet.knows_all_tasks() && is_foreign(&fleet, &EnvironmentConfig::preset("bandit").unwrap()));
+        // Beside generated histories, what those hold out, if no device was in it.
+        let split = EnvironmentConfig::preset("dark-room").unwrap().split(0, None, 10).expect("a split");
+        let held_out = &split.held_out;
+        let mixed = [card(&[("dark-room", None, 0)]), recorded("dark-room", &held_out[..1])];
+        assert_eq!(tasks("dark-room", None, &mixed).expect("tasks"), held_out[1..]);
+        let bandits = tasks("bandit", Some(2), &[recorded("bandit", &[7])]);
+        assert_eq!(bandits.expect("tasks"), [8, 9]);
     }
 
     #[test]
     fn histories_without_held_out_tasks_leave_a_dark_room_nothing_to_evaluate_on() {
         let mut all = card(&[("dark-room", None, 0), ("bandit", Some(200), 0)]);
-        all.generations.iter_mut().flatten().for_each(|generation| generation.held_out = 0);
+        for origin in &mut all.origins {
+            let Some(Origin::Generated(generation)) = origin else { panic!("all were generated") };
+            generation.held_out = 0;
+        }
         let refused = tasks("dark-room", None, &[all.clone()]).expect_err("every goal was trained on");
         assert!(refused.to_string().contains("held_out"), "{refused}");
-        all.generations.remove(0);
+        all.origins.remove(0);
         assert_eq!(tasks("bandit", Some(2), &[all]).expect("tasks"), [200, 201]);
     }
 }

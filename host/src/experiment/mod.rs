@@ -249,8 +249,8 @@ impl Run<'_> {
                 (outcome.parameters, outcome.training)
             }
         };
-        let generations = histories.files.iter().map(|file| file.card.generation.clone()).collect();
-        let card = TrainingCard { generations, training: Training::Histories(training), evaluation: None };
+        let cards = histories.files.iter().map(|file| &file.card);
+        let card = TrainingCard::of_histories(cards, Training::Histories(training));
         let weights = |name: String| self.folder.join(format!("{name}.adw"));
         let mut snapshots = BTreeMap::new();
         for update in config.snapshots() {

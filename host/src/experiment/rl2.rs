@@ -127,8 +127,7 @@ impl Run<'_> {
                 (outcome.parameters, outcome.record)
             }
         };
-        let card =
-            TrainingCard { generations: Vec::new(), training: Training::Rl2(record), evaluation: None };
+        let card = TrainingCard { origins: Vec::new(), training: Training::Rl2(record), evaluation: None };
         let weights = self.folder.join(format!("{name}.adw"));
         let trained = Trained { weights, snapshots: BTreeMap::new(), parameters, card };
         trained.export()?;

@@ -3,6 +3,7 @@
 
 use crate::environment::{EnvironmentConfig, TaskSplit};
 use crate::error::in_plain_words;
+use crate::history::card::Card;
 use crate::history::GenerateConfig;
 use crate::rl2::{Rl2Config, Rl2Record};
 use crate::train::objective::DecisionTransformer;
@@ -16,16 +17,94 @@ use std::path::Path;
 /// The JSON text in a weights file. A device reads the name of the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingCard {
-    /// Environment, source algorithm, seeds and split of the learning histories, one entry per
-    /// file; `None` for histories that another program wrote. In JSON, where there is one file,
-    /// the entry itself. Empty where there were no histories: RL2.
+    /// Where the learning histories are from, one entry per file; `None` where that is not known.
+    /// In JSON, where there is one file, the entry itself. Empty where there were no histories:
+    /// RL2.
     #[serde(rename = "generation", with = "one_or_many")]
-    pub generations: Vec<Option<GenerateConfig>>,
+    pub origins: Vec<Option<Origin>>,
     /// Configuration, data, and how long.
     pub training: Training,
     /// Results on held-out tasks, as far as known when the file was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationSummary>,
+}
+
+/// Where histories are from. Their environment's name lies where a device looks for it,
+/// `environment.name`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// From this program: environment, source algorithm, seeds and split.
+    Generated(Box<GenerateConfig>),
+    /// From a device in an environment that there is a simulator of.
+    Recorded(Recorded),
+    /// From a device anywhere else.
+    Named(Named),
+}
+
+/// Histories of a device in an environment that there is a simulator of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// The environment.
+    pub environment: EnvironmentConfig,
+    /// The tasks that are trained on, ascending.
+    pub tasks: Vec<u32>,
+}
+
+/// Histories of a device elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// What the device calls its environment.
+    pub environment: Name,
+}
+
+/// See [`Named`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    /// The name.
+    pub name: String,
+}
+
+impl Origin {
+    /// Of the histories with this card, as far as it says.
+    pub fn of(card: &Card) -> Option<Self> {
+        if let Some(generation) = &card.generation {
+            return Some(Self::Generated(Box::new(generation.clone())));
+        }
+        let environment = card.environment.clone();
+        match environment.horizon() {
+            Some(_) => Some(Self::Recorded(Recorded { environment, tasks: card.split.training.clone() })),
+            None => {
+                let name = card.environment_name.clone()?;
+                Some(Self::Named(Named { environment: Name { name } }))
+            }
+        }
+    }
+
+    /// The tasks that were trained on, where there is a simulator of them.
+    fn trained_in(&self) -> Option<TrainedIn<'_>> {
+        match self {
+            Self::Generated(generation) => Some(TrainedIn::Histories(generation)),
+            Self::Recorded(recorded) => Some(TrainedIn::Recorded(recorded)),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        // Not an untagged enum, which would hide what is wrong.
+        let origin = Value::deserialize(from)?;
+        match (origin.get("source"), origin.get("tasks")) {
+            (Some(_), _) => serde_json::from_value(origin).map(Self::Generated),
+            (None, Some(_)) => serde_json::from_value(origin).map(Self::Recorded),
+            (None, None) => serde_json::from_value(origin).map(Self::Named),
+        }
+        .map_err(serde::de::Error::custom)
+    }
 }
 
 /// How a model was trained.
@@ -69,6 +148,8 @@ impl fmt::Display for Training {
 pub enum TrainedIn<'a> {
     /// Those of these histories.
     Histories(&'a GenerateConfig),
+    /// Those that devices were in.
+    Recorded(&'a Recorded),
     /// Those of these trials.
     Rl2(&'a Rl2Config),
 }
@@ -78,17 +159,23 @@ impl<'a> TrainedIn<'a> {
     pub fn environment(self) -> &'a EnvironmentConfig {
         match self {
             Self::Histories(generation) => &generation.environment,
+            Self::Recorded(recorded) => &recorded.environment,
             Self::Rl2(config) => &config.environment,
         }
     }
 
-    /// The tasks.
+    /// The tasks. What devices were not in is held out, where there is an end to it.
     ///
     /// # Errors
     /// [`Error::Argument`] where there are not that many.
     pub fn split(self) -> Result<TaskSplit> {
         match self {
             Self::Histories(generation) => generation.split(),
+            Self::Recorded(Recorded { environment, tasks }) => {
+                let mut held_out: Vec<u32> = (0..environment.task_count().unwrap_or(0)).collect();
+                held_out.retain(|task| tasks.binary_search(task).is_err());
+                Ok(TaskSplit { training: tasks.clone(), held_out })
+            }
             Self::Rl2(config) => config.split(),
         }
     }
@@ -142,9 +229,22 @@ mod one_or_many {
 }
 
 impl TrainingCard {
+    /// Of a model that was trained on the histories with these cards.
+    pub fn of_histories<'a>(cards: impl IntoIterator<Item = &'a Card>, training: Training) -> Self {
+        Self { origins: cards.into_iter().map(Origin::of).collect(), training, evaluation: None }
+    }
+
     /// Generations of all files that this program wrote.
     pub fn known_generations(&self) -> impl Iterator<Item = &GenerateConfig> {
-        self.generations.iter().flatten()
+        self.origins.iter().flatten().filter_map(|origin| match origin {
+            Origin::Generated(generation) => Some(&**generation),
+            _ => None,
+        })
+    }
+
+    /// Whether the tasks of all histories are known.
+    pub fn knows_all_tasks(&self) -> bool {
+        self.origins.iter().all(|origin| origin.as_ref().and_then(Origin::trained_in).is_some())
     }
 
     /// Where it was trained, as far as is known.
@@ -153,7 +253,7 @@ impl TrainingCard {
             Training::Histories(_) => None,
             Training::Rl2(record) => Some(TrainedIn::Rl2(&record.config)),
         };
-        self.known_generations().map(TrainedIn::Histories).chain(rl2)
+        self.origins.iter().flatten().filter_map(Origin::trained_in).chain(rl2)
     }
 
     /// Names of these environments, each once.
@@ -217,7 +317,7 @@ mod tests {
         let config = Rl2Config { held_out: Some(10), window: Some(200), ..Rl2Config::default() };
         let split = config.split().expect("a split");
         let training = Training::Rl2(Rl2Record { config, iteration: 3, steps: 9 });
-        let card = TrainingCard { generations: Vec::new(), training, evaluation: None };
+        let card = TrainingCard { origins: Vec::new(), training, evaluation: None };
         let read = TrainingCard::parse(Path::new("x.adw"), &card.to_json()).expect("a card");
         assert_eq!(read, card);
         assert_eq!((read.environment_names(), read.never_wrapped()), (vec!["dark-room"], Some(200)));
@@ -232,17 +332,26 @@ mod tests {
     fn one_file_is_written_as_itself_and_several_as_a_list() {
         let room = EnvironmentConfig::preset("dark-room").expect("a preset");
         let source = SourceConfig::preset("psrl").expect("a source");
-        let generation = GenerateConfig::recommended(room, source).ok();
+        let generation = GenerateConfig::recommended(room.clone(), source).expect("defaults");
+        let generated = Some(Origin::Generated(Box::new(generation)));
+        let recorded = Some(Origin::Recorded(Recorded { environment: room, tasks: vec![3, 65] }));
+        let named = Some(Origin::Named(Named { environment: Name { name: "pump".into() } }));
         let record = TrainingRecord { config: TrainConfig::default(), dataset: String::new(), update: 0 };
         let training = Training::Histories(record);
-        for (generations, begins) in [
-            (vec![generation.clone()], r#"{"generation":{"environment":{"horizon":20,"name":"dark-room""#),
+        for (origins, begins) in [
+            (vec![generated.clone()], r#"{"generation":{"environment":{"horizon":20,"name":"dark-room""#),
             (vec![None], r#"{"generation":null,"#),
-            (vec![generation.clone(), None, generation], r#"{"generation":[{"environment":"#),
+            (vec![recorded.clone()], r#"{"generation":{"environment":{"horizon":20,"name":"dark-room""#),
+            (vec![named.clone()], r#"{"generation":{"environment":{"name":"pump"}},"#),
+            (
+                vec![generated.clone(), None, named, recorded.clone(), generated],
+                r#"{"generation":[{"environment":"#,
+            ),
         ] {
-            let card = TrainingCard { generations, training: training.clone(), evaluation: None };
+            let card = TrainingCard { origins, training: training.clone(), evaluation: None };
             let text = card.to_json();
             assert!(text.starts_with(begins), "{text}");
+            assert_eq!(text.contains(r#""tasks":[3,65]}"#), card.origins.contains(&recorded), "{text}");
             assert_eq!(TrainingCard::parse(Path::new("x.adw"), &text).expect("a card"), card);
             let refused =
                 TrainingCard::parse(Path::new("x.adw"), &text.replace("split_seed", "seed_of_split"));

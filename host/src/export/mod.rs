@@ -11,7 +11,8 @@ pub use encode::encode;
 pub use quantize::{quantize, QuantizedModel, QuantizedTensor};
 
 use crate::files::write_bytes;
-use crate::history::{GenerateConfig, Mixture};
+use crate::history::card::Card;
+use crate::history::Mixture;
 use crate::memory::MemoryPlan;
 use crate::model::Parameters;
 use crate::train::{histories_digest, load_parameters};
@@ -46,22 +47,18 @@ pub fn export(model: &Path, histories: &[PathBuf], out: &Path) -> Result<Exporte
     }
     let path = if model.is_dir() { model.join("model.safetensors") } else { model.to_path_buf() };
     let (parameters, training) = load_parameters(&path)?;
-    let generations = generations(&path, &training, histories)?;
+    let cards = cards(&path, &training, histories)?;
     let quantized = quantize(&parameters)?;
     let tensors = errors(&parameters, &quantized);
-    let card = TrainingCard { generations, training, evaluation: None };
+    let card = TrainingCard::of_histories(&cards, training);
     let bytes = encode(&quantized, &card.to_json())?;
     write_bytes(out, &bytes)?;
     let model = Model::decode(&bytes).map_err(|error| Error::file(out, error))?;
     Ok(Exported { parameters: model.parameters(), tensors, memory: MemoryPlan::new(&model, bytes.len()) })
 }
 
-/// What made the histories that the model `path` was trained on.
-fn generations(
-    path: &Path,
-    training: &Training,
-    histories: &[PathBuf],
-) -> Result<Vec<Option<GenerateConfig>>> {
+/// The cards of the histories that the model `path` was trained on.
+fn cards(path: &Path, training: &Training, histories: &[PathBuf]) -> Result<Vec<Card>> {
     match (training, histories.is_empty()) {
         (Training::Rl2(_), true) => Ok(Vec::new()),
         (Training::Rl2(_), false) => {
@@ -79,7 +76,7 @@ fn generations(
                 let problem = format!("{} was trained on other histories{order}", path.display());
                 return Err(Error::file(&histories[0], problem));
             }
-            Ok(mixture.files.into_iter().map(|file| file.card.generation).collect())
+            Ok(mixture.files.into_iter().map(|file| file.card).collect())
         }
     }
 }

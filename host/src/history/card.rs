@@ -25,6 +25,9 @@ pub struct Card {
     pub format_version: u32,
     /// Where the histories are from.
     pub environment: EnvironmentConfig,
+    /// What devices call it; absent where they do not, and where the environment has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_name: Option<String>,
     /// What the source saw and did.
     pub interface: Interface,
     /// How to generate the same file again, before any filter; absent where another program wrote

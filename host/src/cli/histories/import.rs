@@ -108,3 +108,51 @@ fn line(origin: &Origin) -> String {
     }
     text + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::run_program;
+    use algodistill_core::log::{About, Ended, StepLog};
+    use algodistill_core::Model;
+    use std::path::Path;
+
+    /// Episodes of a Dark Room that calls itself `environment`, in a log.
+    fn write_log(path: &Path, environment: &str, task: u32) {
+        let interface = EnvironmentConfig::preset("dark-room").unwrap().interface().unwrap();
+        let about = About { environment, task: Some(task), ..About::default() };
+        let (mut log, mut bytes) = (StepLog::new(about), Vec::new());
+        let sink = &mut |piece: &[u8]| bytes.extend_from_slice(piece);
+        for step in 1..=60 {
+            log.acted(&interface, &[4, 4], step % 5, sink).unwrap();
+            let ended = (step % 20 == 0).then_some(Ended { seen: &[], cut_off: Some(true) });
+            log.fed_back(&interface, f32::from(u8::from(step % 7 == 0)), ended, sink).unwrap();
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    #[test]
+    fn a_model_of_logs_names_their_environment_and_is_evaluated_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let run =
+            |arguments: &[&str]| run_program(std::iter::once("algodistill").chain(arguments.iter().copied()));
+        for (environment, status) in [("dark-room", 0), ("pump", 2)] {
+            let [log, histories, trained, model, report] = ["a.adl", "a.parquet", "run", "a.adw", "report"]
+                .map(|name| path(&format!("{environment}-{name}")));
+            write_log(Path::new(&log), environment, 3);
+            assert_eq!(run(&["histories", "import", &log, "--out", &histories]), 0);
+            let small = ["--layers", "1", "--window", "16", "--batch", "2", "--updates", "2"];
+            assert_eq!(run(&[&["train", &histories, "--out", &trained], &small[..]].concat()), 0);
+            assert_eq!(run(&["export", &trained, "--histories", &histories, "--out", &model]), 0);
+            let bytes = std::fs::read(&model).unwrap();
+            assert_eq!(Model::decode(&bytes).unwrap().environment(), Some(environment));
+            assert_eq!(run(&["play", &model, "--episodes", "1"]), status);
+            let short = ["--episodes", "1", "--runs", "1", "--out", &report];
+            assert_eq!(run(&[&["evaluate", &model], &short[..]].concat()), status);
+        }
+        let report = std::fs::read_to_string(path("dark-room-report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["environment"], "dark-room");
+    }
+}

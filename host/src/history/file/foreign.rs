@@ -92,6 +92,7 @@ pub(in crate::history) fn card_of(
     Card {
         format_version: FORMAT_VERSION,
         environment,
+        environment_name: None,
         interface: all.interface.clone(),
         generation: None,
         split,

@@ -151,6 +151,7 @@ impl Generator<'_> {
         let mut card = Card {
             format_version: FORMAT_VERSION,
             environment: config.environment.clone(),
+            environment_name: None,
             interface: config.environment.interface()?,
             generation: Some(config.clone()),
             split: plan.split.clone(),

@@ -118,7 +118,8 @@ pub fn import(importing: &Importing, logs: &[PathBuf], out: &Path) -> Result<Imp
     let Importing { held_out, split_seed, .. } = *importing;
     let split = split_found(&all, &Foreign { held_out, split_seed, ..Foreign::default() })?;
     let sha256 = filter::write(out, &all, "device")?;
-    let mut card = card_of(&all, environment, split, sha256);
+    let environment_name = environment_name(&environment, &runs);
+    let mut card = Card { environment_name, ..card_of(&all, environment, split, sha256) };
     card.write(out)?;
     Ok(Imported { card, origins, skipped: all_skipped })
 }
@@ -177,6 +178,13 @@ fn environment_of(importing: &Importing, runs: &[(&PathBuf, Run)]) -> Result<Env
     let is_named = runs.iter().all(|(_, run)| run.head.environment == head.environment);
     let named = EnvironmentConfig::preset(&head.environment).ok().filter(|named| is_named && is_it(named));
     Ok(named.unwrap_or_else(|| EnvironmentConfig::custom(head.interface.clone())))
+}
+
+/// What all logs call an environment without a simulator.
+fn environment_name(environment: &EnvironmentConfig, runs: &[(&PathBuf, Run)]) -> Option<String> {
+    let name = &runs.first()?.1.head.environment;
+    let is_it = environment.horizon().is_none() && !name.is_empty();
+    (is_it && runs.iter().all(|(_, run)| run.head.environment == *name)).then(|| name.clone())
 }
 
 /// The task of each run. Where nobody knows it, and the environment has no tasks of its own, each run

@@ -390,7 +390,9 @@ fn tasks_and_environment_are_those_of_the_logs_unless_they_are_given() {
     };
     let lab = Logs::new(&[log(None, "lab"), log(Some(0), "lab"), log(None, "lab")]);
     assert_eq!(tasks(&lab, &Importing::default()), [1, 0, 2]);
-    assert_eq!(read(&lab.out()).unwrap().card.environment, EnvironmentConfig::custom(interface.clone()));
+    let card = read(&lab.out()).unwrap().card;
+    assert_eq!(card.environment, EnvironmentConfig::custom(interface.clone()));
+    assert_eq!(card.environment_name.as_deref(), Some("lab"));
     assert_eq!(tasks(&lab, &Importing { task: Some(80), ..named("dark-room") }), [80; 3]);
     assert_eq!(read(&lab.out()).unwrap().card.environment.name(), "dark-room");
 
