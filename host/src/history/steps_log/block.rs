@@ -4,9 +4,10 @@ use super::Head;
 use algodistill_core::interface::{MAX_CHANNELS, MAX_REWARD_LEVELS};
 use algodistill_core::log::{
     channel_bytes, BLOCK_BYTES, CRC, CUT_OFF, ENDED, END_BITS, EXACT_REWARD, FINAL_OBSERVATION,
-    HEADER_MARKER, LEVEL_BITS, STEPS_MARKER, TERMINATED, VERSION,
+    HEADER_MARKER, LEVEL_BITS, MAX_NAME, STEPS_MARKER, TERMINATED, VERSION,
 };
 use algodistill_core::{Channel, Interface};
+use std::fmt::Display;
 
 /// Why there is nothing to read at some place.
 #[derive(Debug)]
@@ -124,8 +125,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header<'_>, Problem> {
 /// What stands in a header; `None` where it ends too soon.
 fn fields(reader: &mut Reader) -> Option<Result<Head, Problem>> {
     let (model_crc, device, known) = (reader.word()?, reader.word()?, reader.byte()?);
-    let task = reader.word().filter(|_| known & 1 != 0);
-    let seed = reader.take().map(u64::from_le_bytes).filter(|_| known & 2 != 0);
+    let (task, seed) = (reader.word()?, reader.take().map(u64::from_le_bytes)?);
     let actions = reader.short()?;
     let [name, levels, channels] = reader.take()?;
     let name = reader.slice(name.into())?;
@@ -133,12 +133,38 @@ fn fields(reader: &mut Reader) -> Option<Result<Head, Problem>> {
     let channels: Vec<[u16; 4]> = (0..channels)
         .map(|_| Some([reader.byte()?.into(), reader.short()?, reader.short()?, reader.short()?]))
         .collect::<Option<_>>()?;
-    Some(interface(actions, &levels, &channels).and_then(|interface| {
+    let head = || {
+        if known > 3 {
+            return content(format!("the bits of what is known are {known}, expected 0 to 3"));
+        }
+        if name.len() > MAX_NAME {
+            let len = name.len();
+            return content(format!(
+                "the name of the environment has {len} bytes, expected at most {MAX_NAME}"
+            ));
+        }
         let Ok(environment) = std::str::from_utf8(name) else {
             return content("the name of the environment is not UTF-8");
         };
+        let task = if_known("task", task, known & 1 != 0)?;
+        let seed = if_known("seed", seed, known & 2 != 0)?;
+        let interface = interface(actions, &levels, &channels)?;
         Ok(Head { model_crc, device, task, seed, environment: environment.into(), interface })
-    }))
+    };
+    Some(head())
+}
+
+/// A number that is 0 where it is not known.
+fn if_known<T: Copy + Default + PartialEq + Display>(
+    field: &str,
+    number: T,
+    is_known: bool,
+) -> Result<Option<T>, Problem> {
+    match is_known {
+        true => Ok(Some(number)),
+        false if number == T::default() => Ok(None),
+        false => content(format!("{field} is {number}, expected 0: it is not said to be known")),
+    }
 }
 
 fn interface(actions: u16, levels: &[f32], channels: &[[u16; 4]]) -> Result<Interface, Problem> {
@@ -152,6 +178,10 @@ fn interface(actions: u16, levels: &[f32], channels: &[[u16; 4]]) -> Result<Inte
     let mut interface =
         Interface { channels: Default::default(), actions, reward_levels: levels.iter().copied().collect() };
     for (number, [kind, a, b, c]) in channels.iter().copied().enumerate() {
+        if kind < 2 && (b, c) != (0, 0) {
+            let problem = format!("the unused numbers of channel {number} are {b} and {c}, expected 0 and 0");
+            return content(problem);
+        }
         let channel = match (kind, u8::try_from(c)) {
             (0, _) => Channel::Discrete { size: a },
             (1, _) => Channel::Vector { size: a },

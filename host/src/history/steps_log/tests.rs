@@ -280,6 +280,9 @@ fn what_is_no_log_is_refused_with_the_place_the_field_and_what_was_expected() {
         header[at] = value;
         sealed(&header, &[])
     };
+    let mut long_name = [&header[..33], &[b'x'; 33], &header[33..]].concat();
+    (long_name[5], long_name[30]) = (long_name[5] + 33, 33);
+    let long_name = sealed(&long_name, &[]);
     let steps = |records: &[u8]| sealed(header, &[&[b"ADLS\0\0\0\0\0\0\0\0", records].concat()]);
     for (bytes, expected) in [
         (vec![], "is empty"),
@@ -292,6 +295,11 @@ fn what_is_no_log_is_refused_with_the_place_the_field_and_what_was_expected() {
         (changed(31, 17), "length is 48, too short for its fields"),
         (changed(32, 1), "length is 48, expected 41 by its fields"),
         (changed(41, 3), "the kind of channel 0 is 3, expected 0 to 2"),
+        (changed(44, 1), "byte 0: the unused numbers of channel 0 are 1 and 0, expected 0 and 0"),
+        (changed(15, 4), "byte 0: the bits of what is known are 4, expected 0 to 3"),
+        (changed(16, 7), "byte 0: task is 7, expected 0: it is not said to be known"),
+        (changed(20, 9), "byte 0: seed is 9, expected 0: it is not said to be known"),
+        (long_name, "byte 0: the name of the environment has 33 bytes, expected at most 32"),
         (sealed(header, &[]), "has a header, but no steps"),
         (steps(&[9, 0, 0, 0x60]), "byte 71: observation_0 is 9, expected 0 to 8"),
         (steps(&[0, 8, 5, 0x60]), "byte 71: action is 5, expected 0 to 4"),
