@@ -73,7 +73,8 @@ pub struct Origin {
 ///
 /// # Errors
 /// [`Error::File`] of a log: [`decode`], an interface other than that of the first, a task that
-/// there is not, and where `strict` anything that cannot be read. [`Error::Argument`] `environment`
+/// there is not, another preset than that of the first, and where `strict` anything that cannot be
+/// read. [`Error::Argument`] `environment`
 /// and `task`, where they are not those of the logs, or `task` is missing; `held_out`.
 pub fn import(importing: &Importing, logs: &[PathBuf], out: &Path) -> Result<Imported> {
     check_name(out)?;
@@ -175,8 +176,23 @@ fn environment_of(importing: &Importing, runs: &[(&PathBuf, Run)]) -> Result<Env
         }
         return Ok(environment.clone());
     }
+    let preset = |run: &Run| EnvironmentConfig::preset(&run.head.environment).ok().filter(is_it);
+    let mut named = runs.iter().filter_map(|(path, run)| Some((path, run, preset(run)?)));
+    let first = named.next();
+    let other =
+        first.as_ref().and_then(|(_, _, environment)| named.find(|(_, _, other)| other != environment));
+    if let (Some((first, named, _)), Some((path, other, _))) = (&first, &other) {
+        let problem = format!(
+            "is of {}, but {} is of {}; a file is of one environment: import them to a file each, or say \
+             --environment",
+            other.head.environment,
+            first.display(),
+            named.head.environment
+        );
+        return Err(Error::file(path, problem));
+    }
     let is_named = runs.iter().all(|(_, run)| run.head.environment == head.environment);
-    let named = EnvironmentConfig::preset(&head.environment).ok().filter(|named| is_named && is_it(named));
+    let named = first.map(|(_, _, environment)| environment).filter(|_| is_named);
     Ok(named.unwrap_or_else(|| EnvironmentConfig::custom(head.interface.clone())))
 }
 

@@ -402,7 +402,17 @@ fn tasks_and_environment_are_those_of_the_logs_unless_they_are_given() {
     assert_eq!(card.environment, EnvironmentConfig::custom(interface.clone()));
     assert_eq!(card.environment_name.as_deref(), Some("lab"));
     assert_eq!(tasks(&lab, &Importing { task: Some(80), ..named("dark-room") }), [80; 3]);
-    assert_eq!(read(&lab.out()).unwrap().card.environment.name(), "dark-room");
+    let card = read(&lab.out()).unwrap().card;
+    assert_eq!((card.environment.name(), card.environment_name), ("dark-room", None));
+
+    let door = Logs::new(&[log(Some(1), "dark-room"), log(Some(1), "key-to-door")]);
+    let problem = door.refused(&Importing::default());
+    let expected = "1.adl: is of key-to-door, but ";
+    assert!(
+        problem.contains(expected) && problem.contains("0.adl is of dark-room; a file is of"),
+        "{problem}"
+    );
+    assert_eq!(tasks(&door, &named("dark-room")), [1, 1]);
 
     let lab = Logs::new(&[log(None, "lab")]);
     for (importing, expected) in [
