@@ -166,7 +166,7 @@ fn environment_of(importing: &Importing, runs: &[(&PathBuf, Run)]) -> Result<Env
             let problem = format!(
                 "{} sees, does or earns something else than the device of {}: observations [{}], {} actions, rewards \
                  {:?}; name another, or leave it out",
-                environment.name(),
+                environment.preset_name(),
                 first.display(),
                 channels.join(", "),
                 head.interface.actions,
@@ -215,7 +215,7 @@ fn tasks_of(
         Some(count) if !is_custom => count.saturating_sub(1).min(MAX_TASK),
         _ => MAX_TASK,
     };
-    let name = environment.name();
+    let name = environment.preset_name();
     let expected = |task: u32| format!("is {task}, but {name} has tasks 0 to {last}");
     if let Some(task) = importing.task {
         return match task > last {

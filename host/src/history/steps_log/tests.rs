@@ -419,6 +419,7 @@ fn tasks_and_environment_are_those_of_the_logs_unless_they_are_given() {
         (named("dark-room"), "task: is not known of a run in"),
         (Importing { task: Some(81), ..named("dark-room") }, "task: is 81, but dark-room has tasks 0 to 80"),
         (named("bandit"), "environment: bandit sees, does or earns something else than the device of"),
+        (named("dark-room-hard"), "environment: dark-room-hard sees, does or earns something else than"),
         (Importing { held_out: Some(1), ..Importing::default() }, "held_out: is 1"),
     ] {
         let problem = lab.refused(&importing);
