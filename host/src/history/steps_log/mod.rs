@@ -211,6 +211,11 @@ impl<'a> Reading<'a> {
             (Some(_), Some(why)) => {
                 format!("has no whole episode or beginning of one: {why}; log the steps again")
             }
+            (Some(_), None) if runs.iter().any(|run| run.lost_episodes > 0) => {
+                "has steps, but no whole episode or beginning of one: it begins in mid-episode; log from the start of \
+                 an episode on"
+                    .into()
+            }
             (Some(_), None) => "has a header, but no steps".into(),
         };
         Err(Error::file(path, problem))

@@ -301,6 +301,10 @@ fn what_is_no_log_is_refused_with_the_place_the_field_and_what_was_expected() {
         (changed(20, 9), "byte 0: seed is 9, expected 0: it is not said to be known"),
         (long_name, "byte 0: the name of the environment has 33 bytes, expected at most 32"),
         (sealed(header, &[]), "has a header, but no steps"),
+        (
+            sealed(header, &[b"ADLS\0\0\0\0\x05\0\0\0\0\0\0\x60"]),
+            "has steps, but no whole episode or beginning of one: it begins in mid-episode",
+        ),
         (steps(&[9, 0, 0, 0x60]), "byte 71: observation_0 is 9, expected 0 to 8"),
         (steps(&[0, 8, 5, 0x60]), "byte 71: action is 5, expected 0 to 4"),
         (steps(&[0, 8, 4, 0x62]), "byte 71: reward is level 2, expected 0 to 1"),
