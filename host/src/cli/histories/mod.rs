@@ -174,14 +174,18 @@ fn summary(path: &Path, card: &Card) -> String {
         ),
         None => "another program".into(),
     };
+    let (training, held_out) = (card.split.training.len(), card.split.held_out.len());
+    let tasks = match training + held_out {
+        1 => "1 task".into(),
+        tasks => format!("{tasks} tasks"),
+    };
     format!(
-        "file         {}\nenvironment  {}\nsource       {source}\nhistories    {} of {} training and {} held-out tasks, {} steps\n\
+        "file         {}\nenvironment  {}\nsource       {source}\n\
+         histories    {} of {tasks} ({training} for training, {held_out} held out), {} steps\n\
          interface    observation [{}], {} actions, rewards {:?}\nsha256       {}\n",
         path.display(),
         card.environment.name(),
         card.histories,
-        card.split.training.len(),
-        card.split.held_out.len(),
         card.steps,
         channels.join(", "),
         interface.actions,
@@ -283,7 +287,8 @@ mod tests {
         assert!(tokens[0].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[0]);
         assert!(tokens[19].as_str().unwrap().ends_with(" done"), "{}", tokens[19]);
         assert!(tokens[20].as_str().unwrap().starts_with("t0 (4,4) -"), "{}", tokens[20]);
-        assert!(shown.text.contains("held-out"), "{}", shown.text);
+        let counted = "histories    70 of 19 tasks (3 for training, 16 held out), ";
+        assert!(shown.text.contains(counted), "{}", shown.text);
 
         let nothing = Known::default();
         assert!(check(&path, false, &nothing).unwrap().text.contains("the card describes it"));
