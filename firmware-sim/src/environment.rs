@@ -128,7 +128,7 @@ impl Environment {
     fn fits(&self, path: &Path) -> anyhow::Result<bool> {
         let file = read_model(path)?;
         let model = Model::decode(&file).with_context(|| path.display().to_string())?;
-        Ok(*model.interface() == self.family.interface())
+        Ok(self.check(path, &model).is_ok())
     }
 }
 

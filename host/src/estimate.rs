@@ -4,6 +4,7 @@
 //! weights (`algodistill-firmware-sim profile --fit`). Each part is a sum of terms that grow with the
 //! dimensions; what a term costs is fitted to these counts.
 
+use algodistill_core::model::probe::Part;
 use algodistill_core::{Dimensions, Interface, Model};
 use std::collections::HashMap;
 
@@ -50,20 +51,6 @@ const FAMILIES: [&[&str]; 7] = [
     &["other"],
 ];
 
-/// In the order of a step.
-const PARTS: [&str; 10] = [
-    "embedding",
-    "query-key-value",
-    "scores",
-    "softmax",
-    "weighted-sum",
-    "output",
-    "feed-forward",
-    "head",
-    "sampling",
-    "other",
-];
-
 impl Estimate {
     /// Of a decoded model, on every target.
     pub fn of_all(model: &Model) -> Vec<Self> {
@@ -74,7 +61,7 @@ impl Estimate {
     fn new(target: &'static str, profiles: &str, size: &Size) -> Self {
         let profiles: Vec<_> = profiles.lines().filter_map(Profile::parse).collect();
         let costs = FAMILIES.map(|family| fit(family, &profiles));
-        let parts = PARTS.map(|part| {
+        let parts = Part::ALL.map(Part::name).map(|part| {
             let costs = FAMILIES.iter().zip(&costs).find(|(family, _)| family.contains(&part));
             let sum = costs.map_or(0.0, |(_, costs)| product(costs, &size.terms(part)));
             PartEstimate { part, instructions: sum.round() as u64 }
@@ -90,7 +77,7 @@ impl Estimate {
             "estimate   instructions (not cycles) of a step with a full ring{without}; of which in which part:\n{:<12} {:>9}",
             "target", "all"
         );
-        text.extend(PARTS.map(|part| format!(" {part:>9}")));
+        text.extend(Part::ALL.map(Part::name).map(|part| format!(" {part:>9}")));
         text.push('\n');
         for Self { target, instructions, parts } in estimates {
             text += &format!("{target:<12} {instructions:>9}");
