@@ -96,7 +96,7 @@ impl From<Error> for AdStatus {
             Error::Version(_) => Self::Version,
             Error::Length => Self::Length,
             Error::Checksum => Self::Checksum,
-            Error::Dimension(_) => Self::Dimension,
+            Error::Dimension { .. } => Self::Dimension,
             Error::Metadata => Self::Metadata,
             Error::Leftover => Self::Leftover,
             Error::Workspace { .. } => Self::Workspace,

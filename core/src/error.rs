@@ -1,5 +1,6 @@
 //! The error type of the core.
 
+use crate::model::weights::limits::Limits;
 use core::fmt;
 
 /// What can be wrong with data from outside: a weights file, a snapshot, an observation, a caller.
@@ -16,8 +17,13 @@ pub enum Error {
     Length,
     /// The CRC-32 does not match: a byte was changed.
     Checksum,
-    /// A dimension in the header is out of its limits; the name of the field.
-    Dimension(&'static str),
+    /// A dimension in the header is out of its limits.
+    Dimension {
+        /// Which field, and what it may be.
+        limits: &'static Limits,
+        /// The value found.
+        value: usize,
+    },
     /// The metadata is not valid postcard, or the interface in it breaks a limit.
     Metadata,
     /// Reserved or padding bytes are not zero, or bytes are left over.
@@ -91,7 +97,9 @@ impl fmt::Display for Error {
             Error::Checksum => {
                 f.write_str("the CRC-32 does not match: the bytes were damaged; write the file again")
             }
-            Error::Dimension(field) => write!(f, "dimension {field} is out of its limits"),
+            Error::Dimension { limits: Limits { field, expected }, value } => {
+                write!(f, "{field} is {value}, expected {expected}")
+            }
             Error::Metadata => f.write_str("the metadata cannot be decoded or breaks a limit"),
             Error::Leftover => f.write_str("reserved bytes are not zero or bytes are left over"),
             Error::Workspace { needed, found } => {

@@ -1,8 +1,7 @@
 //! What a model needs on a device.
 
 use algodistill_core::context::snapshot_len;
-use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
-use algodistill_core::{Dimensions, Encoders, Model};
+use algodistill_core::Model;
 
 /// Bytes, for any target and for each.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -101,11 +100,7 @@ impl MemoryPlan {
             let [board_flash, board_ram] =
                 ["  FLASH :", "  RAM   :"].map(|region| size_behind(script, region, "LENGTH = "));
             let (flash, ram) = (code + flash, ring + scratch + stack);
-            let observation = 4 * match dimensions {
-                Dimensions { final_words, .. } if final_words > 0 => final_words,
-                Dimensions { encoders: Encoders { columns: 0, .. }, .. } => MAX_CHANNELS,
-                _ => MAX_OBSERVATION_WORDS,
-            };
+            let observation = 4 * dimensions.max_observation_words();
             let mut planned = TargetMemory {
                 target,
                 code,

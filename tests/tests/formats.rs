@@ -120,15 +120,18 @@ fn errors_name_the_cause() {
     assert_eq!(with(4, &[1, 0]), Error::Version(1));
     assert_eq!(with(4, &[6, 0]), Error::Version(6));
     // Of version 5: heads of keys and values, none of which is in a file of version 3.
-    assert_eq!(with(4, &[5, 0]), Error::Dimension("kv_heads"));
+    assert_eq!(with(4, &[5, 0]).to_string(), "kv_heads is 0, expected a divisor of heads");
     assert_eq!(with(40, &[1, 0]), Error::Leftover);
-    assert_eq!(with(16, &[0, 0]), Error::Dimension("layers"));
-    assert_eq!(with(18, &[15, 0]), Error::Dimension("d_model"));
-    assert_eq!(with(20, &[3, 0]), Error::Dimension("heads"));
-    assert_eq!(with(22, &[1, 0]), Error::Dimension("d_ff"));
-    assert_eq!(with(24, &[0, 0]), Error::Dimension("window"));
-    assert_eq!(with(26, &[1, 0]), Error::Dimension("actions"));
-    assert_eq!(with(32, &[0xff, 0xff]), Error::Dimension("final_words"));
+    assert_eq!(with(16, &[0, 0]).to_string(), "layers is 0, expected 1 to 8");
+    assert_eq!(with(18, &[15, 0]).to_string(), "d_model is 15, expected a multiple of 16, 16 to 4096");
+    assert_eq!(
+        with(20, &[3, 0]).to_string(),
+        "heads is 3, expected a number that divides d_model into heads of a multiple of 4, at most 512 wide"
+    );
+    assert_eq!(with(22, &[1, 0]).to_string(), "d_ff is 1, expected a multiple of 16, 16 to 4096");
+    assert_eq!(with(24, &[0, 0]).to_string(), "window is 0, expected 1 to 4096");
+    assert_eq!(with(26, &[1, 0]).to_string(), "actions is 1, expected 2 to 256");
+    assert_eq!(with(32, &[0xff, 0xff]).to_string(), "final_words is 65535, expected at most 1088");
     assert_eq!(with(32, &[1, 0]), Error::Metadata);
     assert_eq!(with(34, &[1]), Error::Leftover);
     // Version 2 had no final observation.
@@ -136,11 +139,11 @@ fn errors_name_the_cause() {
     // Another file of version 4: encoders that the interface does not have, and fields after theirs.
     let file = tiny_encoders();
     let with = |offset: usize, bytes: &[u8]| refused(&file, offset, bytes);
-    assert_eq!(with(34, &[7, 0]), Error::Dimension("encoder columns"));
+    assert_eq!(with(34, &[7, 0]).to_string(), "encoder_columns is 7, expected a multiple of 8, at most 4608");
     assert_eq!(with(34, &[8, 0]), Error::Metadata);
-    assert_eq!(with(36, &[1, 0]), Error::Dimension("pixels_hidden"));
+    assert_eq!(with(36, &[1, 0]).to_string(), "pixels_hidden is 1, expected a multiple of 16, at most 4096");
     assert_eq!(with(36, &[0, 0]), Error::Metadata);
-    assert_eq!(with(38, &[1, 0]), Error::Dimension("vector_hidden"));
+    assert_eq!(with(38, &[1, 0]).to_string(), "vector_hidden is 1, expected a multiple of 16, at most 4096");
     assert_eq!(with(40, &[1]), Error::Leftover);
     // Before there were encoders these fields were reserved.
     assert_eq!(with(4, &[3, 0]), Error::Leftover);

@@ -8,11 +8,8 @@ use crate::log::Log;
 use crate::profile;
 use crate::{counter, semihosting, stack};
 use algodistill_core::env::{AnyFamily, AnyTask};
-use algodistill_core::interface::{MAX_CHANNELS, MAX_OBSERVATION_WORDS};
 use algodistill_core::log::About;
-use algodistill_core::{
-    workspace_words, Agent, Dimensions, Encoders, Interface, Model, PortableRng, Transition,
-};
+use algodistill_core::{workspace_words, Agent, Dimensions, Interface, Model, PortableRng, Transition};
 use core::ptr::addr_of_mut;
 use crc::{Digest, Table};
 use firmware_session::link::{logits_crc, word_lens, Line, Seen, CRC, END, FEEDBACK, OBSERVATION};
@@ -31,12 +28,7 @@ pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ALGODISTILL_MO
 const WORDS: usize = workspace_words(&MODEL.0).unwrap();
 static mut WORKSPACE: [u32; WORDS] = [0; WORDS];
 
-/// Words of an observation of the model, at most.
-const OBSERVATION_WORDS: usize = match Dimensions::read(&MODEL.0) {
-    Some(Dimensions { final_words, .. }) if final_words > 0 => final_words,
-    Some(Dimensions { encoders: Encoders { columns: 0, .. }, .. }) => MAX_CHANNELS,
-    _ => MAX_OBSERVATION_WORDS,
-};
+const OBSERVATION_WORDS: usize = Dimensions::read(&MODEL.0).unwrap().max_observation_words();
 static mut SEEN: [i32; OBSERVATION_WORDS] = [0; OBSERVATION_WORDS];
 
 /// Runs what the host asks for; the stage that failed otherwise.

@@ -7,6 +7,7 @@ use crate::{Channel, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+pub mod limits;
 mod read;
 #[cfg(feature = "write")]
 mod write;
@@ -153,42 +154,35 @@ impl Dimensions {
 
     /// The first dimension that is out of its limits.
     pub const fn check(&self) -> Result<(), Error> {
-        if self.layers == 0 || self.layers > MAX_LAYERS {
-            return Err(Error::Dimension("layers"));
-        }
-        if self.d_model == 0 || self.d_model > MAX_WIDTH || !self.d_model.is_multiple_of(16) {
-            return Err(Error::Dimension("d_model"));
-        }
-        let divides = self.heads > 0 && self.d_model.is_multiple_of(4 * self.heads);
-        if !divides || self.d_head() > MAX_HEAD_WIDTH {
-            return Err(Error::Dimension("heads"));
-        }
-        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
-            return Err(Error::Dimension("kv_heads"));
-        }
-        if self.d_ff == 0 || self.d_ff > MAX_WIDTH || !self.d_ff.is_multiple_of(16) {
-            return Err(Error::Dimension("d_ff"));
-        }
-        if self.window == 0 || self.window > MAX_WINDOW {
-            return Err(Error::Dimension("window"));
-        }
-        if self.actions < 2 || self.actions > crate::interface::MAX_ACTIONS {
-            return Err(Error::Dimension("actions"));
-        }
-        if self.final_words > MAX_OBSERVATION_WORDS {
-            return Err(Error::Dimension("final_words"));
-        }
+        let Self { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, .. } = *self;
         let Encoders { columns, pixels_hidden, vector_hidden } = self.encoders;
-        if columns > MAX_COLUMNS || !columns.is_multiple_of(8) {
-            return Err(Error::Dimension("encoder columns"));
-        }
-        if pixels_hidden > MAX_WIDTH || !pixels_hidden.is_multiple_of(16) {
-            return Err(Error::Dimension("pixels_hidden"));
-        }
-        if vector_hidden > MAX_WIDTH || !vector_hidden.is_multiple_of(16) {
-            return Err(Error::Dimension("vector_hidden"));
-        }
-        Ok(())
+        let has_heads = heads > 0 && d_model.is_multiple_of(4 * heads) && self.d_head() <= MAX_HEAD_WIDTH;
+        let (limits, value) = if layers == 0 || layers > MAX_LAYERS {
+            (&limits::LAYERS, layers)
+        } else if d_model == 0 || d_model > MAX_WIDTH || !d_model.is_multiple_of(16) {
+            (&limits::D_MODEL, d_model)
+        } else if !has_heads {
+            (&limits::HEADS, heads)
+        } else if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            (&limits::KV_HEADS, kv_heads)
+        } else if d_ff == 0 || d_ff > MAX_WIDTH || !d_ff.is_multiple_of(16) {
+            (&limits::D_FF, d_ff)
+        } else if window == 0 || window > MAX_WINDOW {
+            (&limits::WINDOW, window)
+        } else if actions < 2 || actions > crate::interface::MAX_ACTIONS {
+            (&limits::ACTIONS, actions)
+        } else if final_words > MAX_OBSERVATION_WORDS {
+            (&limits::FINAL_WORDS, final_words)
+        } else if columns > MAX_COLUMNS || !columns.is_multiple_of(8) {
+            (&limits::COLUMNS, columns)
+        } else if pixels_hidden > MAX_WIDTH || !pixels_hidden.is_multiple_of(16) {
+            (&limits::PIXELS_HIDDEN, pixels_hidden)
+        } else if vector_hidden > MAX_WIDTH || !vector_hidden.is_multiple_of(16) {
+            (&limits::VECTOR_HIDDEN, vector_hidden)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Dimension { limits, value })
     }
 
     /// Width of one head.
@@ -230,6 +224,16 @@ impl Dimensions {
     pub(crate) const fn layer_shapes(&self) -> [[usize; 2]; 4] {
         let (d, ff) = (self.d_model, self.d_ff);
         [[d + 2 * self.d_kv(), d], [d, d], [ff, d], [d, ff]]
+    }
+
+    /// Most words of an observation, for a buffer that is made before the model is decoded.
+    pub const fn max_observation_words(&self) -> usize {
+        match self {
+            Self { final_words: 1.., .. } => self.final_words,
+            // Only tables: a word a channel.
+            Self { encoders: Encoders { columns: 0, .. }, .. } => MAX_CHANNELS,
+            _ => MAX_OBSERVATION_WORDS,
+        }
     }
 
     /// Observations that have tables and encoders of their own: each, and the one that ends an episode.
