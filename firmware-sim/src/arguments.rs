@@ -58,13 +58,8 @@ pub struct RunArguments {
     /// Episodes; the context is kept from one to the next.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the
-    /// seed if absent.
-    #[arg(long)]
-    pub task: Option<u32>,
-    /// Decides everything random.
-    #[arg(long, default_value_t = 7)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub drawn: DrawnArguments,
     /// The environment runs on the host and sends observations to the device, as a sensor would.
     #[arg(long)]
     pub feed: bool,
@@ -80,6 +75,17 @@ pub struct RunArguments {
     pub json: bool,
     #[command(flatten)]
     pub build: BuildArguments,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DrawnArguments {
+    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the
+    /// seed if absent.
+    #[arg(long)]
+    pub task: Option<u32>,
+    /// Decides everything random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
 }
 
 #[derive(Args, Clone, Copy, Debug)]
@@ -145,12 +151,8 @@ pub struct ProfileArguments {
     /// Episodes, enough to fill the ring and then count some steps.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// Number of the task; drawn with the seed if absent.
-    #[arg(long)]
-    pub task: Option<u32>,
-    /// Decides everything random.
-    #[arg(long, default_value_t = 7)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub drawn: DrawnArguments,
     /// Print one JSON object per target.
     #[arg(long)]
     pub json: bool,
@@ -191,13 +193,8 @@ pub struct FaultArguments {
     /// Probability that the sensor fails at a step and its last value is held.
     #[arg(long, default_value_t = 0.1, value_parser = parse_probability)]
     pub dropout: f32,
-    /// Number of the task, which means the same one in `algodistill play --task`; drawn with the
-    /// seed if absent.
-    #[arg(long)]
-    pub task: Option<u32>,
-    /// Decides everything random.
-    #[arg(long, default_value_t = 7)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub drawn: DrawnArguments,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

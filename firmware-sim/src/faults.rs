@@ -1,6 +1,6 @@
 //! `faults`: what a device in the field sees, on the host.
 
-use crate::arguments::FaultArguments;
+use crate::arguments::{DrawnArguments, FaultArguments};
 use crate::environment::Folder;
 use crate::flash::Shape;
 use crate::host::{read_model, Apart, Run};
@@ -17,8 +17,8 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
-        let task = environment.task(arguments.task, arguments.seed)?;
-        let seed = arguments.seed;
+        let DrawnArguments { task, seed } = arguments.drawn;
+        let task = environment.task(task, seed)?;
         let run =
             |episodes| Run { model: &model, environment, task, episodes, seed, apart: false, log: false };
         let file = read_model(&model)?;
@@ -30,7 +30,7 @@ pub fn run(arguments: &FaultArguments) -> anyhow::Result<()> {
         let shape = Shape { page: arguments.flash_page, unit: arguments.flash_unit };
         // Not the seed of the models of environments without a shipped one.
         let other = random_model::small(environment, 1)?;
-        let cuts = update::cuts(&file, &other, shape, arguments.seed).context("model update")?;
+        let cuts = update::cuts(&file, &other, shape, seed).context("model update")?;
         if arguments.json {
             let json = serde_json::json!({
                 "environment": environment.preset,

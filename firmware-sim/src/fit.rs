@@ -62,10 +62,10 @@ fn line(
         window,
         final_observation: true,
         environment: environment.clone(),
-        seed: arguments.seed,
+        seed: arguments.drawn.seed,
         out: out.clone(),
     })?;
-    let (family, seed) = (&environment.family, arguments.seed);
+    let (family, seed) = (&environment.family, arguments.drawn.seed);
     let interface = family.interface();
     let run = Run {
         model: &out,

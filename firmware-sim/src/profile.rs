@@ -1,6 +1,6 @@
 //! `profile`: instructions of each part of a step with a full ring.
 
-use crate::arguments::{BuildArguments, ProfileArguments};
+use crate::arguments::{BuildArguments, DrawnArguments, ProfileArguments};
 use crate::environment::Folder;
 use crate::host::Run;
 use crate::image::{self, Purpose};
@@ -25,9 +25,10 @@ pub fn run(arguments: &ProfileArguments) -> anyhow::Result<()> {
     if arguments.fit {
         return fit::run(arguments, &folder);
     }
-    let ProfileArguments { environment, episodes, seed, build, .. } = arguments;
+    let ProfileArguments { environment, episodes, drawn: DrawnArguments { task, seed }, build, .. } =
+        arguments;
     let model = environment.model(arguments.model.as_deref(), &folder)?;
-    let task = environment.task(arguments.task, *seed)?;
+    let task = environment.task(*task, *seed)?;
     let run =
         Run { model: &model, environment, task, episodes: *episodes, seed: *seed, apart: false, log: false };
     let trace = run.trace()?;

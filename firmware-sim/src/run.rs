@@ -1,6 +1,6 @@
 //! `run`: the agent on the host and on targets, and the comparison.
 
-use crate::arguments::{BuildArguments, RunArguments};
+use crate::arguments::{BuildArguments, DrawnArguments, RunArguments};
 use crate::environment::Folder;
 use crate::host::Run;
 use crate::image::{is_too_big, Purpose};
@@ -38,8 +38,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let purpose = if arguments.brown_outs { Purpose::BrownOuts } else { Purpose::Run };
     for environment in &arguments.environment.0 {
         let model = environment.model(arguments.model.as_deref(), &folder)?;
-        let RunArguments { episodes, seed, feed, .. } = *arguments;
-        let task = environment.task(arguments.task, seed)?;
+        let RunArguments { episodes, drawn: DrawnArguments { task, seed }, feed, .. } = *arguments;
+        let task = environment.task(task, seed)?;
         let is_logged = arguments.log.is_some();
         let run = Run { model: &model, environment, task, episodes, seed, apart: feed, log: is_logged };
         let trace = run.trace()?;
