@@ -72,10 +72,10 @@ pub struct Origin {
 /// Makes histories of `logs`, and the card beside them: one of each run, in their order.
 ///
 /// # Errors
-/// [`Error::File`] of a log: [`decode`], an interface other than that of the first, a task that
-/// there is not, another preset than that of the first, and where `strict` anything that cannot be
-/// read. [`Error::Argument`] `environment`
-/// and `task`, where they are not those of the logs, or `task` is missing; `held_out`.
+/// [`Error::File`] of a log: [`decode`], a run that another log has, an interface other than that of the
+/// first, a task that there is not, another preset than that of the first, an episode longer than the
+/// environment's, and where `strict` anything that cannot be read. [`Error::Argument`] `environment` and
+/// `task`, where they are not those of the logs, or `task` is missing; `held_out`.
 pub fn import(importing: &Importing, logs: &[PathBuf], out: &Path) -> Result<Imported> {
     check_name(out)?;
     check_replaceable(out)?;
@@ -95,7 +95,9 @@ pub fn import(importing: &Importing, logs: &[PathBuf], out: &Path) -> Result<Imp
             all_skipped.push((path.clone(), log.skipped));
         }
     }
+    refuse_twice(&runs)?;
     let environment = environment_of(importing, &runs)?;
+    refuse_longer(&environment, &runs)?;
     let tasks = tasks_of(importing, &environment, &runs)?;
     let interface = environment.interface()?;
     let mut all = Histories { index: Vec::new(), steps: Steps::new(interface.observation_len()), interface };
@@ -142,6 +144,37 @@ impl Origin {
             unfinished_steps: *unfinished_steps,
         }
     }
+}
+
+/// Refuses a run that is in two logs. A device that starts again with the same seed may do the same again:
+/// what is in one log twice happened twice.
+fn refuse_twice(runs: &[(&PathBuf, Run)]) -> Result<()> {
+    for (place, (path, run)) in runs.iter().enumerate() {
+        let same = |(other, earlier): &&(&PathBuf, Run)| other != path && earlier == run;
+        if let Some((other, _)) = runs[..place].iter().find(same).filter(|_| !run.steps.is_empty()) {
+            let problem = format!("has a run that {} has as well; leave one of them out", other.display());
+            return Err(Error::file(path, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an episode that is longer than the environment lets it be.
+fn refuse_longer(environment: &EnvironmentConfig, runs: &[(&PathBuf, Run)]) -> Result<()> {
+    let Some(horizon) = environment.horizon() else { return Ok(()) };
+    for (path, run) in runs {
+        for episode in run.steps.episodes.chunk_by(|a, b| a == b) {
+            if episode.len() > horizon as usize {
+                let (number, steps, name) = (episode[0], episode.len(), environment.preset_name());
+                let problem = format!(
+                    "episode {number} has {steps} steps, but those of {name} end after {horizon}; say with \
+                     --environment, and --set horizon=STEPS where it has one, where the device was"
+                );
+                return Err(Error::file(path, problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The environment that was named, or that the logs name, or one without a simulator.

@@ -391,7 +391,12 @@ fn logs_of(logs: &Logs, number: usize) -> Vec<u8> {
 fn tasks_and_environment_are_those_of_the_logs_unless_they_are_given() {
     let interface = rooms();
     let all = episodes(&interface, &[5; 3], 5);
-    let log = |task, environment| written(About { task, environment, ..About::default() }, &interface, &all);
+    let devices = std::cell::Cell::new(0);
+    let log = |task, environment| {
+        devices.set(devices.get() + 1);
+        let about = About { task, environment, device: devices.get(), ..About::default() };
+        written(about, &interface, &all)
+    };
     let named = |name| Importing {
         environment: Some(EnvironmentConfig::preset(name).unwrap()),
         ..Importing::default()
@@ -435,4 +440,28 @@ fn tasks_and_environment_are_those_of_the_logs_unless_they_are_given() {
     let bandit = written(About::default(), &arms, &episodes(&arms, &[9], 6));
     let problem = Logs::new(&[log(None, "lab"), bandit]).refused(&Importing::default());
     assert!(problem.contains("1.adl: has another interface"), "{problem}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_written() {
+    let interface = rooms();
+    let log = |lens: &[usize], device| {
+        let about = About { device, task: Some(3), environment: "dark-room", ..About::default() };
+        written(about, &interface, &episodes(&interface, lens, 7))
+    };
+    // A run of several episodes that another log ends with, but not the beginning of another device's.
+    let twice = Logs::new(&[log(&[20; 4], 0), [log(&[20; 2], 1), log(&[20; 4], 0)].concat()]);
+    let problem = twice.refused(&Importing::default());
+    assert!(problem.contains("1.adl: has a run that ") && problem.contains("0.adl has as well"), "{problem}");
+    let again = Logs::new(&[[log(&[20; 4], 0), log(&[20; 4], 0)].concat(), log(&[20; 4], 1)]);
+    assert_eq!(again.import(&Importing::default()).unwrap().card.histories, 3);
+
+    let long = Logs::new(&[log(&[20, 7, 21, 20], 0)]);
+    let problem = long.refused(&Importing::default());
+    let expected =
+        "0.adl: episode 2 has 21 steps, but those of dark-room end after 20; say with --environment";
+    assert!(problem.contains(expected), "{problem}");
+    let longer = EnvironmentConfig::preset("dark-room").unwrap();
+    let longer = longer.with(&["horizon=21".parse().unwrap()].into_iter().collect()).unwrap();
+    long.import(&Importing { environment: Some(longer), ..Importing::default() }).unwrap();
 }
