@@ -22,6 +22,7 @@ mod registry;
 pub mod rl2;
 pub mod serve;
 pub mod source;
+mod toml_text;
 pub mod train;
 
 pub use error::{Error, Result};

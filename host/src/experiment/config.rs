@@ -9,6 +9,7 @@ use crate::files::read_text;
 use crate::history::{FilterConfig, GenerateConfig, TasksPerHistory};
 use crate::parameters::{fields, Parameters};
 use crate::source::SourceConfig;
+use crate::toml_text::from_toml;
 use crate::train::objective::ObjectiveConfig;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -390,8 +391,7 @@ impl Experiment {
     /// names the file for what is no experiment: it was written by whoever gave it.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |problem| Error::argument(path.display().to_string(), problem);
-        let written: Self =
-            toml::from_str(&read_text(path)?).map_err(|error| wrong(in_plain_words(error)))?;
+        let written: Self = from_toml(&read_text(path)?).map_err(wrong)?;
         written.written_out().map_err(|error| wrong(error.to_string()))
     }
 

@@ -4,9 +4,9 @@
 use super::checkpoint::{Checkpoint, TrainingRecord};
 use super::metrics::{Metrics, MetricsLine};
 use super::TrainConfig;
-use crate::error::in_plain_words;
 use crate::files::{read_text, write_bytes, FolderLock};
 use crate::parameters::fields;
+use crate::toml_text::from_toml;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,9 +58,9 @@ const COMMANDS: [(&str, &str); 2] = [(TABLE, "train"), ("rl2", "train-rl2")];
 /// Reads a configuration file that has the table `own`.
 pub(crate) fn read_file<T: DeserializeOwned>(path: &Path, own: &str) -> Result<T> {
     let text = read_text(path)?;
-    toml::from_str(&text).map_err(|error| match of_another_command(&text, own) {
+    from_toml(&text).map_err(|problem| match of_another_command(&text, own) {
         Some(command) => Error::file(path, format!("is a configuration of `{command}`; run that")),
-        None => Error::file(path, in_plain_words(error)),
+        None => Error::file(path, problem),
     })
 }
 
