@@ -43,6 +43,12 @@ fn share(masks: &[Vec<u8>]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_may_run_somewhere() {
+        assert!(own().iter().any(|&bits| bits != 0));
+    }
+
     #[test]
     fn ranks_share_the_processors_that_they_have_in_common() {
         assert_eq!(share(&[vec![0b0000_1111, 1]]), Some(5));
