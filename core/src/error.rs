@@ -1,6 +1,6 @@
 //! The error type of the core.
 
-use crate::model::weights::limits::Limits;
+use crate::model::weights::Field;
 use core::fmt;
 
 /// What can be wrong with data from outside: a weights file, a snapshot, an observation, a caller.
@@ -19,8 +19,8 @@ pub enum Error {
     Checksum,
     /// A dimension in the header is out of its limits.
     Dimension {
-        /// Which field, and what it may be.
-        limits: &'static Limits,
+        /// Which one.
+        field: Field,
         /// The value found.
         value: usize,
     },
@@ -97,8 +97,9 @@ impl fmt::Display for Error {
             Error::Checksum => {
                 f.write_str("the CRC-32 does not match: the bytes were damaged; write the file again")
             }
-            Error::Dimension { limits: Limits { field, expected }, value } => {
-                write!(f, "{field} is {value}, expected {expected}")
+            Error::Dimension { field, value } => {
+                let (name, expected) = field.limits();
+                write!(f, "{name} is {value}, expected {expected}")
             }
             Error::Metadata => f.write_str("the metadata cannot be decoded or breaks a limit"),
             Error::Leftover => f.write_str("reserved bytes are not zero or bytes are left over"),

@@ -104,7 +104,9 @@ fn a_device_acts_like_the_host_in_every_environment() {
 #[test]
 fn faults_are_survived_or_detected_in_every_environment() {
     let arguments = ["faults", "--json", "--environment", "all", "--brown-out-episodes", "1"];
-    let output = simulator().args(arguments).assert().success().get_output().stdout.clone();
+    // Large units of flash make few operations; `.ci/firmware` has the smallest.
+    let units = ["--flash-unit", "256"];
+    let output = simulator().args(arguments).args(units).assert().success().get_output().stdout.clone();
     for line in String::from_utf8(output).unwrap().lines() {
         assert!(line.contains("\"flipped_bits_detected\""), "{line}");
         let update = &serde_json::from_str::<serde_json::Value>(line).unwrap()["update"];

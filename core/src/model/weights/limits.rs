@@ -1,30 +1,53 @@
 //! What the dimensions in the header of a weights file may be, in words.
 
-/// What a dimension may be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Name of the field, as `docs/weights-format.md` has it.
-    pub field: &'static str,
-    /// What is expected.
-    pub expected: &'static str,
+/// A dimension in the header of a weights file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Field {
+    /// See [`Dimensions::layers`](super::Dimensions::layers).
+    Layers,
+    /// See [`Dimensions::d_model`](super::Dimensions::d_model).
+    DModel,
+    /// See [`Dimensions::heads`](super::Dimensions::heads).
+    Heads,
+    /// See [`Dimensions::kv_heads`](super::Dimensions::kv_heads).
+    KvHeads,
+    /// See [`Dimensions::d_ff`](super::Dimensions::d_ff).
+    DFf,
+    /// See [`Dimensions::window`](super::Dimensions::window).
+    Window,
+    /// See [`Dimensions::actions`](super::Dimensions::actions).
+    Actions,
+    /// See [`Dimensions::final_words`](super::Dimensions::final_words).
+    FinalWords,
+    /// See [`Encoders::columns`](super::Encoders::columns).
+    EncoderColumns,
+    /// See [`Encoders::pixels_hidden`](super::Encoders::pixels_hidden).
+    PixelsHidden,
+    /// See [`Encoders::vector_hidden`](super::Encoders::vector_hidden).
+    VectorHidden,
 }
 
-const fn limits(field: &'static str, expected: &'static str) -> Limits {
-    Limits { field, expected }
+impl Field {
+    /// Its name, and what it may be. A device that prints no error has none of these words in its flash.
+    pub const fn limits(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Layers => ("layers", "1 to 8"),
+            Self::DModel => ("d_model", "a multiple of 16, 16 to 4096"),
+            Self::Heads => {
+                ("heads", "a number that divides d_model into heads of a multiple of 4, at most 512 wide")
+            }
+            Self::KvHeads => ("kv_heads", "a divisor of heads"),
+            Self::DFf => ("d_ff", "a multiple of 16, 16 to 4096"),
+            Self::Window => ("window", "1 to 4096"),
+            Self::Actions => ("actions", "2 to 256"),
+            Self::FinalWords => ("final_words", "at most 1088"),
+            Self::EncoderColumns => ("encoder_columns", "a multiple of 8, at most 4608"),
+            Self::PixelsHidden => ("pixels_hidden", "a multiple of 16, at most 4096"),
+            Self::VectorHidden => ("vector_hidden", "a multiple of 16, at most 4096"),
+        }
+    }
 }
-
-pub(super) static LAYERS: Limits = limits("layers", "1 to 8");
-pub(super) static D_MODEL: Limits = limits("d_model", "a multiple of 16, 16 to 4096");
-pub(super) static HEADS: Limits =
-    limits("heads", "a number that divides d_model into heads of a multiple of 4, at most 512 wide");
-pub(super) static KV_HEADS: Limits = limits("kv_heads", "a divisor of heads");
-pub(super) static D_FF: Limits = limits("d_ff", "a multiple of 16, 16 to 4096");
-pub(super) static WINDOW: Limits = limits("window", "1 to 4096");
-pub(super) static ACTIONS: Limits = limits("actions", "2 to 256");
-pub(super) static FINAL_WORDS: Limits = limits("final_words", "at most 1088");
-pub(super) static COLUMNS: Limits = limits("encoder_columns", "a multiple of 8, at most 4608");
-pub(super) static PIXELS_HIDDEN: Limits = limits("pixels_hidden", "a multiple of 16, at most 4096");
-pub(super) static VECTOR_HIDDEN: Limits = limits("vector_hidden", "a multiple of 16, at most 4096");
 
 #[cfg(test)]
 mod tests {
@@ -35,21 +58,20 @@ mod tests {
     /// The words and the constants say the same.
     #[test]
     fn limits_name_the_constants() {
-        for (limits, most) in [
-            (&LAYERS, MAX_LAYERS),
-            (&D_MODEL, MAX_WIDTH),
-            (&HEADS, MAX_HEAD_WIDTH),
-            (&D_FF, MAX_WIDTH),
-            (&WINDOW, MAX_WINDOW),
-            (&ACTIONS, MAX_ACTIONS),
-            (&FINAL_WORDS, MAX_OBSERVATION_WORDS),
-            (&COLUMNS, MAX_COLUMNS),
-            (&PIXELS_HIDDEN, MAX_WIDTH),
-            (&VECTOR_HIDDEN, MAX_WIDTH),
+        for (field, most) in [
+            (Field::Layers, MAX_LAYERS),
+            (Field::DModel, MAX_WIDTH),
+            (Field::Heads, MAX_HEAD_WIDTH),
+            (Field::DFf, MAX_WIDTH),
+            (Field::Window, MAX_WINDOW),
+            (Field::Actions, MAX_ACTIONS),
+            (Field::FinalWords, MAX_OBSERVATION_WORDS),
+            (Field::EncoderColumns, MAX_COLUMNS),
+            (Field::PixelsHidden, MAX_WIDTH),
+            (Field::VectorHidden, MAX_WIDTH),
         ] {
-            let words =
-                || limits.expected.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-            assert_eq!(words().filter_map(|word| word.parse().ok()).max(), Some(most), "{limits:?}");
+            let words = field.limits().1.split(|c: char| !c.is_ascii_digit());
+            assert_eq!(words.filter_map(|word| word.parse().ok()).max(), Some(most), "{field:?}");
         }
     }
 }

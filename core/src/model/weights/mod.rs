@@ -7,11 +7,12 @@ use crate::{Channel, Error, Interface};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-pub mod limits;
+mod limits;
 mod read;
 #[cfg(feature = "write")]
 mod write;
 
+pub use limits::Field;
 pub(crate) use read::{open, take_padded, File};
 #[cfg(feature = "write")]
 pub use write::{write, TensorParts};
@@ -157,32 +158,32 @@ impl Dimensions {
         let Self { layers, d_model, heads, kv_heads, d_ff, window, actions, final_words, .. } = *self;
         let Encoders { columns, pixels_hidden, vector_hidden } = self.encoders;
         let has_heads = heads > 0 && d_model.is_multiple_of(4 * heads) && self.d_head() <= MAX_HEAD_WIDTH;
-        let (limits, value) = if layers == 0 || layers > MAX_LAYERS {
-            (&limits::LAYERS, layers)
+        let (field, value) = if layers == 0 || layers > MAX_LAYERS {
+            (Field::Layers, layers)
         } else if d_model == 0 || d_model > MAX_WIDTH || !d_model.is_multiple_of(16) {
-            (&limits::D_MODEL, d_model)
+            (Field::DModel, d_model)
         } else if !has_heads {
-            (&limits::HEADS, heads)
+            (Field::Heads, heads)
         } else if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
-            (&limits::KV_HEADS, kv_heads)
+            (Field::KvHeads, kv_heads)
         } else if d_ff == 0 || d_ff > MAX_WIDTH || !d_ff.is_multiple_of(16) {
-            (&limits::D_FF, d_ff)
+            (Field::DFf, d_ff)
         } else if window == 0 || window > MAX_WINDOW {
-            (&limits::WINDOW, window)
+            (Field::Window, window)
         } else if actions < 2 || actions > crate::interface::MAX_ACTIONS {
-            (&limits::ACTIONS, actions)
+            (Field::Actions, actions)
         } else if final_words > MAX_OBSERVATION_WORDS {
-            (&limits::FINAL_WORDS, final_words)
+            (Field::FinalWords, final_words)
         } else if columns > MAX_COLUMNS || !columns.is_multiple_of(8) {
-            (&limits::COLUMNS, columns)
+            (Field::EncoderColumns, columns)
         } else if pixels_hidden > MAX_WIDTH || !pixels_hidden.is_multiple_of(16) {
-            (&limits::PIXELS_HIDDEN, pixels_hidden)
+            (Field::PixelsHidden, pixels_hidden)
         } else if vector_hidden > MAX_WIDTH || !vector_hidden.is_multiple_of(16) {
-            (&limits::VECTOR_HIDDEN, vector_hidden)
+            (Field::VectorHidden, vector_hidden)
         } else {
             return Ok(());
         };
-        Err(Error::Dimension { limits, value })
+        Err(Error::Dimension { field, value })
     }
 
     /// Width of one head.
