@@ -1,11 +1,11 @@
 compiler = rustc 1.95.0 (59807616e 2026-04-14)
-dark-room.instructions_embedding_per_step_full_ring = 7717
+dark-room.instructions_embedding_per_step_full_ring = 7716
 dark-room.instructions_query-key-value_per_step_full_ring = 30414
 dark-room.instructions_scores_per_step_full_ring = 56727
 dark-room.instructions_softmax_per_step_full_ring = 15607
 dark-room.instructions_weighted-sum_per_step_full_ring = 33768
-dark-room.instructions_output_per_step_full_ring = 14595
-dark-room.instructions_feed-forward_per_step_full_ring = 60671
-dark-room.instructions_head_per_step_full_ring = 3975
-dark-room.instructions_sampling_per_step_full_ring = 766
-dark-room.instructions_other_per_step_full_ring = 116
+dark-room.instructions_output_per_step_full_ring = 14596
+dark-room.instructions_feed-forward_per_step_full_ring = 60670
+dark-room.instructions_head_per_step_full_ring = 3976
+dark-room.instructions_sampling_per_step_full_ring = 765
+dark-room.instructions_other_per_step_full_ring = 117

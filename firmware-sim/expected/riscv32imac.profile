@@ -1,11 +1,11 @@
 compiler = rustc 1.95.0 (59807616e 2026-04-14)
-dark-room.instructions_embedding_per_step_full_ring = 7521
+dark-room.instructions_embedding_per_step_full_ring = 7520
 dark-room.instructions_query-key-value_per_step_full_ring = 104326
 dark-room.instructions_scores_per_step_full_ring = 67310
 dark-room.instructions_softmax_per_step_full_ring = 23800
 dark-room.instructions_weighted-sum_per_step_full_ring = 56159
 dark-room.instructions_output_per_step_full_ring = 34883
 dark-room.instructions_feed-forward_per_step_full_ring = 207725
-dark-room.instructions_head_per_step_full_ring = 4409
-dark-room.instructions_sampling_per_step_full_ring = 372
+dark-room.instructions_head_per_step_full_ring = 4410
+dark-room.instructions_sampling_per_step_full_ring = 371
 dark-room.instructions_other_per_step_full_ring = 74
