@@ -453,6 +453,9 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     let twice = Logs::new(&[log(&[20; 4], 0), [log(&[20; 2], 1), log(&[20; 4], 0)].concat()]);
     let problem = twice.refused(&Importing::default());
     assert!(problem.contains("1.adl: has a run that ") && problem.contains("0.adl has as well"), "{problem}");
+    let mut named_twice = Logs::new(&[log(&[20; 4], 0)]);
+    named_twice.paths.push(named_twice.paths[0].clone());
+    assert!(named_twice.refused(&Importing::default()).contains("0.adl has as well; leave one of them out"));
     let again = Logs::new(&[[log(&[20; 4], 0), log(&[20; 4], 0)].concat(), log(&[20; 4], 1)]);
     assert_eq!(again.import(&Importing::default()).unwrap().card.histories, 3);
 
