@@ -354,7 +354,7 @@ fn a_source_learns_wherever_it_says_that_it_can() {
             let usual = source::Schedule { histories_per_task: 1, episodes: usual, keep_every: 1 };
             let episodes = config.schedule(usual).episodes;
             // What the last quarter of a history pays, beyond what random actions would be paid.
-            let gains = tasks(environment, 30).into_par_iter().filter_map(|number| {
+            let gains = tasks(environment, 60).into_par_iter().filter_map(|number| {
                 let mut learner = config.learner(environment, number, episodes).expect("a learner");
                 let (returns, rewards, _) = history(&mut *learner, environment, episodes, 3);
                 let random = environment.random_return(number).expect("a task")?;

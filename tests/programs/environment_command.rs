@@ -81,8 +81,10 @@ fn what_a_command_started_ends_with_whoever_asked_it() {
     let inner = format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", file.display());
     let hanging = format!("sh -c '{inner}'; true");
     let left_behind = format!("sh -c '{inner}' & while ! test -e {}; do :; done; exit 3", file.display());
-    for (command, signal) in [(&hanging, Some("-KILL")), (&hanging, Some("-TERM")), (&left_behind, None)] {
-        let mut asking = std::process::Command::new(assert_cmd::cargo::cargo_bin!("algodistill"));
+    for (command, signal) in [(&hanging, Some("-KILL")), (&hanging, Some("-INT")), (&left_behind, None)] {
+        // What runs in the background ignores Ctrl-C, unless it is told not to.
+        let mut asking = std::process::Command::new("env");
+        asking.arg("--default-signal=INT").arg(assert_cmd::cargo::cargo_bin!("algodistill"));
         asking.args(["evaluate", "models/dark-room.adw", "--environment-command", command]);
         asking.stderr(std::process::Stdio::piped());
         let asking = asking.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).spawn().unwrap();

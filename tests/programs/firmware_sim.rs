@@ -103,11 +103,13 @@ fn a_device_acts_like_the_host_in_every_environment() {
 
 #[test]
 fn faults_are_survived_or_detected_in_every_environment() {
-    let arguments = ["faults", "--json", "--environment", "all", "--brown-out-episodes", "1"];
     // Large units of flash make few operations; `.ci/firmware` has the smallest.
-    let units = ["--flash-unit", "256"];
-    let output = simulator().args(arguments).args(units).assert().success().get_output().stdout.clone();
-    for line in String::from_utf8(output).unwrap().lines() {
+    let output = ["--environment=all --flash-unit=256", "--environment=dark-room"].map(|arguments| {
+        let mut command = simulator();
+        command.args(["faults", "--json", "--brown-out-episodes", "1"]).args(arguments.split(' '));
+        String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+    });
+    for line in output.concat().lines() {
         assert!(line.contains("\"flipped_bits_detected\""), "{line}");
         let update = &serde_json::from_str::<serde_json::Value>(line).unwrap()["update"];
         let count = |name: &str| update[name].as_u64().unwrap();

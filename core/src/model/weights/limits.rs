@@ -53,25 +53,92 @@ impl Field {
 mod tests {
     use super::*;
     use crate::interface::{MAX_ACTIONS, MAX_OBSERVATION_WORDS};
-    use crate::model::weights::{MAX_COLUMNS, MAX_HEAD_WIDTH, MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
+    use crate::model::weights::{MAX_COLUMNS, MAX_LAYERS, MAX_WIDTH, MAX_WINDOW};
+    use crate::{Dimensions, Encoders, Error};
 
-    /// The words and the constants say the same.
-    #[test]
-    fn limits_name_the_constants() {
-        for (field, most) in [
-            (Field::Layers, MAX_LAYERS),
-            (Field::DModel, MAX_WIDTH),
-            (Field::Heads, MAX_HEAD_WIDTH),
-            (Field::DFf, MAX_WIDTH),
-            (Field::Window, MAX_WINDOW),
-            (Field::Actions, MAX_ACTIONS),
-            (Field::FinalWords, MAX_OBSERVATION_WORDS),
-            (Field::EncoderColumns, MAX_COLUMNS),
-            (Field::PixelsHidden, MAX_WIDTH),
-            (Field::VectorHidden, MAX_WIDTH),
-        ] {
-            let words = field.limits().1.split(|c: char| !c.is_ascii_digit());
-            assert_eq!(words.filter_map(|word| word.parse().ok()).max(), Some(most), "{field:?}");
+    const USUAL: Dimensions = Dimensions {
+        layers: 2,
+        d_model: 64,
+        heads: 4,
+        kv_heads: 4,
+        d_ff: 256,
+        window: 160,
+        actions: 5,
+        final_words: 2,
+        encoders: Encoders::NONE,
+    };
+
+    /// Whether `value` is refused, and for itself.
+    fn is_refused(field: Field, value: usize) -> bool {
+        let mut dimensions = USUAL;
+        let Encoders { columns, pixels_hidden, vector_hidden } = &mut dimensions.encoders;
+        match field {
+            Field::Layers => dimensions.layers = value,
+            // Heads of 16 columns.
+            Field::DModel => {
+                let heads = (value / 16).max(1);
+                dimensions = Dimensions { d_model: value, heads, kv_heads: heads, ..dimensions };
+            }
+            Field::Heads => dimensions = Dimensions { heads: value, kv_heads: value, ..dimensions },
+            Field::KvHeads => dimensions.kv_heads = value,
+            Field::DFf => dimensions.d_ff = value,
+            Field::Window => dimensions.window = value,
+            Field::Actions => dimensions.actions = value,
+            Field::FinalWords => dimensions.final_words = value,
+            Field::EncoderColumns => *columns = value,
+            Field::PixelsHidden => *pixels_hidden = value,
+            Field::VectorHidden => *vector_hidden = value,
         }
+        match dimensions.check() {
+            Ok(()) => false,
+            error => {
+                assert_eq!(error, Err(Error::Dimension { field, value }));
+                true
+            }
+        }
+    }
+
+    /// The words, the constants and the check say the same.
+    #[test]
+    fn limits_are_those_of_the_check() {
+        for (field, least, most, multiple) in [
+            (Field::Layers, 1, MAX_LAYERS, 1),
+            (Field::DModel, 16, MAX_WIDTH, 16),
+            (Field::DFf, 16, MAX_WIDTH, 16),
+            (Field::Window, 1, MAX_WINDOW, 1),
+            (Field::Actions, 2, MAX_ACTIONS, 1),
+            (Field::FinalWords, 0, MAX_OBSERVATION_WORDS, 1),
+            (Field::EncoderColumns, 0, MAX_COLUMNS, 8),
+            (Field::PixelsHidden, 0, MAX_WIDTH, 16),
+            (Field::VectorHidden, 0, MAX_WIDTH, 16),
+        ] {
+            let (_, expected) = field.limits();
+            assert_eq!(
+                expected,
+                match (multiple, least) {
+                    (1, 0) => format!("at most {most}"),
+                    (1, _) => format!("{least} to {most}"),
+                    (_, 0) => format!("a multiple of {multiple}, at most {most}"),
+                    (_, _) => format!("a multiple of {multiple}, {least} to {most}"),
+                }
+            );
+            for value in [least, most] {
+                assert!(!is_refused(field, value), "{field:?} {value}");
+            }
+            let below = least.checked_sub(multiple);
+            let between = [least + multiple / 2, most - multiple / 2].into_iter().filter(|_| multiple > 1);
+            for value in below.into_iter().chain(between).chain([most + multiple]) {
+                assert!(is_refused(field, value), "{field:?} {value}");
+            }
+        }
+        // Heads of 64, 32, 16, 8 and 4 columns.
+        let accepted = |field, values: [usize; 8]| values.map(|value| !is_refused(field, value));
+        let [yes, no] = [true, false];
+        assert_eq!(accepted(Field::Heads, [0, 1, 2, 3, 4, 8, 16, 32]), [no, yes, yes, no, yes, yes, yes, no]);
+        assert_eq!(accepted(Field::KvHeads, [0, 1, 2, 3, 4, 5, 8, 12]), [no, yes, yes, no, yes, no, no, no]);
+        // 512 columns a head, and more.
+        let one_head = |d_model| Dimensions { d_model, heads: 1, kv_heads: 1, ..USUAL }.check();
+        assert_eq!(one_head(512), Ok(()));
+        assert_eq!(one_head(528), Err(Error::Dimension { field: Field::Heads, value: 1 }));
     }
 }

@@ -146,18 +146,43 @@ impl Origin {
     }
 }
 
-/// Refuses a run that is in two logs. A device that starts again with the same seed may do the same again:
-/// what is in one log twice happened twice.
+/// Refuses a run of which another log has the beginning or all: one that was fetched twice, perhaps while the
+/// device went on. A device that starts again with the same seed may do the same again: what is in one log
+/// twice happened twice.
 fn refuse_twice(runs: &[(&PathBuf, Run)]) -> Result<()> {
-    for (place, (path, run)) in runs.iter().enumerate() {
-        // Logs are told apart by their place in the list: one may be named twice.
-        let same = |(other, earlier): &&(&PathBuf, Run)| !std::ptr::eq(*other, *path) && earlier == run;
-        if let Some((other, _)) = runs[..place].iter().find(same).filter(|_| !run.steps.is_empty()) {
-            let problem = format!("has a run that {} has as well; leave one of them out", other.display());
-            return Err(Error::file(path, problem));
+    let mut sorted: Vec<_> = runs.iter().filter(|(_, run)| !run.steps.is_empty()).collect();
+    sorted.sort_by(|(_, a), (_, b)| {
+        let head = |run: &Run| (run.head.model_crc, run.head.device, run.head.task, run.head.seed);
+        head(a).cmp(&head(b)).then_with(|| what_happened(a).cmp(what_happened(b)))
+    });
+    // Each is the beginning of the next.
+    let mut chain: Vec<&(&PathBuf, Run)> = Vec::new();
+    for run in sorted {
+        while chain.last().is_some_and(|(_, shorter)| !begins_with(&run.1, shorter)) {
+            chain.pop();
         }
+        // Logs are told apart by their place in the list: one may be named twice.
+        if let Some((other, _)) = chain.iter().find(|(other, _)| !std::ptr::eq(*other, run.0)) {
+            let problem = format!("has a run that {} has as well; leave one of them out", other.display());
+            return Err(Error::file(run.0, problem));
+        }
+        chain.push(run);
     }
     Ok(())
+}
+
+fn begins_with(run: &Run, shorter: &Run) -> bool {
+    let heads_agree = run.head == shorter.head;
+    heads_agree && what_happened(run).take(shorter.steps.len()).eq(what_happened(shorter))
+}
+
+/// Each step, as far as it does not depend on where the log ends.
+fn what_happened(run: &Run) -> impl Iterator<Item = impl Ord + '_> {
+    let Steps { observations, episodes, actions, rewards, dones, .. } = &run.steps;
+    (0..run.steps.len()).map(move |step| {
+        let seen: Vec<i32> = observations.iter().map(|column| column[step]).collect();
+        (episodes[step], actions[step], rewards[step].to_bits(), dones[step], seen)
+    })
 }
 
 /// Refuses an episode that is longer than the environment lets it be.

@@ -456,6 +456,9 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     let mut named_twice = Logs::new(&[log(&[20; 4], 0)]);
     named_twice.paths.push(named_twice.paths[0].clone());
     assert!(named_twice.refused(&Importing::default()).contains("0.adl has as well; leave one of them out"));
+    // Fetched again while the device went on, in the midst of an episode.
+    let longer = Logs::new(&[log(&[20; 6], 0), log(&[20; 6], 0)[..500].to_vec()]);
+    assert!(longer.refused(&Importing::default()).contains("0.adl: has a run that "));
     let again = Logs::new(&[[log(&[20; 4], 0), log(&[20; 4], 0)].concat(), log(&[20; 4], 1)]);
     assert_eq!(again.import(&Importing::default()).unwrap().card.histories, 3);
 
