@@ -138,7 +138,7 @@ mod tests {
         for (toml, line, expected) in [
             ("rate = true", "1 | rate = true", "rate is true, expected a number"),
             ("rate = 1\nwidth = -1", "line 1", "width is -1, expected a whole number from 0 to 65535"),
-            ("rate = 1.5\nwidth = 1.5", "line 1", "width is 1.5, expected a whole number from 0 to 65535"),
+            ("rate = 2.5\nwidth = 1.5", "line 1", "width is 1.5, expected a whole number from 0 to 65535"),
             ("rate = 1\nwidth = [1]", "line 1", "width is a list, expected a whole number from 0 to 65535"),
             (
                 "rate = 1\nheights = [1, 2, \"x\"]",
@@ -166,7 +166,7 @@ mod tests {
                 Err(_) => &mut inside[key],
             });
             *place = value;
-            from_toml::<Experiment>(&experiment.to_string()).expect_err(path)
+            from_toml::<Experiment>(&toml::to_string(&experiment).unwrap()).expect_err(path)
         };
         for (path, expected) in [
             ("name", "name is 3, expected a text"),
