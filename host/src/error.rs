@@ -80,22 +80,27 @@ fn plain_line(line: &str) -> String {
     // Where JSON says in which line of the file it is.
     let (said, place) = line.rfind(" at line ").map_or((line, ""), |place| line.split_at(place));
     let between = |begin: &str| said.strip_prefix(begin).and_then(|rest| rest.rsplit_once(", expected "));
-    let plain =
-        if let Some((found, expected)) = between("invalid type: ").or_else(|| between("invalid value: ")) {
-            format!("is {}, expected {}", found_words(found), expected_words(expected))
-        } else if let Some((count, expected)) = between("invalid length ") {
-            format!("has {count} values, expected {}", expected_words(expected))
-        } else if let Some((found, expected)) = between("unknown variant `") {
-            format!("is {:?}, expected {}", found.trim_end_matches('`'), expected.replace('`', ""))
-        } else if let Some((found, expected)) = between("unknown field `") {
-            let known = expected.strip_prefix("one of ").unwrap_or(expected).replace('`', "");
-            format!("{} is no field here; the fields are {known}", found.trim_end_matches('`'))
-        } else if let Some(field) = said.strip_prefix("missing field `") {
-            format!("{} is missing", field.trim_end_matches('`'))
-        } else {
-            return line.into();
-        };
+    let plain = if let Some((found, expected)) = unexpected_value(said) {
+        format!("is {}, expected {}", found_words(found), expected_words(expected))
+    } else if let Some((count, expected)) = between("invalid length ") {
+        format!("has {count} values, expected {}", expected_words(expected))
+    } else if let Some((found, expected)) = between("unknown variant `") {
+        format!("is {:?}, expected {}", found.trim_end_matches('`'), expected.replace('`', ""))
+    } else if let Some((found, expected)) = between("unknown field `") {
+        let known = expected.strip_prefix("one of ").unwrap_or(expected).replace('`', "");
+        format!("{} is no field here; the fields are {known}", found.trim_end_matches('`'))
+    } else if let Some(field) = said.strip_prefix("missing field `") {
+        format!("{} is missing", field.trim_end_matches('`'))
+    } else {
+        return line.into();
+    };
     plain + place
+}
+
+/// Of what serde says of a value of the wrong type or out of its range: what it found, and what it expected.
+pub(crate) fn unexpected_value(said: &str) -> Option<(&str, &str)> {
+    let rest = said.strip_prefix("invalid type: ").or_else(|| said.strip_prefix("invalid value: "));
+    rest?.rsplit_once(", expected ")
 }
 
 /// `string "x"`, ``integer `-1` `` and so on: the value alone.

@@ -1,6 +1,6 @@
 //! TOML that a user wrote.
 
-use crate::error::in_plain_words;
+use crate::error::{in_plain_words, unexpected_value};
 use serde::de::{DeserializeOwned, Unexpected};
 use toml::Value;
 
@@ -11,8 +11,7 @@ const MOST_BYTES: usize = 100_000;
 pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
         let plain = in_plain_words(&error);
-        let about_a_value = plain.rsplit_once('\n').filter(|(_, said)| said.starts_with("is "));
-        match about_a_value.zip(culprit::<T>(text, error.message())) {
+        match plain.rsplit_once('\n').zip(culprit::<T>(text, error.message())) {
             Some(((place, said), field)) => format!("{place}\n{field} {said}"),
             None => plain,
         }
@@ -23,8 +22,7 @@ pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// (`#[serde(flatten)]`), serde does not know it: it is the one with the value that the message has, and of
 /// several the one without which the error is another, or none.
 fn culprit<T: DeserializeOwned>(text: &str, message: &str) -> Option<String> {
-    let (_, found) = message.split_once(": ").filter(|(kind, _)| kind.starts_with("invalid "))?;
-    let (found, _) = found.rsplit_once(", expected ")?;
+    let (found, _) = unexpected_value(message)?;
     let all: Value = Value::Table(text.parse().ok().filter(|_| text.len() <= MOST_BYTES)?);
     let mut paths = Vec::new();
     collect_paths(&all, found, &mut Vec::new(), &mut paths);
@@ -80,19 +78,14 @@ fn collect_paths(value: &Value, found: &str, here: &mut Vec<Key>, paths: &mut Ve
 }
 
 fn remove(value: &mut Value, path: &[Key]) {
-    match (path, value) {
-        ([Key::Field(key)], Value::Table(table)) => drop(table.remove(key)),
-        ([Key::Place(place)], Value::Array(values)) => drop(values.remove(*place)),
-        ([Key::Field(key), rest @ ..], Value::Table(table)) => {
-            if let Some(value) = table.get_mut(key) {
-                remove(value, rest);
-            }
-        }
-        ([Key::Place(place), rest @ ..], Value::Array(values)) => {
-            if let Some(value) = values.get_mut(*place) {
-                remove(value, rest);
-            }
-        }
+    let Some((last, way)) = path.split_last() else { return };
+    let inside = way.iter().try_fold(value, |inside, key| match key {
+        Key::Field(field) => inside.get_mut(field),
+        Key::Place(place) => inside.get_mut(*place),
+    });
+    match (last, inside) {
+        (Key::Field(field), Some(Value::Table(table))) => drop(table.remove(field)),
+        (Key::Place(place), Some(Value::Array(values))) => drop(values.remove(*place)),
         _ => {}
     }
 }

@@ -95,7 +95,9 @@ pub fn import(importing: &Importing, logs: &[PathBuf], out: &Path) -> Result<Imp
             all_skipped.push((path.clone(), log.skipped));
         }
     }
-    refuse_twice(&runs)?;
+    if logs.len() > 1 {
+        refuse_twice(&runs)?;
+    }
     let environment = environment_of(importing, &runs)?;
     refuse_longer(&environment, &runs)?;
     let tasks = tasks_of(importing, &environment, &runs)?;
