@@ -170,7 +170,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn optimal_and_random_rewards_are_those_of_the_specification() {
         use TaskDistribution::{Adversarial, OneGoodArm};
         for (distribution, arms, horizon, optimal, random) in [
@@ -187,7 +186,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn an_arm_pays_as_often_as_it_should_and_the_episode_ends_at_the_horizon() {
         let mut rng = PortableRng::new(3, 0);
         let mut bandit = BanditTask::new(&[0.0, 1.0, 0.3], 10_000).unwrap();

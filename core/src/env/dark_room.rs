@@ -176,7 +176,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn returns_are_those_of_the_specification() {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-3, "{a} is not {b}");
         let (optimum, random) = mean_returns(DarkRoom::STANDARD, |_| true);

@@ -291,7 +291,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn random_actions_earn_what_dynamic_programming_says() {
         let differ = |a: Cell, b: Cell| a != b;
         close(random_return(KeyToDoor::DARK, differ, differ), 0.2420);
@@ -306,7 +305,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn shortest_ways_earn_two_in_twelve_steps_on_average() {
         for (room, expected, expected_most) in [
             // Means of the Manhattan distance between different cells: 6 to the key, 6 to the door.

@@ -209,7 +209,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn optimal_and_random_rewards_are_those_of_the_specification() {
         let (best, mean) = optimal_and_random(LinearBandit::STANDARD, 2_000);
         assert!((best - 133.7).abs() < 0.05, "{best}");
@@ -217,7 +216,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn normal_numbers_have_the_normal_distribution() {
         let mut rng = PortableRng::new(4, 0);
         let draws: std::vec::Vec<f64> = (0..400_000).map(|_| f64::from(normal(&mut rng))).collect();
@@ -263,7 +261,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn an_arm_pays_its_mean_and_the_noise_and_the_episode_ends_at_the_horizon() {
         let mut rng = PortableRng::new(3, 0);
         let mut task = LinearBandit { horizon: 20_000, ..LinearBandit::STANDARD }.task(1).unwrap();

@@ -158,7 +158,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn known_states_and_random_pulls_earn_what_the_specification_says() {
         let mut rng = PortableRng::new(1, 0);
         let (mut best, mut mean) = (0.0, 0.0);
@@ -176,7 +175,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn states_change_as_often_as_the_parameters_say() {
         let mut task = RestlessBandit::STANDARD.task(0).unwrap();
         let (mut good, mut stayed, mut turned) = (0.0, 0.0, 0.0);
@@ -195,7 +193,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn an_arm_pays_as_its_state_has_it() {
         let mut rng = PortableRng::new(7, 0);
         let mut task = RestlessBandit::STANDARD.task(3).unwrap();

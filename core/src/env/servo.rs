@@ -246,7 +246,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of motors, too slow there")]
     fn a_motor_of_the_first_tasks_is_no_motor_of_another_one() {
         let mut all: std::vec::Vec<_> = (0..13_000)
             .map(|number| Servo::STANDARD.task(number).unwrap().motor())

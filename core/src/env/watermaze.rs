@@ -450,7 +450,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "statistics, too slow there")]
     fn random_actions_find_what_the_specification_says() {
         let (found, _) = play(Watermaze::PIXELS, |_, rng| rng.below(3) as usize);
         // Three standard errors.

@@ -380,7 +380,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "hundreds of thousands of rounds of safe code, too slow there")]
     fn inverses_are_those_of_64_bits() {
         let mut rng = PortableRng::new(2, 0);
         for round in 0..200_000u32 {
@@ -393,7 +392,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "hundreds of thousands of rounds of safe code, too slow there")]
     fn divisions_in_parts_are_exact() {
         let mut rng = PortableRng::new(1, 0);
         for round in 0..200_000u32 {

@@ -130,7 +130,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg_attr(miri, ignore = "hundreds of thousands of rounds of safe code, too slow there")]
     fn scores_in_parts_are_those_of_64_bits() {
         let mut rng = crate::PortableRng::new(3, 0);
         const MOST: u32 = 512 * 127 * 127;
@@ -146,7 +145,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "hundreds of thousands of rounds of safe code, too slow there")]
     fn powers_are_as_precise_as_documented() {
         let mut largest = 0f64;
         for below in 0..=u32::from(u16::MAX) {
